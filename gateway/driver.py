@@ -1,0 +1,229 @@
+"""THE driver contract: what a protocol driver gives, and all it may rely on.
+
+A driver is a folder with a SPEC and a class. A new object is made for each attempt to run; there is no reset.
+Checking settings never touches the network; connecting happens in `run` only. Optional abilities are Protocols of
+their own: the kernel asks with isinstance.
+"""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from gateway.clock import Clock
+from gateway.model import Block, ChannelSpec, Device, Tag, Value
+
+CONTRACT = 1
+"""Version of this contract. A third-party driver names the version it was written for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something wrong in a channel's settings that only the driver can see.
+
+    `path` is the field path below the channel (`devices.pump.tags.speed.address`); the loader adds file and line.
+    """
+
+    path: str
+    message: str
+    hint: str = ""
+
+
+def no_faults(_channel: ChannelSpec) -> Iterable[Fault]:
+    """Nothing beyond the types to check."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class DriverSpec:
+    """What the kernel must know of a driver before it runs one.
+
+    `channel`, `device`, `tag`: frozen msgspec Structs for the driver's own keys at each level; the loader refuses
+    unknown keys. `check` finds what types cannot express. `create` makes a driver for one attempt.
+    """
+
+    name: str
+    channel: type[Any]
+    device: type[Any]
+    tag: type[Any]
+    create: Callable[[], Driver]
+    check: Callable[[ChannelSpec], Iterable[Fault]] = no_faults
+    contract: int = CONTRACT
+
+
+class Memory(Protocol):
+    """A small persisted table of one channel (learned plans, counters). Values are msgpack-able."""
+
+    def get(self, key: str) -> Any:
+        """The stored value or None."""
+        ...
+
+    def put(self, key: str, value: Any) -> None:
+        """Kept with the next group commit."""
+        ...
+
+    def delete(self, key: str) -> None: ...
+
+    def items(self) -> Mapping[str, Any]: ...
+
+
+class DriverContext(Protocol):
+    """A driver's only way to the world."""
+
+    channel: ChannelSpec
+    devices: tuple[Device, ...]
+    clock: Clock
+    log: logging.LoggerAdapter[logging.Logger]
+    memory: Memory
+    task_group: asyncio.TaskGroup
+    """Every task of a driver is born here."""
+
+    def publish(
+        self,
+        block: Block,
+        values: Sequence[Value],
+        *,
+        ts: int | None = None,
+        index: Sequence[int] | None = None,
+        quality: Sequence[int] | None = None,
+        on_durable: Callable[[], None] | None = None,
+    ) -> None:
+        """Hand over readings; `ts` None means now. Synchronous and cheap; `on_durable` is called after the commit."""
+        ...
+
+    def online(self, device: str) -> None:
+        """The device answers."""
+        ...
+
+    def offline(self, device: str, reason: str) -> None:
+        """The device is away: each of its tags turns bad/comm once. Repeating it does nothing."""
+        ...
+
+    def issue(self, key: str, text: str, repair: str = "", device: str = "") -> None:
+        """Raise or refresh a condition that a person should see."""
+        ...
+
+    def clear(self, key: str, device: str = "") -> None: ...
+
+    async def poll(self, driver: PollingDriver) -> None:
+        """Run a polling driver: the kernel's schedule, arbiter, states and statistics. Returns only by an exception."""
+        ...
+
+
+class Driver(Protocol):
+    """A running channel. `run` does not return by itself; an exception says what next (gateway/errors.py)."""
+
+    async def run(self, ctx: DriverContext) -> None: ...
+
+
+class Columns:
+    """What one request brought: values aligned with the request's tags, or with `index` where only some came.
+
+    `quality` None means all good. `ts` None means that the values were true when the answer came.
+    """
+
+    __slots__ = ("index", "quality", "ts", "values")
+
+    def __init__(
+        self,
+        values: Sequence[Value],
+        quality: Sequence[int] | None = None,
+        index: Sequence[int] | None = None,
+        ts: int | None = None,
+    ) -> None:
+        self.values = values
+        self.quality = quality
+        self.index = index
+        self.ts = ts
+
+
+class Request:
+    """One transaction on the wire that brings a block of tags. `detail` is the driver's own (table, address, decoder).
+
+    `text` is for people: `holding/100 x 25`.
+    """
+
+    __slots__ = ("block", "detail", "text")
+
+    def __init__(self, block: Block, detail: Any, text: str) -> None:
+        self.block = block
+        self.detail = detail
+        self.text = text
+
+
+class PollingDriver(abc.ABC):
+    """Base of drivers that ask. The kernel owns the schedule and the wire: one call of connect, read or write at a
+    time, ever. A call that takes longer than the channel's timeout is the driver's to end; the kernel ends it after
+    twice that time.
+    """
+
+    async def run(self, ctx: DriverContext) -> None:
+        await ctx.poll(self)
+
+    @abc.abstractmethod
+    async def connect(self, ctx: DriverContext) -> None:
+        """Open the wire. Raises LinkLost when that fails; called again with back-off."""
+
+    @abc.abstractmethod
+    async def close(self) -> None:
+        """Close the wire. Must not raise; called after every connect, and again is harmless."""
+
+    @abc.abstractmethod
+    def plan(self, device: Device, tags: Sequence[Tag]) -> Sequence[Request]:
+        """The fewest requests that bring `tags` of one device and one schedule. Pure and repeatable; a list of one
+        tag gives the request for a read-back. Tags with access `w` are never passed.
+        """
+
+    @abc.abstractmethod
+    async def read(self, request: Request) -> Columns:
+        """Do one transaction. Raises DeviceUnavailable, LinkLost, RequestRefused or BadFrame."""
+
+
+@runtime_checkable
+class Writer(Protocol):
+    """A driver that can write."""
+
+    async def write(self, device: Device, tag: Tag, value: Value) -> None:
+        """Put `value` (engineering units) into the tag; one or few transactions. The kernel verifies by reading.
+
+        Raises WriteRejected before anything reached the wire, RequestRefused when the device said no,
+        DeviceUnavailable or LinkLost when the outcome is not known.
+        """
+        ...
+
+
+@runtime_checkable
+class Splitting(Protocol):
+    """A polling driver that can cut a refused request into smaller ones to keep the good tags."""
+
+    def split(self, request: Request, error: Exception) -> Sequence[Request]:
+        """Smaller requests that replace `request`, or an empty sequence when it cannot be cut further."""
+        ...
+
+
+@runtime_checkable
+class Describing(Protocol):
+    """A polling driver that can show its requests as data for `fieldpost reads`."""
+
+    def describe(self, request: Request) -> Mapping[str, Any]: ...
+
+
+__all__ = [
+    "CONTRACT",
+    "Columns",
+    "Describing",
+    "Driver",
+    "DriverContext",
+    "DriverSpec",
+    "Fault",
+    "Memory",
+    "PollingDriver",
+    "Request",
+    "Splitting",
+    "Writer",
+    "no_faults",
+]

@@ -1,0 +1,341 @@
+"""Values that travel through the gateway: tags, batches, qualities, writes. No I/O, nothing of ours imported.
+
+Readings move as columns. A Batch is one answer or notification of one device; nothing here exists per reading.
+"""
+
+from __future__ import annotations
+
+import enum
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Value = bool | int | float | str | bytes | None
+
+_ordinals = itertools.count(1)
+
+
+class Quality(enum.IntEnum):
+    """How far a value can be trusted. Numbers are kept on disk: never renumber.
+
+    Below 64 good, below 128 uncertain, from 128 bad. `text` is the form used on the wire (protocol.md 1.3).
+    """
+
+    GOOD = 0
+    LOCAL_OVERRIDE = 1
+    UNCERTAIN = 64
+    STALE = 65
+    LAST_KNOWN = 66
+    BAD = 128
+    BAD_COMM = 129
+    BAD_STALE = 130
+    BAD_RANGE = 131
+    BAD_CONFIG = 132
+    BAD_SENSOR = 133
+
+    @property
+    def text(self) -> str:
+        return _QUALITY_TEXT[self]
+
+    @classmethod
+    def parse(cls, text: str) -> Quality:
+        """The quality written as `text`. Raises KeyError for an unknown one."""
+        return _QUALITY_BY_TEXT[text]
+
+
+_QUALITY_TEXT = {
+    Quality.GOOD: "good",
+    Quality.LOCAL_OVERRIDE: "good/local-override",
+    Quality.UNCERTAIN: "uncertain",
+    Quality.STALE: "uncertain/stale",
+    Quality.LAST_KNOWN: "uncertain/last-known",
+    Quality.BAD: "bad",
+    Quality.BAD_COMM: "bad/comm",
+    Quality.BAD_STALE: "bad/stale",
+    Quality.BAD_RANGE: "bad/range",
+    Quality.BAD_CONFIG: "bad/config",
+    Quality.BAD_SENSOR: "bad/sensor",
+}
+_QUALITY_BY_TEXT = {text: quality for quality, text in _QUALITY_TEXT.items()}
+
+
+class ValueType(enum.StrEnum):
+    """Types of config.md section 3. A tag keeps its type for ever."""
+
+    BOOL = "bool"
+    INT16 = "int16"
+    UINT16 = "uint16"
+    INT24 = "int24"
+    UINT24 = "uint24"
+    INT32 = "int32"
+    UINT32 = "uint32"
+    INT48 = "int48"
+    UINT48 = "uint48"
+    INT64 = "int64"
+    UINT64 = "uint64"
+    FLOAT32 = "float32"
+    FLOAT64 = "float64"
+    BCD16 = "bcd16"
+    BCD32 = "bcd32"
+    MOD10K32 = "mod10k32"
+    MOD10K64 = "mod10k64"
+    STRING = "string"
+    BYTES = "bytes"
+
+
+class Access(enum.StrEnum):
+    READ = "r"
+    WRITE = "w"
+    READ_WRITE = "rw"
+
+
+@dataclass(frozen=True, slots=True)
+class Transform:
+    """Raw value to engineering value, in EdgeX' order: mask, shift, base, scale, offset (gateway/transform.py)."""
+
+    mask: int | None = None
+    shift: int = 0
+    base: float | None = None
+    scale: float | None = None
+    offset: float | None = None
+    invalid: tuple[int | float, ...] = ()
+
+    @property
+    def is_identity(self) -> bool:
+        return self == IDENTITY
+
+
+IDENTITY = Transform()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Report by exception of one tag. The default reports every poll.
+
+    `deadband` is absolute, in engineering units; `deadband_percent` is of the tag's range. `heartbeat_s` is the
+    longest silence. A quality change always passes.
+    """
+
+    on_change: bool = False
+    deadband: float | None = None
+    heartbeat_s: float | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        return not self.on_change and self.deadband is None
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When a group of tags is polled. `align`: on multiples of the period on the site's wall clock."""
+
+    every_s: float
+    align: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WriteLimits:
+    """What a written value must satisfy. `rate`: (writes, per seconds)."""
+
+    minimum: float | None = None
+    maximum: float | None = None
+    rate: tuple[int, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """How a write is checked: read back from `tag` (None: the tag itself) after `settle_s`, within `tolerance`.
+
+    `tolerance` None means one raw step for integer wire types and one float epsilon for floats.
+    """
+
+    tag: str | None = None
+    settle_s: float = 0.0
+    tolerance: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TagSpec:
+    """A tag as configured. `source` is the driver's own part (an address...), a frozen msgspec Struct."""
+
+    path: str
+    type: ValueType
+    source: Any
+    unit: str = ""
+    access: Access = Access.READ
+    range: tuple[float, float] | None = None
+    transform: Transform = IDENTITY
+    report: Report = field(default_factory=Report)
+    schedule: Schedule | None = None
+    write: WriteLimits = field(default_factory=WriteLimits)
+    verify: Verify = field(default_factory=Verify)
+    momentary: bool = False
+    on_demand: bool = False
+    hidden: bool = False
+    shadow: bool = False
+    labels: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSpec:
+    """A device as configured. `settings` is the driver's own part (a unit id...)."""
+
+    id: str
+    settings: Any
+    tags: tuple[TagSpec, ...]
+    schedule: Schedule
+    enabled: bool = True
+    profile: str = ""
+    meta: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSpec:
+    """A channel as configured: one wire or session. `settings` is the driver's own part (a URL...).
+
+    `timeout_s`: one request. `silence_share`: the share of the wire's time that silent devices may cost.
+    `probe_s`: how often a demoted device is asked again. `offline_after`: failures in a row until demotion.
+    """
+
+    id: str
+    driver: str
+    settings: Any
+    devices: tuple[DeviceSpec, ...]
+    timeout_s: float = 1.0
+    silence_share: float = 0.05
+    probe_s: float = 30.0
+    offline_after: int = 3
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tag:
+    """A tag at work. `slot` is its place in the process' columns, `alias` its persistent number (never reused).
+
+    Identity is (device, path): over a reload a tag keeps slot and alias even when its spec changes.
+    """
+
+    device: str
+    path: str
+    slot: int
+    alias: int
+    spec: TagSpec
+
+    @property
+    def name(self) -> str:
+        return f"{self.device}.{self.path}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Device:
+    """A device at work: its spec and its tags."""
+
+    id: str
+    channel: str
+    spec: DeviceSpec
+    tags: tuple[Tag, ...]
+
+    def tag(self, path: str) -> Tag | None:
+        return next((tag for tag in self.tags if tag.path == path), None)
+
+
+class Block:
+    """Tags of one device that arrive together. Made once per plan, shared by all its batches."""
+
+    __slots__ = ("aliases", "device", "slots", "tags")
+
+    def __init__(self, device: str, tags: Sequence[Tag]) -> None:
+        self.device = device
+        self.tags = tuple(tags)
+        self.slots = [tag.slot for tag in tags]
+        self.aliases = [tag.alias for tag in tags]
+
+
+class Batch:
+    """Readings of one block at one time. Treat as frozen; columns are never changed after publishing.
+
+    `index`: positions in `block.tags`, None when all are present in order. `quality`: None when all are good.
+    `ts`: UTC ms when the values were true. `mono`: boot-clock seconds of arrival. `ordinal`: process-wide order.
+    """
+
+    __slots__ = ("block", "index", "mono", "ordinal", "quality", "ts", "values")
+
+    def __init__(
+        self,
+        block: Block,
+        values: Sequence[Any],
+        ts: int,
+        mono: float,
+        index: Sequence[int] | None = None,
+        quality: Sequence[int] | None = None,
+    ) -> None:
+        self.block = block
+        self.values = values
+        self.ts = ts
+        self.mono = mono
+        self.index = index
+        self.quality = quality
+        self.ordinal = next(_ordinals)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def slots(self) -> list[int]:
+        slots = self.block.slots
+        return slots if self.index is None else [slots[i] for i in self.index]
+
+    @property
+    def aliases(self) -> list[int]:
+        aliases = self.block.aliases
+        return aliases if self.index is None else [aliases[i] for i in self.index]
+
+    @property
+    def tags(self) -> Sequence[Tag]:
+        tags = self.block.tags
+        return tags if self.index is None else [tags[i] for i in self.index]
+
+
+class DeviceState(enum.StrEnum):
+    """States of protocol.md 1.3, kind `device`. UNKNOWN until the first answer or failure."""
+
+    UNKNOWN = "unknown"
+    ONLINE = "online"
+    DEGRADED = "degraded"
+    DEMOTED = "demoted"
+    OFFLINE = "offline"
+    LOCKED = "locked"
+    MAINTENANCE = "maintenance"
+
+
+class WriteState(enum.StrEnum):
+    OK = "ok"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    SUPERSEDED = "superseded"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A value to be put into a tag. `deadline` is on the boot clock (seconds); after it nothing reaches the wire."""
+
+    tag: Tag
+    value: Value
+    deadline: float
+    origin: str = "local"
+    rid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """How a write ended. `code` as in protocol.md 1.3; `value` is what was read back, never what was asked."""
+
+    device: str
+    tag: str
+    state: WriteState
+    code: int
+    value: Value = None
+    verified: bool = False
+    text: str = ""

@@ -1,0 +1,90 @@
+"""Typed settings of gateway.yaml, resolved: units are seconds and bytes, references are replaced.
+
+Channels are gateway.model.ChannelSpec. These values are what the rest of the gateway sees of configuration.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.model import ChannelSpec
+
+MB = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class JournalSettings:
+    max_bytes: int = 256 * MB
+    max_age_s: float = 30 * 86400.0
+    min_age_s: float = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """`path` is the state directory: store, generations, socket."""
+
+    path: Path
+    commit_interval_s: float = 1.0
+    checkpoint_s: float = 60.0
+    journal: JournalSettings = field(default_factory=JournalSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What an uplink carries: device ids (`*` and `?` match) and streams."""
+
+    devices: tuple[str, ...] = ("*",)
+    streams: tuple[str, ...] = ("alarm", "event", "telemetry")
+
+
+@dataclass(frozen=True, slots=True)
+class UplinkSettings:
+    """One uplink. `codec`: json, native, flat. `ack`: broker or consumer. Defaults of `profile` are applied."""
+
+    name: str
+    urls: tuple[str, ...]
+    client_id: str
+    codec: str = "json"
+    profile: str = "default"
+    ack: str = "broker"
+    username: str | None = None
+    password: str | None = None
+    tls: TlsSettings | None = None
+    select: Selection = field(default_factory=Selection)
+    topic: str | None = None
+    qos: int = 1
+    order: str = "live_first"
+    compress: str = "none"
+    keepalive_s: float = 60.0
+    ack_timeout_s: float = 30.0
+    reconnect_max_s: float = 60.0
+    batch_age_s: float = 1.0
+    batch_readings: int = 1000
+    max_payload: int = 256_000
+    window: int = 16
+    bytes_per_s: float | None = None
+    messages_per_s: float | None = None
+    status_s: float = 300.0
+    start: str = "oldest"
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """A whole, valid configuration. `hash` names its content: 16 hex digits of SHA-256 over the resolved tree."""
+
+    id: str
+    tenant: str
+    timezone: str
+    clock_trust: str
+    store: StoreSettings
+    uplinks: tuple[UplinkSettings, ...]
+    channels: tuple[ChannelSpec, ...]
+    hash: str

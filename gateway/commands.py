@@ -1,0 +1,180 @@
+"""The one way of every write: checked here, then the channel's arbiter, then the wire, then read back.
+
+Rules, cloud and local users all come through `Commands.write`. All items of a call are checked before any is
+written; each ends in a result of its own and in an audit entry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Mapping
+from typing import Protocol
+
+from gateway.audit import Audit
+from gateway.clock import Clock
+from gateway.errors import WriteRejected
+from gateway.model import Access, Tag, Value, ValueType, Write, WriteResult, WriteState
+from gateway.shadow import LatestValues
+from gateway.tags import TagTable
+
+DEFAULT_DEADLINE_S = 10.0
+MAX_ITEMS = 500
+
+_FLOATS = {ValueType.FLOAT32, ValueType.FLOAT64}
+
+
+class WriteTarget(Protocol):
+    """A running channel that takes writes."""
+
+    async def write(self, write: Write) -> WriteResult: ...
+
+
+class ChannelFinder(Protocol):
+    def target(self, device: str) -> WriteTarget | None:
+        """The running channel of a device, None while it is down."""
+        ...
+
+
+def coerce(tag: Tag, value: object) -> Value:
+    """`value` as the tag's type. Raises WriteRejected 400 (type) or 422 (range)."""
+    spec = tag.spec
+    if spec.labels and isinstance(value, str):
+        value = _from_label(tag, value)
+    if spec.type is ValueType.BOOL:
+        if isinstance(value, bool) or value in (0, 1):
+            return bool(value)
+        raise WriteRejected(f"{tag.name} is a bool; got {value!r}", code=400)
+    if spec.type in (ValueType.STRING, ValueType.BYTES):
+        if isinstance(value, str if spec.type is ValueType.STRING else bytes):
+            return value
+        raise WriteRejected(f"{tag.name} is a {spec.type}; got {value!r}", code=400)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise WriteRejected(f"{tag.name} takes a number; got {value!r}", code=400)
+    return _in_limits(tag, value)
+
+
+def _from_label(tag: Tag, text: str) -> int:
+    for raw, label in tag.spec.labels:
+        if label == text:
+            return raw
+    known = ", ".join(repr(label) for _, label in tag.spec.labels)
+    raise WriteRejected(f"{tag.name} has no label {text!r}; it has {known}", code=400)
+
+
+def _in_limits(tag: Tag, value: float) -> int | float:
+    spec = tag.spec
+    scaled = spec.transform.scale is not None or spec.transform.offset is not None or spec.transform.base is not None
+    if spec.type not in _FLOATS and not scaled and value != int(value):
+        raise WriteRejected(f"{tag.name} takes whole numbers; got {value!r}", code=400)
+    limits = [limit for limit in (spec.write.minimum, spec.range and spec.range[0]) if limit is not None]
+    if limits and value < max(limits):
+        raise WriteRejected(f"{tag.name}: {value!r} is below {max(limits):g}", code=422)
+    limits = [limit for limit in (spec.write.maximum, spec.range and spec.range[1]) if limit is not None]
+    if limits and value > min(limits):
+        raise WriteRejected(f"{tag.name}: {value!r} is above {min(limits):g}", code=422)
+    return value
+
+
+class Commands:
+    """Checks and routes writes."""
+
+    def __init__(
+        self, tags: TagTable, latest: LatestValues, channels: ChannelFinder, clock: Clock, audit: Audit
+    ) -> None:
+        self._tags = tags
+        self._latest = latest
+        self._channels = channels
+        self._clock = clock
+        self._audit = audit
+        self._recent: dict[str, deque[float]] = {}
+
+    async def write(
+        self,
+        values: Mapping[str, object],
+        *,
+        origin: str,
+        via: str,
+        rid: str = "",
+        deadline_s: float = DEFAULT_DEADLINE_S,
+    ) -> list[WriteResult]:
+        """Write `values` (`device.tag` -> value). When one item fails its check, nothing is written at all."""
+        if len(values) > MAX_ITEMS:
+            raise WriteRejected(f"{len(values)} items; at most {MAX_ITEMS} in one call", code=413)
+        checked, refused = self._check(values)
+        if refused:
+            skipped = [
+                WriteResult(tag.device, tag.path, WriteState.REJECTED, 400, text="not tried: another item was refused")
+                for tag, _ in checked
+            ]
+            results = refused + skipped
+        else:
+            deadline = self._clock.mono() + deadline_s
+            for tag, _ in checked:
+                self._note_rate(tag)
+            results = await asyncio.gather(
+                *(self._one(Write(tag, value, deadline, origin, rid)) for tag, value in checked)
+            )
+        self._record(values, results, origin, via, rid)
+        return results
+
+    def _check(self, values: Mapping[str, object]) -> tuple[list[tuple[Tag, Value]], list[WriteResult]]:
+        checked: list[tuple[Tag, Value]] = []
+        refused: list[WriteResult] = []
+        for name, value in values.items():
+            try:
+                tag = self._writable(name)
+                checked.append((tag, coerce(tag, value)))
+            except WriteRejected as error:
+                device, _, path = name.partition(".")
+                refused.append(WriteResult(device, path, WriteState.REJECTED, error.code, text=str(error)))
+        return checked, refused
+
+    def _writable(self, name: str) -> Tag:
+        tag = self._tags.find(name)
+        if tag is None:
+            raise WriteRejected(f"there is no tag {name}", code=404)
+        if tag.spec.access is Access.READ:
+            raise WriteRejected(f"{name} is read-only (access: r)", code=403)
+        self._check_rate(tag)
+        return tag
+
+    def _check_rate(self, tag: Tag) -> None:
+        if tag.spec.write.rate is None:
+            return
+        count, per_s = tag.spec.write.rate
+        recent = self._recent.setdefault(tag.name, deque(maxlen=count))
+        if len(recent) == count and self._clock.mono() - recent[0] < per_s:
+            raise WriteRejected(f"{tag.name}: more than {count} writes in {per_s:g} s", code=429)
+
+    def _note_rate(self, tag: Tag) -> None:
+        if tag.spec.write.rate is not None:
+            self._recent[tag.name].append(self._clock.mono())
+
+    async def _one(self, write: Write) -> WriteResult:
+        target = self._channels.target(write.tag.device)
+        if target is None:
+            return WriteResult(
+                write.tag.device, write.tag.path, WriteState.FAILED, 504, text="the device's channel is not running"
+            )
+        return await target.write(write)
+
+    def _record(
+        self, values: Mapping[str, object], results: list[WriteResult], origin: str, via: str, rid: str
+    ) -> None:
+        for result in results:
+            name = f"{result.device}.{result.tag}"
+            tag = self._tags.find(name)
+            details: dict[str, object] = {"device": result.device, "tag": result.tag, "code": result.code}
+            if tag is not None:
+                details["old"] = _plain(self._latest.value(tag))
+            details["new"] = _plain(values.get(name))
+            if rid:
+                details["rid"] = rid
+            self._audit.record(origin, via, "write", **details)
+
+
+def _plain(value: object) -> object:
+    """What JSON can carry of a value."""
+    return value if isinstance(value, bool | int | float | str) or value is None else repr(value)

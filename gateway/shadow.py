@@ -1,0 +1,112 @@
+"""Latest values of all tags: what the gateway believes now, column by slot.
+
+Fed by the bus, so it shows what passed report by exception. A good poll that changed nothing only renews the
+device's `polled` time: the age of a value is the time since it was last confirmed, and an old value never gets a new
+time stamp. Values restored after a restart keep their own time and are uncertain/last-known until read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from gateway.clock import Clock
+from gateway.model import Batch, Quality, Tag, Value
+
+_NEVER = -1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """One tag's latest value. `ts` in UTC ms; `age_ms` None when it was not read since the start."""
+
+    tag: Tag
+    value: Value
+    quality: Quality
+    ts: int | None
+    age_ms: int | None
+
+
+class LatestValues:
+    """Columns by slot: value, quality, time, arrival."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._values: list[Value] = []
+        self._quality: list[int] = []
+        self._ts: list[int] = []
+        self._mono: list[float] = []
+        self._polled: dict[str, float] = {}
+        self._listeners: list[Callable[[Batch], None]] = []
+
+    def grow(self, size: int) -> None:
+        """Make room for `size` slots; new ones are bad/comm with no value: never heard."""
+        more = size - len(self._values)
+        if more > 0:
+            self._values.extend([None] * more)
+            self._quality.extend([Quality.BAD_COMM] * more)
+            self._ts.extend([0] * more)
+            self._mono.extend([_NEVER] * more)
+
+    def on_batch(self, batch: Batch) -> None:
+        """Bus subscriber. Whole blocks with consecutive slots are copied as slices."""
+        n = len(batch.values)
+        if batch.index is None and batch.block.start >= 0:
+            start = batch.block.start
+            stop = start + n
+            self._values[start:stop] = batch.values
+            self._quality[start:stop] = batch.quality if batch.quality is not None else [0] * n
+            self._ts[start:stop] = [batch.ts] * n
+            self._mono[start:stop] = [batch.mono] * n
+        else:
+            self._scatter(batch)
+        self._polled[batch.block.device] = batch.mono
+
+    def _scatter(self, batch: Batch) -> None:
+        values, quality, ts, mono = self._values, self._quality, self._ts, self._mono
+        for slot, value in zip(batch.slots, batch.values, strict=True):
+            values[slot] = value
+            quality[slot] = 0
+            ts[slot] = batch.ts
+            mono[slot] = batch.mono
+        if batch.quality is not None:
+            for slot, code in zip(batch.slots, batch.quality, strict=True):
+                quality[slot] = code
+
+    def polled(self, device: str, mono: float) -> None:
+        """A good poll came that report by exception held back."""
+        self._polled[device] = mono
+
+    def restore(self, tags: Iterable[Tag], rows: Mapping[tuple[str, str], tuple[Value, int, int]]) -> int:
+        """Take checkpointed (value, ts, quality) rows as uncertain/last-known. Returns how many were used."""
+        used = 0
+        for tag in tags:
+            row = rows.get((tag.device, tag.path))
+            if row is None or row[0] is None or self._mono[tag.slot] != _NEVER:
+                continue
+            self._values[tag.slot], self._ts[tag.slot] = row[0], row[1]
+            self._quality[tag.slot] = Quality.LAST_KNOWN
+            used += 1
+        return used
+
+    def checkpoint(self, tags: Iterable[Tag]) -> dict[tuple[str, str], tuple[Value, int, int]]:
+        """Rows to keep over a restart: the last real value of each tag with its own time."""
+        return {
+            (tag.device, tag.path): (self._values[tag.slot], self._ts[tag.slot], int(self._quality[tag.slot]))
+            for tag in tags
+            if self._values[tag.slot] is not None
+        }
+
+    def value(self, tag: Tag) -> Value:
+        return self._values[tag.slot]
+
+    def current(self, tag: Tag) -> Current:
+        quality = Quality(self._quality[tag.slot])
+        heard = self._mono[tag.slot]
+        age: int | None = None
+        if heard != _NEVER:
+            if quality < Quality.UNCERTAIN:
+                heard = max(heard, self._polled.get(tag.device, heard))
+            age = max(0, round((self._clock.mono() - heard) * 1000))
+        ts = self._ts[tag.slot] or None
+        return Current(tag, self._values[tag.slot], quality, ts, age)

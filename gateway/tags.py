@@ -1,0 +1,73 @@
+"""The table of tags at work: gives each its slot, remembers identities over reloads.
+
+A slot is a place in the process' columns and lasts as long as the process; an alias comes from the store and lasts
+for ever. Both belong to the name (device, path): a reload that changes a tag's spec keeps them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from gateway.model import ChannelSpec, Device, Tag
+
+Name = tuple[str, str]
+
+
+class TagTable:
+    """All devices and tags of the running configuration."""
+
+    def __init__(self) -> None:
+        self._slots: dict[Name, int] = {}
+        self._tags: dict[Name, Tag] = {}
+        self._devices: dict[str, Device] = {}
+
+    @staticmethod
+    def names(channels: Iterable[ChannelSpec]) -> list[Name]:
+        """The names that need an alias, in the order of the configuration."""
+        return [(device.id, tag.path) for channel in channels for device in channel.devices for tag in device.tags]
+
+    def bind(self, channel: ChannelSpec, aliases: Mapping[Name, int]) -> tuple[Device, ...]:
+        """Make the channel's devices and tags. Replaces what the channel had before."""
+        self.release(channel.id)
+        devices = []
+        for spec in channel.devices:
+            tags = []
+            for tag_spec in spec.tags:
+                name = (spec.id, tag_spec.path)
+                slot = self._slots.setdefault(name, len(self._slots))
+                tag = Tag(spec.id, tag_spec.path, slot, aliases[name], tag_spec)
+                self._tags[name] = tag
+                tags.append(tag)
+            device = Device(spec.id, channel.id, spec, tuple(tags))
+            self._devices[spec.id] = device
+            devices.append(device)
+        return tuple(devices)
+
+    def release(self, channel: str) -> None:
+        """Forget a channel's devices; their slots stay reserved."""
+        for device in [device for device in self._devices.values() if device.channel == channel]:
+            del self._devices[device.id]
+            for tag in device.tags:
+                self._tags.pop((device.id, tag.path), None)
+
+    def device(self, device: str) -> Device | None:
+        return self._devices.get(device)
+
+    def devices(self) -> list[Device]:
+        return list(self._devices.values())
+
+    def tags(self) -> list[Tag]:
+        return list(self._tags.values())
+
+    def get(self, device: str, path: str) -> Tag | None:
+        return self._tags.get((device, path))
+
+    def find(self, name: str) -> Tag | None:
+        """The tag written as `device.path`."""
+        device, _, path = name.partition(".")
+        return self._tags.get((device, path))
+
+    @property
+    def size(self) -> int:
+        """Number of slots ever given."""
+        return len(self._slots)

@@ -6,10 +6,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Any
 
+from gateway.canonical import digest
 from gateway.clock import Clock
 from gateway.journal import Level, Producer, Tx
 
@@ -18,15 +17,10 @@ _HEAD = "head"
 _ROOT = "0" * 32
 
 
-def canonical(value: Any) -> bytes:
-    """Canonical JSON for values that came from JSON: sorted keys, no spaces, UTF-8 (RFC 8785 for our entry shapes)."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
 def entry_hash(entry: dict[str, Any]) -> str:
     """The chain value of an entry; `hash` itself and the number given later are left out."""
     body = {key: value for key, value in entry.items() if key not in ("hash", "seq")}
-    return hashlib.sha256(canonical(body)).hexdigest()[:32]
+    return digest(body, 32)
 
 
 class Audit:

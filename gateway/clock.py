@@ -15,6 +15,14 @@ from typing import Protocol
 _TIMESYNC_STAMP = Path("/run/systemd/timesync/synchronized")
 
 
+class Timer(Protocol):
+    """A pending `call_later`."""
+
+    def cancel(self) -> None:
+        """The callback does not run any more. Harmless when it has run."""
+        ...
+
+
 class Clock(Protocol):
     """What the gateway knows of time."""
 
@@ -32,6 +40,10 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Wait on the boot clock."""
+        ...
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        """Run `callback` on the event loop after that time: a timeout without a task of its own."""
         ...
 
 
@@ -61,6 +73,9 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        return asyncio.get_running_loop().call_later(seconds, callback)
 
 
 def ntp_synced() -> bool:

@@ -1,0 +1,139 @@
+"""What holds for all tests: marks by folder, fixtures of processes and peers, and no task left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+
+from tests.support.certificates import Certificates
+from tests.support.mosquitto import Broker, Brokers
+from tests.support.processes import Processes
+from tests.support.proxy import Proxy
+
+TESTS = Path(__file__).resolve().parent
+
+MARKS = {
+    "unit": ("unit", 60),
+    "model": ("unit", 120),
+    "integration": ("integration", 120),
+    "drivers": ("integration", 120),
+    "peers": ("engines", 180),
+    "e2e": ("e2e", 300),
+    "system": ("system", 900),
+    "arm": ("arm", 3600),
+    "soak": ("soak", 6 * 3600),
+}
+"""Folder -> mark and time limit in seconds of one test. The mark follows from the folder, nothing else."""
+
+MEANINGS = {
+    "unit": "one module, no socket, no subprocess, manual clock",
+    "integration": "one of our parts with one real peer",
+    "e2e": "the installed gateway, from config files, seen from outside",
+    "engines": "peers written by others that need the npm set",
+    "system": "needs root: file systems, namespaces, systemd",
+    "arm": "the core's tests under aarch64 emulation",
+    "soak": "full-length figures",
+}
+
+hypothesis.settings.register_profile("fieldpost", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("fieldpost")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for mark, meaning in MEANINGS.items():
+        config.addinivalue_line("markers", f"{mark}: {meaning}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        _mark(item)
+        if inspect.iscoroutinefunction(getattr(item, "function", None)):
+            item.fixturenames.insert(0, "no_leftover_tasks")  # type: ignore[attr-defined]
+
+
+def _mark(item: pytest.Item) -> None:
+    folder = item.path.relative_to(TESTS).parts[0] if item.path.is_relative_to(TESTS) else ""
+    if folder not in MARKS:
+        return
+    mark, limit = MARKS[folder]
+    item.add_marker(getattr(pytest.mark, mark))
+    if item.get_closest_marker("timeout") is None:
+        slow = float(os.environ.get("FIELDPOST_SLOW", "1"))
+        item.add_marker(pytest.mark.timeout(limit * slow))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Show the output of a failed test's processes."""
+    outcome: Any = yield
+    report = outcome.get_result()
+    if report.failed:
+        processes = getattr(item, "funcargs", {}).get("processes")
+        if isinstance(processes, Processes):
+            report.sections.extend(processes.report())
+
+
+@pytest.fixture
+async def no_leftover_tasks() -> AsyncIterator[None]:
+    """Fails a test that leaves tasks running: structured concurrency is part of what is promised."""
+    before = asyncio.all_tasks()
+    yield
+    left = [task for task in asyncio.all_tasks() - before if task is not asyncio.current_task() and not task.done()]
+    assert not left, f"tasks left behind: {[task.get_name() for task in left]} {left}"
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    """Start processes; all are ended by pid when the test ends, and shown when it fails."""
+    started = Processes(tmp_path)
+    yield started
+    started.end_all()
+
+
+@pytest.fixture
+def seed() -> int:
+    """Seed of a random test: printed, and taken from FIELDPOST_SEED when set."""
+    number = int(os.environ.get("FIELDPOST_SEED") or random.SystemRandom().randrange(1 << 32))
+    print(f"FIELDPOST_SEED={number}")
+    return number
+
+
+@pytest.fixture
+def make_broker(processes: Processes, tmp_path: Path) -> Callable[..., Broker]:
+    """`make_broker(persistence=..., acl=..., tls=..., max_inflight=...)` starts a mosquitto that keeps its port."""
+    return Brokers(processes, tmp_path).make
+
+
+@pytest.fixture
+def broker(make_broker: Callable[..., Broker]) -> Broker:
+    """A running mosquitto with persistence."""
+    return make_broker()
+
+
+@pytest.fixture
+def make_proxy() -> Iterator[Callable[[int], Proxy]]:
+    """`make_proxy(port)` starts a TCP proxy before 127.0.0.1:port whose behaviour can be switched."""
+    proxies: list[Proxy] = []
+
+    def make(port: int) -> Proxy:
+        proxy = Proxy(port)
+        proxies.append(proxy)
+        return proxy
+
+    yield make
+    for proxy in proxies:
+        proxy.close()
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Certificates:
+    """A certificate authority of this test alone; certificates live two days."""
+    return Certificates(tmp_path / "certificates")

@@ -1,0 +1,102 @@
+"""What an uplink needs from the rest of the gateway, as contracts. The composition root implements them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who is speaking. `boot` names this boot of the machine (gateway.clock.boot_id)."""
+
+    id: str
+    tenant: str
+    version: str
+    boot: str
+
+    @property
+    def root(self) -> str:
+        """Root of the topic tree, without a slash at the end (protocol.md 1.1)."""
+        return f"fp/1/{self.tenant}/{self.id}"
+
+
+class TagRow(NamedTuple):
+    """A row of the birth's `tags`. `access` is empty for a tag that was removed and still has readings to deliver."""
+
+    alias: int
+    device: str
+    tag: str
+    type: str
+    unit: str
+    access: str
+
+
+class DeviceRow(NamedTuple):
+    """A row of the birth's `devices`."""
+
+    device: str
+    driver: str
+    profile: str
+
+
+class ModelView(Protocol):
+    """The gateway's model at one moment: what a birth says. Treat as frozen; a change is a new view."""
+
+    @property
+    def rows(self) -> Sequence[TagRow]:
+        """All tags, those included that were removed while an alias of theirs is still held in the journal."""
+        ...
+
+    @property
+    def devices(self) -> Sequence[DeviceRow]: ...
+
+    @property
+    def dict_no(self) -> int:
+        """Number of the alias dictionary these rows belong to (Consumer.dict_no)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """The current value of one tag. `ts` is UTC ms when it was true; `quality` is a gateway.model.Quality number."""
+
+    slot: int
+    channel: str
+    device: str
+    tag: str
+    value: Any
+    quality: int
+    ts: int
+
+
+class LatestView(Protocol):
+    """Current values, for the codec `flat`."""
+
+    def current(self) -> Iterable[Latest]:
+        """All current values: those of configured tags that have one."""
+        ...
+
+    def get(self, slot: int) -> Latest | None:
+        """The current value of a slot; None when its tag was removed or has no value yet."""
+        ...
+
+    def subscribe(self, listener: Callable[[Sequence[int]], None]) -> Callable[[], None]:
+        """Call `listener(slots)` on the event loop whenever the value or quality of these slots changed, or their
+        tags were removed, and the change is on disk (invariant J13). The listener is short and never raises.
+        Returns what ends the subscription.
+        """
+        ...
+
+
+class OpHandler(Protocol):
+    """Serves the ops of protocol.md 1.5 that came as a command."""
+
+    async def __call__(self, op: str, device: str | None, args: dict[str, Any]) -> dict[str, Any]:
+        """Do it and return the body of the result: `code` (default 200), and `items` or `out` or `text`.
+
+        The answer is given when it is durable: the broker's message is confirmed after this returns.
+        Raises GatewayError with an attribute `code` for what is not done (WriteRejected, 404 for an unknown op).
+        """
+        ...

@@ -14,9 +14,12 @@ import hypothesis
 import pytest
 
 from tests.support.certificates import Certificates
+from tests.support.gateway import Gateway
 from tests.support.mosquitto import Broker, Brokers
+from tests.support.plant import Plant
 from tests.support.processes import Processes
 from tests.support.proxy import Proxy
+from tests.support.sink import Sink
 
 TESTS = Path(__file__).resolve().parent
 
@@ -131,6 +134,57 @@ def make_proxy() -> Iterator[Callable[[int], Proxy]]:
     yield make
     for proxy in proxies:
         proxy.close()
+
+
+@pytest.fixture
+def make_plant(processes: Processes) -> Iterator[Callable[..., Plant]]:
+    """`make_plant(lines, registers=..., ...)`: a process of simulated Modbus TCP devices (tests/support/plant.py)."""
+    plants: list[Plant] = []
+
+    def make(lines: int | list[list[int]], **options: Any) -> Plant:
+        plant = Plant(processes, [[1]] * lines if isinstance(lines, int) else lines, **options)
+        plants.append(plant)
+        return plant
+
+    yield make
+    for plant in plants:
+        plant.close()
+
+
+@pytest.fixture
+def make_gateway(processes: Processes, tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
+    """`make_gateway(name=..., env=...)`: a gateway with a config folder and a state directory of its own."""
+    made: list[Gateway] = []
+
+    def make(name: str = "gateway", **options: Any) -> Gateway:
+        gateway = Gateway(processes, tmp_path / name, name=name, **options)
+        made.append(gateway)
+        return gateway
+
+    yield make
+    for gateway in made:
+        gateway.close()
+
+
+@pytest.fixture
+def gateway(make_gateway: Callable[..., Gateway]) -> Gateway:
+    """One gateway, not started."""
+    return make_gateway()
+
+
+@pytest.fixture
+def make_sink() -> Iterator[Callable[..., Sink]]:
+    """`make_sink(port, ack=..., root=...)`: a subscribed consumer with a ledger of numbers."""
+    sinks: list[Sink] = []
+
+    def make(port: int, **options: Any) -> Sink:
+        sink = Sink(port, **options)
+        sinks.append(sink)
+        return sink.start()
+
+    yield make
+    for sink in sinks:
+        sink.stop()
 
 
 @pytest.fixture

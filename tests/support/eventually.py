@@ -49,7 +49,8 @@ async def eventually(
             last = error
         else:
             if last:
-                return last
+                answer: T = last
+                return answer
         if time.monotonic() > end:
             raise _fail(condition, within, last, why)
         await asyncio.sleep(every)
@@ -74,7 +75,8 @@ def wait_until(
             last = error
         else:
             if last:
-                return last
+                answer: T = last
+                return answer
         if time.monotonic() > end:
             raise _fail(condition, within, last, why)
         time.sleep(every)

@@ -1,0 +1,144 @@
+"""check, plan, apply, confirm, rollback, generations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from gateway.cli import forms
+from gateway.cli.output import clean
+from gateway.cli.session import CommandFailed, Exit, Session
+from gateway.errors import ConfigError, Problem
+
+_APPLY_S = 120.0
+
+
+def check(session: Session) -> int:
+    """Load the folder as `run` would, without touching network or state."""
+    from gateway.settings import load_tree
+
+    given = session.option("folder")
+    folder = Path(given).absolute() if given else session.config_dir
+    try:
+        settings = load_tree(folder)
+    except ConfigError as err:
+        return show_problems(session, err.problems)
+    devices = sum(len(channel.devices) for channel in settings.channels)
+    tags = sum(len(device.tags) for channel in settings.channels for device in channel.devices)
+    counts = {"channels": len(settings.channels), "devices": devices, "tags": tags, "uplinks": len(settings.uplinks)}
+    if session.out.as_json:
+        session.out.result({"ok": True, "errors": [], "hash": settings.hash, **counts})
+    else:
+        text = ", ".join(f"{count} {name[:-1] if count == 1 else name}" for name, count in counts.items())
+        session.out.line(f"{folder}: ok, {text}, hash {settings.hash}")
+    return Exit.OK
+
+
+def plan(session: Session) -> int:
+    """What would change, without changing it."""
+    answer = session.call("plan", {"folder": str(_folder(session))})
+    if not answer.get("ok", True):
+        return _refused(session, answer)
+    if session.out.as_json:
+        session.out.result(answer)
+        return Exit.OK
+    _print_plan(session, answer)
+    return Exit.OK
+
+
+def apply(session: Session) -> int:
+    """Make the folder the running configuration; the gateway watches it and goes back when it does harm."""
+    args = {"folder": str(_folder(session)), "confirm_within_s": session.option("confirm_within")}
+    answer = session.call("apply", args, _APPLY_S)
+    if not answer.get("ok", True):
+        return _refused(session, answer)
+    if session.out.as_json:
+        session.out.result(answer)
+        return Exit.OK
+    _print_plan(session, answer)
+    if answer.get("generation") is not None:
+        session.out.line(f"generation {answer['generation']} is active, hash {answer.get('hash', '')}")
+    if answer.get("restart_required"):
+        session.out.line(f"only a restart brings in: {_names(answer['restart_required'])}")
+    if answer.get("confirm_by"):
+        session.out.line(f"it goes back at {forms.clock(answer['confirm_by'])} unless you say `fieldpost confirm`")
+    elif answer.get("gates"):
+        session.out.line(f"it goes back by itself unless these come up again: {_names(answer['gates'])}")
+    return Exit.OK
+
+
+def confirm(session: Session) -> int:
+    return _done(session, session.call("confirm", timeout_s=_APPLY_S), "is kept")
+
+
+def rollback(session: Session) -> int:
+    to = session.option("to")
+    return _done(session, session.call("rollback", {} if to is None else {"to": to}, _APPLY_S), "is active again")
+
+
+def generations(session: Session) -> int:
+    """The configurations that can be gone back to."""
+    answer = session.call("generations")
+    if session.out.as_json:
+        session.out.result(answer)
+        return Exit.OK
+    rows = [
+        (
+            "*" if row.get("active") else "",
+            str(row.get("number")),
+            str(row.get("hash", "")),
+            _when(row.get("time")),
+            str(row.get("note") or ""),
+        )
+        for row in answer.get("generations", [])
+    ]
+    session.out.table(("", ">number", "hash", "made", "note"), rows)
+    return Exit.OK
+
+
+def show_problems(session: Session, problems: Sequence[Problem]) -> int:
+    """Everything wrong with a configuration: one line each, in the form that editors jump to. Returns 78."""
+    return _refused(session, {"ok": False, "errors": [asdict(problem) for problem in problems]})
+
+
+def _refused(session: Session, answer: dict[str, Any]) -> int:
+    if session.out.as_json:
+        session.out.result(answer)
+        return Exit.BAD_CONFIG
+    errors = [Problem(**error) for error in answer.get("errors", [])]
+    for error in errors:
+        session.out.line(clean(str(error)))
+    count = len(errors)
+    session.out.line(f"{count} error{'' if count == 1 else 's'}; nothing was changed")
+    return Exit.BAD_CONFIG
+
+
+def _print_plan(session: Session, answer: dict[str, Any]) -> None:
+    lines = answer.get("lines") or ["nothing changes"]
+    for line in lines:
+        session.out.line(clean(str(line)))
+
+
+def _done(session: Session, answer: dict[str, Any], verb: str) -> int:
+    if session.out.as_json:
+        session.out.result(answer)
+    else:
+        session.out.line(str(answer.get("text") or f"generation {answer.get('generation')} {verb}"))
+    return Exit.OK
+
+
+def _folder(session: Session) -> Path:
+    folder = session.config_dir
+    if not folder.is_dir():
+        raise CommandFailed(f"{folder}: no such folder", Exit.BAD_CONFIG)
+    return folder
+
+
+def _names(value: Any) -> str:
+    return ", ".join(str(item) for item in value) if isinstance(value, list) else str(value)
+
+
+def _when(value: Any) -> str:
+    return forms.clock(value) if isinstance(value, int | float) else str(value or "-")

@@ -1,0 +1,211 @@
+"""status, devices, reads, journal, uplink."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.cli import forms
+from gateway.cli.output import clean
+from gateway.cli.session import CommandFailed, Exit, Session
+
+_BAD_STATES = {"offline", "failed", "demoted", "backing_off", "refused", "unauthorized"}
+
+
+def status(session: Session) -> int:
+    """Whether all is well. With --ready the exit status says it to a health check."""
+    answer = session.call("status", timeout_s=10.0)
+    if session.out.as_json:
+        session.out.result(answer)
+    else:
+        _print_status(session, answer)
+    return Exit.OK if answer.get("ready") or not session.args.ready else Exit.FAILED
+
+
+def devices(session: Session) -> int:
+    answer = session.call("devices")
+    rows = answer.get("devices", [])
+    if session.out.as_json:
+        session.out.result(answer)
+        return Exit.OK
+    extra = [key for key in ("polls", "errors", "overruns", "rtt_ms", "last_error") if any(key in row for row in rows)]
+    cells = [
+        (
+            row["device"],
+            str(row.get("channel", "")),
+            str(row.get("state", "")),
+            *(_plain(row.get(key)) for key in extra),
+        )
+        for row in rows
+    ]
+    styles = ["bad" if row.get("state") in _BAD_STATES else "" for row in rows]
+    heads = [key.replace("_", " ") if key == "last_error" else f">{key.replace('_', ' ')}" for key in extra]
+    session.out.table(("device", "channel", "state", *heads), cells, styles)
+    return Exit.OK
+
+
+def reads(session: Session) -> int:
+    """The read plan: how few requests bring all tags, and what they cost on the wire."""
+    device = session.option("device")
+    answer = session.call("reads", {"device": device} if device else {})
+    if session.out.as_json:
+        session.out.result(answer)
+        return Exit.OK
+    for name, plan in answer.get("devices", {}).items():
+        session.out.line(f"{name}: {len(plan.get('requests', []))} requests, {_plain(plan.get('cycle_ms'))} ms a cycle")
+        rows = plan.get("requests", [])
+        keys = list(dict.fromkeys(key for row in rows for key in row))
+        if rows:
+            session.out.table(
+                [key.replace("_", " ") for key in keys], [[_plain(row.get(key)) for key in keys] for row in rows]
+            )
+        for learned in plan.get("learned", []):
+            session.out.line(f"  learned: {clean(_plain(learned))}")
+    return Exit.OK
+
+
+def journal(session: Session) -> int:
+    """Streams, gaps, and the latest entries of one stream."""
+    args: dict[str, Any] = {"stream": session.option("stream"), "limit": session.args.limit, "since_ms": None}
+    since = session.option("since")
+    if since is not None:
+        args["since_ms"] = int((time.time() - since) * 1000)
+        args["stream"] = args["stream"] or "event"
+    answer = session.call("journal", args)
+    if session.out.as_json:
+        session.out.result(answer)
+        return Exit.OK
+    if "bytes" in answer:
+        session.out.line(f"{forms.size(answer['bytes'])} on disk, epoch {answer.get('epoch', '-')}")
+    _print_streams(session, answer.get("streams", {}))
+    _print_gaps(session, answer.get("gaps", []))
+    for entry in answer.get("entries", []):
+        session.out.line(clean(_entry_line(entry)))
+    return Exit.OK
+
+
+def uplink(session: Session) -> int:
+    """Uplinks with their backlog; `forget NAME` gives up what one has not delivered."""
+    if session.args.action == "forget":
+        return _forget(session)
+    answer = session.call("uplink")
+    if session.out.as_json:
+        session.out.result(answer)
+    else:
+        _print_uplinks(session, answer.get("uplinks", {}))
+    return Exit.OK
+
+
+def _forget(session: Session) -> int:
+    if not session.args.name:
+        raise CommandFailed("which one? write `fieldpost uplink forget NAME`", Exit.USAGE)
+    answer = session.call("uplink_forget", {"name": session.args.name}, 60.0)
+    if session.out.as_json:
+        session.out.result(answer)
+    else:
+        session.out.line(
+            f"uplink {session.args.name} is forgotten; what it had not delivered is not kept for it any more"
+        )
+    return Exit.OK
+
+
+def _print_status(session: Session, answer: dict[str, Any]) -> None:
+    out = session.out
+    config = answer.get("config", {})
+    ready = out.styled("ready", "good") if answer.get("ready") else out.styled("not ready", "bad")
+    name = answer.get("gateway", "fieldpost")
+    drift = ", the folder has changed since: see `fieldpost plan`" if config.get("drift") else ""
+    out.line(
+        f"{clean(str(name))}: {ready}, version {answer.get('version')}, generation {config.get('generation')}{drift}"
+    )
+    pending = config.get("pending")
+    if pending:
+        needs = "it needs `fieldpost confirm`" if pending.get("needs_confirm") else "waiting for it to come up"
+        out.line(
+            out.styled(
+                f"generation {pending.get('generation')} is on trial for {forms.age(pending.get('left'))}: {needs}",
+                "uncertain",
+            )
+        )
+    if config.get("restart_required"):
+        out.line(out.styled(f"restart to bring in: {', '.join(config['restart_required'])}", "uncertain"))
+    out.line()
+    _print_channels(session, answer.get("channels", {}))
+    if answer.get("uplinks"):
+        out.line()
+        _print_uplinks(session, answer["uplinks"])
+    out.line()
+    _print_streams(session, answer.get("journal", {}).get("streams", {}))
+    _print_issues(session, answer.get("issues", []))
+
+
+def _print_channels(session: Session, channels: Mapping[str, Any]) -> None:
+    rows, styles = [], []
+    for name, channel in channels.items():
+        states = channel.get("devices", {})
+        away = [f"{device} {state}" for device, state in states.items() if state in _BAD_STATES]
+        rows.append((name, str(channel.get("state")), f"{len(states) - len(away)}/{len(states)}", ", ".join(away)))
+        styles.append("bad" if channel.get("state") in _BAD_STATES or away else "")
+    session.out.table(("channel", "state", "devices", ""), rows, styles)
+
+
+def _print_uplinks(session: Session, uplinks: Mapping[str, Any]) -> None:
+    rows, styles = [], []
+    for name, uplink_state in uplinks.items():
+        backlog = uplink_state.get("backlog") or {}
+        rows.append(
+            (
+                name,
+                str(uplink_state.get("state")),
+                forms.since(uplink_state.get("since")),
+                str(backlog.get("readings", 0)),
+                forms.size(backlog.get("bytes", 0)),
+                forms.since(backlog.get("oldest")),
+                str(uplink_state.get("proof") or "-"),
+                str(uplink_state.get("error") or uplink_state.get("last_error") or ""),
+            )
+        )
+        styles.append("" if uplink_state.get("state") == "online" else "bad")
+    session.out.table(("uplink", "state", ">for", ">backlog", ">size", ">oldest", "proof", ""), rows, styles)
+
+
+def _print_streams(session: Session, streams: Mapping[str, Any]) -> None:
+    rows = [
+        (name, _plain(state.get("oldest")), _plain(state.get("last")), _plain(state.get("gaps")))
+        for name, state in streams.items()
+    ]
+    session.out.table(("stream", ">oldest", ">last", ">gaps"), rows)
+
+
+def _print_gaps(session: Session, gaps: list[dict[str, Any]]) -> None:
+    if not gaps:
+        return
+    keys = list(dict.fromkeys(key for gap in gaps for key in gap))
+    rows = [[forms.clock(gap[key]) if key in {"t0", "t1"} else _plain(gap.get(key)) for key in keys] for gap in gaps]
+    session.out.line()
+    session.out.table(keys, rows)
+
+
+def _print_issues(session: Session, issues: list[dict[str, Any]]) -> None:
+    session.out.line()
+    if not issues:
+        session.out.line("no open issues")
+    for issue in issues:
+        head = f"{issue.get('entity')}: {issue.get('text')} (for {forms.since(issue.get('since'))})"
+        session.out.line(session.out.styled(clean(head), "bad"))
+        if issue.get("repair"):
+            session.out.line(f"  -> {clean(str(issue['repair']))}")
+
+
+def _entry_line(entry: Mapping[str, Any]) -> str:
+    rest = {key: item for key, item in entry.items() if key not in {"seq", "ts", "kind", "hash", "prev"}}
+    details = " ".join(f"{key}={_plain(item)}" for key, item in rest.items())
+    return f"{entry.get('seq', '-'):>8}  {forms.clock(entry.get('ts'))}  {entry.get('kind', ''):<8} {details}"
+
+
+def _plain(item: Any) -> str:
+    if isinstance(item, dict | list):
+        return json.dumps(item, ensure_ascii=False)
+    return forms.value(item)

@@ -1,0 +1,172 @@
+"""The command line's grammar. Every option here stands in docs/reference/cli.md; a test compares the two."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gateway.cli.forms import duration
+from gateway.cli.session import Session
+
+_EPILOG = """exit status: 0 ok, 1 failed, 2 wrong usage, 69 no gateway is running, 78 bad configuration"""
+_JOURNAL_STREAMS = ("alarm", "event", "log", "telemetry")
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, but a shortened option is an error: scripts must not break when an option is added."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """The namespace of a command; `run` is the function to call. Leaves through SystemExit(2) on wrong usage."""
+    parser = build()
+    args = parser.parse_args(list(words))
+    if not hasattr(args, "run"):
+        parser.print_help()
+        parser.exit(2)
+    return args
+
+
+def build() -> argparse.ArgumentParser:
+    """The whole grammar."""
+    common = _common()
+    parser = _Parser(
+        prog="fieldpost",
+        description="Reads field devices, keeps every reading, delivers it over MQTT and proves it.",
+        epilog=_EPILOG,
+        parents=[common],
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
+
+    def add(name: str, where: str, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text, parents=[common], epilog=_EPILOG)
+        command.set_defaults(run=_late(where, name.replace("-", "_")))
+        return command
+
+    _add_service(add)
+    _add_configuration(add)
+    _add_values(add)
+    _add_state(add)
+    _add_delivery(add)
+    return parser
+
+
+_Add = Callable[[str, str, str], argparse.ArgumentParser]
+
+
+def _late(where: str, name: str) -> Callable[[Session], int]:
+    """The command's function, imported when it runs: `fieldpost status` must not load drivers."""
+
+    def run(session: Session) -> int:
+        module = importlib.import_module(f"gateway.cli.commands.{where}")
+        return int(getattr(module, name)(session))
+
+    return run
+
+
+def _common() -> argparse.ArgumentParser:
+    """Options of every command, before or after its name."""
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    group = common.add_argument_group("options of every command")
+    group.add_argument(
+        "--config",
+        metavar="DIR",
+        help="configuration folder (default: the first of $FIELDPOST_CONFIG, /etc/fieldpost, ./config)",
+    )
+    group.add_argument("--state", metavar="DIR", help="state directory (default: store.path of gateway.yaml)")
+    group.add_argument("--socket", metavar="PATH", help="socket of the running gateway, named directly")
+    group.add_argument("--json", action="store_true", help="print one JSON object on one line")
+    group.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return common
+
+
+def _add_service(add: _Add) -> None:
+    add("run", "service", "run the gateway in the foreground")
+    demo = add("demo", "demo", "run a simulated plant, a broker and a gateway, and show live values")
+    demo.add_argument(
+        "--for", dest="lasting", type=_duration, metavar="TIME", help="end after this time, for example 20s"
+    )
+    demo.add_argument(
+        "--port-base",
+        default="auto",
+        metavar="PORT",
+        help="first of five TCP ports for plant and broker (default: auto, free ones)",
+    )
+    demo.add_argument("--plain", action="store_true", help="print lines, not a live screen")
+    add("version", "service", "print the version of this program and of the running gateway")
+
+
+def _add_configuration(add: _Add) -> None:
+    init = add("init", "init", "write a first configuration folder")
+    init.add_argument("folder", nargs="?", help="where (default: --config, else ./config)")
+    init.add_argument("--id", metavar="NAME", help="the gateway's id (default: this machine's name)")
+    init.add_argument("--modbus", metavar="HOST[:PORT]", help="the first Modbus TCP device")
+    check = add("check", "configuration", "check a configuration folder; needs no running gateway")
+    check.add_argument("folder", nargs="?", help="the folder (default: --config and its default)")
+    add("plan", "configuration", "show what applying the configuration folder would change")
+    apply = add("apply", "configuration", "make the configuration folder the running configuration")
+    apply.add_argument(
+        "--confirm-within",
+        type=_duration,
+        metavar="TIME",
+        help="go back by itself unless `fieldpost confirm` comes in this time, for example 2m",
+    )
+    add("confirm", "configuration", "keep the configuration that waits for it")
+    rollback = add("rollback", "configuration", "go back to the configuration before")
+    rollback.add_argument("--to", type=int, metavar="GENERATION", help="go back to this one")
+    add("generations", "configuration", "list the configurations that are kept")
+
+
+def _add_values(add: _Add) -> None:
+    tags = add("tags", "values", "show the latest values with quality and age")
+    tags.add_argument("tag", nargs="*", metavar="DEVICE[.TAG]", help="only these (default: all)")
+    tags.add_argument("--watch", action="store_true", help="go on with every change until interrupted")
+    tags.add_argument("--hidden", action="store_true", help="hidden tags too")
+    read = add("read", "values", "read tags from their devices now")
+    read.add_argument("tag", nargs="+", metavar="DEVICE.TAG")
+    write = add("write", "values", "write tags and show what was read back")
+    write.add_argument("assignment", nargs="+", metavar="DEVICE.TAG=VALUE")
+
+
+def _add_state(add: _Add) -> None:
+    status = add("status", "state", "show whether all is well, and what is not")
+    status.add_argument("--ready", action="store_true", help="exit 1 unless the gateway is ready (for health checks)")
+    add("devices", "state", "show devices, their states and statistics")
+    reads = add("reads", "state", "show the read plan: which requests bring which tags, and their time on the wire")
+    reads.add_argument("device", nargs="?", metavar="DEVICE", help="only this one")
+    journal = add("journal", "state", "show the journal's streams and gaps, and its latest entries")
+    journal.add_argument("--stream", choices=_JOURNAL_STREAMS, help="list entries of this stream")
+    journal.add_argument("--since", type=_duration, metavar="TIME", help="not older than this, for example 1h")
+    journal.add_argument("--limit", type=_positive, default=20, metavar="N", help="at most so many entries (20)")
+
+
+def _add_delivery(add: _Add) -> None:
+    uplink = add("uplink", "state", "show uplinks, or forget one that will not come back")
+    uplink.add_argument("action", nargs="?", choices=("forget",), help="forget: drop its cursor and its backlog")
+    uplink.add_argument("name", nargs="?", metavar="NAME", help="which one")
+    proof = add("proof", "proof", "read from the broker and prove that nothing is missing")
+    proof.add_argument("--url", help="broker (default: the first uplink of the configuration)")
+    proof.add_argument("--tenant", metavar="ID", help="tenant (default: of the configuration)")
+    proof.add_argument("--gateway", metavar="ID", help="gateway (default: of the configuration)")
+    proof.add_argument(
+        "--for", dest="lasting", type=_duration, default=10.0, metavar="TIME", help="listen so long (10s)"
+    )
+    proof.add_argument("--username", metavar="NAME", help="user name at the broker")
+    proof.add_argument("--password-file", metavar="FILE", help="file that holds the password")
+
+
+def _duration(text: str) -> float:
+    try:
+        return duration(text)
+    except ValueError as err:
+        raise argparse.ArgumentTypeError(str(err)) from err
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+    return int(text)

@@ -1,0 +1,71 @@
+# Everything a developer types. Needs Python 3.11 or newer with venv, and make; the rest is installed into $(VENV).
+
+VENV   ?= .venv
+PYTHON ?= python3
+PY     := $(VENV)/bin/python
+PIP    := $(PY) -m pip --disable-pip-version-check --quiet
+PYTEST := $(PY) -m pytest
+SHELL  := /bin/sh
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-system test-arm soak bench check format clean
+
+help:
+	@echo "make run          a demo plant, a broker and the gateway, with live values (Ctrl-C ends it)"
+	@echo "make test         checks and all tests that need no root, at most 12 minutes on 2 cores"
+	@echo "make test-system  tests that need root: file systems, namespaces, systemd, foreign peers"
+	@echo "make test-arm     the core's tests on aarch64 under emulation (root)"
+	@echo "make soak         full-length fault tests (hours); FIELDPOST_SEED=n repeats one run"
+	@echo "make bench        measures every budget beside a bare polling loop"
+	@echo "make check        format, lint, types, import contract"
+
+# One environment, two stamps: what the demo needs, and what the tests need on top.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "needs Python 3.11 or newer"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "missing: venv; install it with: apt install python3-venv"; exit 1; }
+
+$(VENV)/.run: setup.cfg pyproject.toml | $(VENV)/bin/python
+	@echo "installing into $(VENV)"
+	@$(PIP) install -e '.[modbus,uvloop,demo]'
+	@touch $@
+
+$(VENV)/.dev: setup.cfg pyproject.toml | $(VENV)/bin/python
+	@echo "installing into $(VENV)"
+	@$(PIP) install -e '.[dev,modbus,uvloop,demo]'
+	@touch $@ $(VENV)/.run
+
+run: $(VENV)/.run
+	@exec $(VENV)/bin/fieldpost demo
+
+check: $(VENV)/.dev
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
+
+format: $(VENV)/.dev
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+# Two workers at most: the tests start processes of their own.
+test: check
+	$(PYTEST) -n 2 -m "not system and not engines and not soak and not arm" tests
+
+tests/peers/node_modules: tests/peers/package-lock.json
+	npm ci --no-audit --no-fund --prefix tests/peers
+	@touch $@
+
+test-system: $(VENV)/.dev $(if $(wildcard tests/peers/package-lock.json),tests/peers/node_modules)
+	$(PYTEST) -m "system or engines" tests
+
+test-arm: $(VENV)/.dev
+	PY=$(CURDIR)/$(PY) tests/arm/arm64.sh $(ARM_ROOT)
+
+soak: $(VENV)/.dev
+	FIELDPOST_SOAK=1 $(PYTEST) -m "e2e or soak" tests/e2e tests/soak
+
+bench: $(VENV)/.dev
+	$(PY) -m benchmarks
+
+clean:
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

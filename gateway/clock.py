@@ -85,6 +85,15 @@ def ntp_synced() -> bool:
     return _kernel_says_synced()
 
 
+def trust_of(word: str, release_ms: int) -> Callable[[], bool] | None:
+    """What `clock.trust` means: `ntp` asks the system (None: the default), `rtc` believes a wall clock that is not
+    older than the release, `always` believes any.
+    """
+    if word == "rtc":
+        return lambda: time.time_ns() // 1_000_000 >= release_ms
+    return (lambda: True) if word == "always" else None
+
+
 def _kernel_says_synced() -> bool:
     import ctypes
 

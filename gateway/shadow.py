@@ -7,7 +7,7 @@ time stamp. Values restored after a restart keep their own time and are uncertai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gateway.clock import Clock
@@ -37,7 +37,6 @@ class LatestValues:
         self._ts: list[int] = []
         self._mono: list[float] = []
         self._polled: dict[str, float] = {}
-        self._listeners: list[Callable[[Batch], None]] = []
 
     def grow(self, size: int) -> None:
         """Make room for `size` slots; new ones are bad/comm with no value: never heard."""
@@ -72,6 +71,15 @@ class LatestValues:
         if batch.quality is not None:
             for slot, code in zip(batch.slots, batch.quality, strict=True):
                 quality[slot] = code
+
+    def differing(self, batch: Batch) -> list[int]:
+        """Slots whose value or quality the batch would change."""
+        quality = batch.quality or [0] * len(batch.values)
+        return [
+            slot
+            for slot, value, code in zip(batch.slots, batch.values, quality, strict=True)
+            if self._values[slot] != value or self._quality[slot] != code or self._mono[slot] == _NEVER
+        ]
 
     def polled(self, device: str, mono: float) -> None:
         """A good poll came that report by exception held back."""

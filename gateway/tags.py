@@ -14,12 +14,14 @@ Name = tuple[str, str]
 
 
 class TagTable:
-    """All devices and tags of the running configuration."""
+    """All devices and tags of the running configuration. `version` grows with each change."""
 
     def __init__(self) -> None:
         self._slots: dict[Name, int] = {}
         self._tags: dict[Name, Tag] = {}
+        self._by_slot: dict[int, Tag] = {}
         self._devices: dict[str, Device] = {}
+        self.version = 0
 
     @staticmethod
     def names(channels: Iterable[ChannelSpec]) -> list[Name]:
@@ -36,7 +38,7 @@ class TagTable:
                 name = (spec.id, tag_spec.path)
                 slot = self._slots.setdefault(name, len(self._slots))
                 tag = Tag(spec.id, tag_spec.path, slot, aliases[name], tag_spec)
-                self._tags[name] = tag
+                self._tags[name] = self._by_slot[slot] = tag
                 tags.append(tag)
             device = Device(spec.id, channel.id, spec, tuple(tags))
             self._devices[spec.id] = device
@@ -45,10 +47,12 @@ class TagTable:
 
     def release(self, channel: str) -> None:
         """Forget a channel's devices; their slots stay reserved."""
+        self.version += 1
         for device in [device for device in self._devices.values() if device.channel == channel]:
             del self._devices[device.id]
             for tag in device.tags:
                 self._tags.pop((device.id, tag.path), None)
+                self._by_slot.pop(tag.slot, None)
 
     def device(self, device: str) -> Device | None:
         return self._devices.get(device)
@@ -61,6 +65,9 @@ class TagTable:
 
     def get(self, device: str, path: str) -> Tag | None:
         return self._tags.get((device, path))
+
+    def by_slot(self, slot: int) -> Tag | None:
+        return self._by_slot.get(slot)
 
     def find(self, name: str) -> Tag | None:
         """The tag written as `device.path`."""

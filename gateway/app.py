@@ -1,0 +1,307 @@
+"""The composition root: one process, wired by hand. The only file that knows everything.
+
+Order: configuration, store, tags with their last known values, then the consumers (journal, uplinks, local socket),
+the drivers last. READY is told when the core is up, not when a device or a broker answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from gateway import logs, sdnotify
+from gateway.audit import Audit
+from gateway.bus import Bus
+from gateway.clock import Clock, SystemClock, boot_id, trust_of
+from gateway.commands import Commands
+from gateway.errors import ConfigError, GatewayError
+from gateway.health import Health, Issue
+from gateway.journal import Level
+from gateway.local.handlers import handlers
+from gateway.local.server import LocalServer
+from gateway.model import Batch
+from gateway.registry import Registry
+from gateway.runtime.applier import Applier
+from gateway.runtime.channels import Channels
+from gateway.runtime.node import Node
+from gateway.runtime.uplinks import Uplinks
+from gateway.runtime.views import FlatFeed, Model, Ops
+from gateway.settings.credentials import credentials_of
+from gateway.settings.generations import Generations
+from gateway.settings.loader import load_files, read_tree
+from gateway.settings.types import GatewaySettings
+from gateway.shadow import LatestValues
+from gateway.store import Store
+from gateway.supervisor import Supervisor
+from gateway.tags import TagTable
+from gateway.uplink.ports import Identity
+from gateway.watchdog import Watchdog
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_CONFIG = 78
+STOP_S = 10.0
+_CLOCK_LOOK_S = 10.0
+
+_log = logging.getLogger("fieldpost")
+
+
+def version() -> str:
+    """The installed release."""
+    try:
+        return metadata.version("fieldpost")
+    except metadata.PackageNotFoundError:
+        return "0.0.0"
+
+
+def run(config_dir: Path, state_dir: Path | None = None) -> int:
+    """Run the gateway until it is told to stop. Returns the process' exit code (cli reference)."""
+    logs.setup(os.environ.get("FIELDPOST_LOG", "INFO"))
+    registry = Registry()
+    load = _loader(config_dir, registry, state_dir)
+    try:
+        settings, generations = _active(config_dir, load, state_dir)
+    except ConfigError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        return EXIT_CONFIG
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(_serve(config_dir, settings, generations, load, registry))
+    except GatewayError as error:
+        _log.critical("%s", error)
+        return EXIT_FAILED
+
+
+Load = Callable[[Mapping[str, bytes]], GatewaySettings]
+
+
+def _loader(config_dir: Path, registry: Registry, state_dir: Path | None) -> Load:
+    credentials = credentials_of(config_dir)
+
+    def load(files: Mapping[str, bytes]) -> GatewaySettings:
+        return load_files(files, registry.load, env=os.environ, credentials=credentials, state_dir=state_dir)
+
+    return load
+
+
+def _active(config_dir: Path, load: Load, state_dir: Path | None) -> tuple[GatewaySettings, Generations]:
+    """The active generation's settings; the first start makes generation 1 of the config folder."""
+    folder: GatewaySettings | None = None
+    problems: ConfigError | None = None
+    files: Mapping[str, bytes] = {}
+    try:
+        files = read_tree(config_dir)
+        folder = load(files)
+    except ConfigError as error:
+        problems = error
+    path = folder.store.path if folder else state_dir
+    if path is None:
+        assert problems is not None
+        raise problems  # without a readable folder nobody knows where the state is
+    generations = Generations(path)
+    reverted = generations.recover()
+    if reverted is not None:
+        _log.warning("generation %d was never confirmed: back to generation %d", *reverted)
+    active = generations.active()
+    if active is None:
+        if folder is None:
+            assert problems is not None
+            raise problems
+        active = generations.create(files, note="first start", hash=folder.hash)
+        generations.activate(active, confirm_within_s=None)
+    elif problems is not None:
+        _log.error("the configuration folder has errors; the active generation %d runs:\n%s", active.number, problems)
+    return load(active.files()), generations
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Uvloop where it is installed, unless FIELDPOST_LOOP=asyncio."""
+    if os.environ.get("FIELDPOST_LOOP") == "asyncio":
+        return None
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+async def _serve(
+    config_dir: Path, settings: GatewaySettings, generations: Generations, load: Load, registry: Registry
+) -> int:
+    clock = SystemClock(trust_of(settings.clock_trust, release_ms()))
+    health = Health(clock)
+    store = Store(settings.store, clock, release_ms=release_ms(), health=health)
+    store.open()
+    node = _wire(config_dir, settings, generations, load, registry, clock, health, store)
+    sockets = settings.store.path / "fieldpost.sock"
+    local = LocalServer(sockets, handlers(node), logging.getLogger("fieldpost.local"))
+    watchdog = Watchdog(settings.store.path, health)
+    supervisor = node.supervisor
+    supervisor.add_core("store", store.run)
+    supervisor.add_core("watchdog", watchdog.run)
+    supervisor.add_core("keeper", lambda: _keep(node))
+    supervisor.add("local", local.run)
+    supervisor.add("applier", node.applier.run)
+    names = TagTable.names(settings.channels)
+    aliases = dict(zip(names, store.bind_aliases(names), strict=True))
+    node.restored = store.last_values()
+    for uplink in settings.uplinks:
+        node.uplinks.start(uplink)
+    node.uplinks.adopt([uplink.name for uplink in settings.uplinks])
+    for channel in settings.channels:
+        node.channels.start(channel, aliases, node.restored)
+    return await _run_supervised(node)
+
+
+def release_ms() -> int:
+    """Date of this release in UTC ms: an older wall clock is certainly wrong."""
+    return 1_795_305_600_000  # 2026-11-22
+
+
+def _wire(
+    config_dir: Path,
+    settings: GatewaySettings,
+    generations: Generations,
+    load: Load,
+    registry: Registry,
+    clock: Clock,
+    health: Health,
+    store: Store,
+) -> Node:
+    supervisor = Supervisor(clock, health)
+    bus, tags, latest = Bus(), TagTable(), LatestValues(clock)
+    bus.subscribe("latest values", latest.on_batch)
+    flat = FlatFeed(tags, latest)
+
+    def publish(batch: Batch, on_durable: Callable[[], None] | None) -> None:
+        durable = flat.watch(batch, on_durable)
+        bus.publish(batch)
+        store.append(batch, durable)
+
+    def emit(entry: dict[str, Any]) -> None:
+        store.append_entry("event", entry, Level.NOW)
+
+    health.listen(lambda issue, is_set: emit(_issue_entry(clock, issue, is_set=is_set)))
+    channels = Channels(
+        supervisor=supervisor,
+        registry=registry,
+        tags=tags,
+        latest=latest,
+        publish=publish,
+        memory=store.memory,
+        clock=clock,
+        health=health,
+        emit=emit,
+    )
+    audit = Audit(clock, store)
+    commands = Commands(tags, latest, channels, clock, audit)
+    node = Node(
+        version=version(),
+        config_dir=config_dir,
+        settings=settings,
+        clock=clock,
+        health=health,
+        bus=bus,
+        store=store,
+        supervisor=supervisor,
+        tags=tags,
+        latest=latest,
+        audit=audit,
+        commands=commands,
+        channels=channels,
+        generations=generations,
+        flat=flat,
+    )
+    node.uplinks = Uplinks(
+        supervisor=supervisor,
+        store=store,
+        model=Model(tags, channels.specs, store.aliases, lambda: store.dict_no),
+        latest=flat,
+        identity=Identity(settings.id, settings.tenant, version(), boot_id()),
+        clock=clock,
+        health=health,
+        ops=Ops(
+            commands,
+            node.read_rows,
+            node.refresh,
+            lambda: node.uplinks.rebirth(),  # noqa: PLW0108 - uplinks is being made right here
+            store.commit,
+        ),
+    )
+    node.applier = Applier(node, generations, load, clock, health, emit)
+    return node
+
+
+def _issue_entry(clock: Clock, issue: Issue, *, is_set: bool) -> dict[str, Any]:
+    return {
+        "ts": clock.wall_ms(),
+        "kind": "issue",
+        "id": issue.id,
+        "entity": issue.entity,
+        "text": issue.text,
+        "repair": issue.repair,
+        "set": is_set,
+    }
+
+
+async def _keep(node: Node) -> None:
+    """Core unit: checkpoints of last values, the clock's steps, drift of the configuration folder."""
+    since = 0.0
+    while True:
+        await node.clock.sleep(min(_CLOCK_LOOK_S, node.settings.store.checkpoint_s))
+        since += _CLOCK_LOOK_S
+        node.store.observe_clock()
+        node.look_for_drift()
+        if since >= node.settings.store.checkpoint_s:
+            since = 0.0
+            await node.checkpoint()
+
+
+async def _run_supervised(node: Node) -> int:
+    """Run until a signal or a core failure; then stop drivers first, uplinks after them, the store last."""
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+
+    def on_signal() -> None:
+        if stopping.is_set():
+            os._exit(EXIT_FAILED)  # a second signal: at once
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    code = EXIT_OK
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(node.supervisor.run(), name="supervisor")
+        stop = group.create_task(stopping.wait(), name="signals")
+        node.ready = True
+        sdnotify.notify("READY=1", f"STATUS=running generation of {node.settings.id}")
+        _log.info("ready: gateway %s, configuration %s", node.settings.id, node.settings.hash)
+        await asyncio.wait({running, stop}, return_when=asyncio.FIRST_COMPLETED)
+        node.ready = False
+        sdnotify.notify("STOPPING=1")
+        if running.done():
+            code = EXIT_FAILED
+        else:
+            await _stop(node)
+        stop.cancel()
+    return code
+
+
+async def _stop(node: Node) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(STOP_S):
+            await node.channels.stop_all()
+            await node.checkpoint()
+            await node.store.commit()
+            await node.uplinks.stop_all()
+    await node.supervisor.stop(STOP_S)
+    await node.store.close()

@@ -1,0 +1,304 @@
+"""What the gateway answers locally: one coroutine per op, dict in, dict out. Shapes: config.md section 5.
+
+The socket serves these; http will wrap the same ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from gateway.errors import ConfigError, Problem
+from gateway.local.connection import Handler
+from gateway.local.wire import OpError
+from gateway.model import Batch, Quality, Tag, Value
+from gateway.runtime.node import Node
+from gateway.shadow import Current
+
+_READ_TIMEOUT_S = 30.0
+_WATCH_BOUND = 1000
+
+
+def handlers(node: Node) -> dict[str, Handler]:
+    """All ops of the core over one running node."""
+    ops = _Ops(node)
+    reading: dict[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]] = {
+        "status": ops.status,
+        "version": ops.version,
+        "devices": ops.devices,
+        "tags": ops.tags,
+        "read": ops.read,
+        "reads": ops.reads,
+        "journal": ops.journal,
+        "uplink": ops.uplink,
+        "plan": ops.plan,
+        "generations": ops.generations,
+        "refresh": ops.refresh,
+        "rebirth": ops.rebirth,
+    }
+    table = {name: Handler(fn, "read") for name, fn in reading.items()}
+    table["write"] = Handler(ops.write, "operate")
+    table["promote"] = Handler(ops.promote, "operate")
+    table["uplink_forget"] = Handler(ops.uplink_forget, "admin")
+    table["apply"] = Handler(ops.apply, "admin")
+    table["confirm"] = Handler(ops.confirm, "admin")
+    table["rollback"] = Handler(ops.rollback, "admin")
+    table["watch"] = Handler(ops.watch, "read", stream=True)
+    table["subscribe"] = Handler(ops.subscribe, "read", stream=True)
+    return table
+
+
+def problems(error: ConfigError) -> dict[str, Any]:
+    """A refused configuration as the answer of check, plan and apply."""
+    return {"ok": False, "errors": [_problem(problem) for problem in error.problems]}
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    return {
+        "file": problem.file,
+        "line": problem.line,
+        "column": problem.column,
+        "path": problem.path,
+        "message": problem.message,
+        "hint": problem.hint,
+    }
+
+
+def plain(value: Value) -> Any:
+    """A value as JSON carries it: bytes are hex, the rest is itself."""
+    return value.hex() if isinstance(value, bytes) else value
+
+
+class _Ops:
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def version(self, _args: dict[str, Any]) -> dict[str, Any]:
+        return {"version": self._node.version}
+
+    async def status(self, _args: dict[str, Any]) -> dict[str, Any]:
+        return self._node.status()
+
+    async def devices(self, _args: dict[str, Any]) -> dict[str, Any]:
+        rows = []
+        for channel, runner in self._node.channels.runners():
+            states, stats = runner.states(), runner.stats()
+            rows += [
+                {"device": device, "channel": channel, "state": state, **_device_stats(stats, device)}
+                for device, state in states.items()
+            ]
+        for spec in self._node.channels.specs():
+            if self._node.channels.runner(spec.id) is None:
+                state = "disabled" if not spec.enabled else "failed"
+                rows += [{"device": device.id, "channel": spec.id, "state": state} for device in spec.devices]
+        return {"devices": rows}
+
+    async def tags(self, args: dict[str, Any]) -> dict[str, Any]:
+        return {"tags": [self._row(tag) for tag in self._select(args)]}
+
+    async def watch(self, args: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        """Rows of what changes, one item each, starting with what is known."""
+        chosen = {tag.slot for tag in self._select(args)}
+        feed = self._node.bus.watch(_WATCH_BOUND)
+        try:
+            for tag in self._select(args):
+                yield self._row(tag)
+            while True:
+                batch = await feed.get()
+                for row, tag in zip(_rows(batch), batch.tags, strict=True):
+                    if tag.slot in chosen:
+                        yield row
+        finally:
+            self._node.bus.unwatch(feed)
+
+    async def subscribe(self, args: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        """Batches as they come, for local programs: {"device","ts","values","quality"?}."""
+        devices = set(args.get("devices") or ())
+        feed = self._node.bus.watch(_WATCH_BOUND)
+        try:
+            while True:
+                batch = await feed.get()
+                if not devices or batch.block.device in devices:
+                    yield _batch_item(batch)
+        finally:
+            self._node.bus.unwatch(feed)
+
+    async def read(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Ask the devices now. A device that is away gives bad/comm rows."""
+        names = args.get("tags")
+        if not isinstance(names, list) or not names:
+            raise OpError('read takes {"tags": ["device.tag", ...]}', code=400)
+        by_device: dict[str, list[Tag]] = {}
+        for name in names:
+            tag = self._tag(str(name))
+            by_device.setdefault(tag.device, []).append(tag)
+        rows = await asyncio.gather(*(self._read_device(device, tags) for device, tags in by_device.items()))
+        return {"tags": [row for part in rows for row in part]}
+
+    async def _read_device(self, device: str, tags: list[Tag]) -> list[dict[str, Any]]:
+        runner = self._node.channels.target(device)
+        if runner is None:
+            raise OpError(f"the channel of {device} is not running", code=504)
+        async with asyncio.timeout(_READ_TIMEOUT_S):
+            answers = await runner.read(tags)
+        return [_tag_row(tag, value, Quality(quality), ts, 0) for tag, value, quality, ts in answers]
+
+    async def write(self, args: dict[str, Any]) -> dict[str, Any]:
+        values = args.get("values")
+        if not isinstance(values, dict) or not values:
+            raise OpError('write takes {"values": {"device.tag": value, ...}}', code=400)
+        results = await self._node.commands.write(values, origin=str(args.get("origin", "local")), via="local")
+        return {
+            "results": [
+                {
+                    "device": result.device,
+                    "tag": result.tag,
+                    "state": result.state.value,
+                    "code": result.code,
+                    "value": plain(result.value),
+                    "verified": result.verified,
+                    **({"text": result.text} if result.text else {}),
+                }
+                for result in results
+            ]
+        }
+
+    async def refresh(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Put the current values into telemetry once more."""
+        device = args.get("device")
+        return {"readings": self._node.refresh(str(device) if device else None)}
+
+    async def reads(self, args: dict[str, Any]) -> dict[str, Any]:
+        wanted = args.get("device")
+        if wanted and self._node.tags.device(wanted) is None:
+            raise OpError(f"there is no device {wanted}", code=404)
+        devices: dict[str, Any] = {}
+        for _, runner in self._node.channels.runners():
+            devices.update(runner.reads(wanted))
+        return {"devices": devices}
+
+    async def promote(self, args: dict[str, Any]) -> dict[str, Any]:
+        device = str(args.get("device", ""))
+        runner = self._node.channels.target(device)
+        if runner is None:
+            raise OpError(f"there is no running device {device}", code=404)
+        runner.promote(device)
+        return {}
+
+    async def journal(self, args: dict[str, Any]) -> dict[str, Any]:
+        return self._node.journal_view(
+            stream=args.get("stream"), since_ms=args.get("since_ms"), limit=int(args.get("limit") or 20)
+        )
+
+    async def uplink(self, _args: dict[str, Any]) -> dict[str, Any]:
+        return {"uplinks": self._node.uplinks.status()}
+
+    async def uplink_forget(self, args: dict[str, Any]) -> dict[str, Any]:
+        name = str(args.get("name", ""))
+        await self._node.uplinks.forget(name)
+        self._node.audit.record("local", "local", "uplink_forget", uplink=name)
+        return {"forgotten": name}
+
+    async def rebirth(self, _args: dict[str, Any]) -> dict[str, Any]:
+        self._node.uplinks.rebirth()
+        return {}
+
+    async def plan(self, args: dict[str, Any]) -> dict[str, Any]:
+        try:
+            plan = self._node.applier.plan(_folder(args))
+        except ConfigError as error:
+            return problems(error)
+        return {"ok": True, "errors": [], "lines": plan.lines(), **plan.as_json()}
+
+    async def apply(self, args: dict[str, Any]) -> dict[str, Any]:
+        window = args.get("confirm_within_s")
+        if window is not None and (not isinstance(window, int | float) or isinstance(window, bool) or window <= 0):
+            raise OpError("confirm_within_s is a positive number of seconds", code=400)
+        try:
+            return await self._node.applier.apply(_folder(args), confirm_within_s=window, who="local")
+        except ConfigError as error:
+            return problems(error)
+
+    async def confirm(self, _args: dict[str, Any]) -> dict[str, Any]:
+        return await self._node.applier.confirm("local")
+
+    async def rollback(self, args: dict[str, Any]) -> dict[str, Any]:
+        return await self._node.applier.rollback("local", args.get("to"))
+
+    async def generations(self, _args: dict[str, Any]) -> dict[str, Any]:
+        return {"generations": self._node.generations_view()}
+
+    def _select(self, args: dict[str, Any]) -> list[Tag]:
+        wanted = args.get("tags") or args.get("names") or []
+        device = args.get("device")
+        if device and self._node.tags.device(device) is None:
+            raise OpError(f"there is no device {device}", code=404)
+        if wanted:
+            return [tag for name in wanted for tag in self._match(str(name))]
+        return [
+            tag
+            for tag in self._node.tags.tags()
+            if (not device or tag.device == device) and (not tag.spec.hidden or args.get("hidden"))
+        ]
+
+    def _match(self, name: str) -> list[Tag]:
+        """`device.tag`, or `device` for all its tags."""
+        device = self._node.tags.device(name)
+        return list(device.tags) if device else [self._tag(name)]
+
+    def _tag(self, name: str) -> Tag:
+        tag = self._node.tags.find(name)
+        if tag is None:
+            raise OpError(f"there is no tag {name}", code=404)
+        return tag
+
+    def _row(self, tag: Tag) -> dict[str, Any]:
+        current: Current = self._node.latest.current(tag)
+        return _tag_row(tag, current.value, current.quality, current.ts, current.age_ms)
+
+
+def _tag_row(tag: Tag, value: Value, quality: Quality, ts: int | None, age: int | None) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "device": tag.device,
+        "tag": tag.path,
+        "value": plain(value),
+        "unit": tag.spec.unit,
+        "quality": quality.text,
+        "ts": ts,
+        "age": age,
+    }
+    label = next((text for raw, text in tag.spec.labels if raw == value), None) if tag.spec.labels else None
+    return row if label is None else {**row, "label": label}
+
+
+def _rows(batch: Batch) -> list[dict[str, Any]]:
+    quality = batch.quality or [0] * len(batch.values)
+    return [
+        _tag_row(tag, value, Quality(code), batch.ts, 0)
+        for tag, value, code in zip(batch.tags, batch.values, quality, strict=True)
+    ]
+
+
+def _batch_item(batch: Batch) -> dict[str, Any]:
+    tags = batch.tags
+    values = {tag.path: plain(value) for tag, value in zip(tags, batch.values, strict=True)}
+    item: dict[str, Any] = {"device": batch.block.device, "ts": batch.ts, "values": values}
+    if batch.quality is not None:
+        item["quality"] = {
+            tag.path: Quality(code).text for tag, code in zip(tags, batch.quality, strict=True) if code != Quality.GOOD
+        }
+    return item
+
+
+def _device_stats(stats: dict[str, Any], device: str) -> dict[str, Any]:
+    found = stats.get("devices", {}).get(device, {})
+    return dict(found) if isinstance(found, dict) else {}
+
+
+def _folder(args: dict[str, Any]) -> Path:
+    folder = args.get("folder")
+    if not isinstance(folder, str) or not Path(folder).is_absolute():
+        raise OpError("folder is the absolute path of a configuration folder", code=400)
+    return Path(folder)

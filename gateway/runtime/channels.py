@@ -1,0 +1,125 @@
+"""The running channels: one supervised unit each, started, replaced and removed at channel grain."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from gateway.clock import Clock
+from gateway.context import ChannelRunner, PublishDurable
+from gateway.driver import Memory
+from gateway.errors import PermanentError
+from gateway.health import Health
+from gateway.model import ChannelSpec, Tag
+from gateway.registry import Registry
+from gateway.shadow import LatestValues
+from gateway.supervisor import Supervisor
+from gateway.tags import Name, TagTable
+
+
+class Channels:
+    """Makes a runner of each ChannelSpec and gives it to the supervisor."""
+
+    def __init__(
+        self,
+        *,
+        supervisor: Supervisor,
+        registry: Registry,
+        tags: TagTable,
+        latest: LatestValues,
+        publish: PublishDurable,
+        memory: Callable[[str], Memory],
+        clock: Clock,
+        health: Health,
+        emit: Callable[[dict[str, Any]], None],
+    ) -> None:
+        self._supervisor = supervisor
+        self._registry = registry
+        self._tags = tags
+        self._latest = latest
+        self._publish = publish
+        self._memory = memory
+        self._clock = clock
+        self._health = health
+        self._emit = emit
+        self._runners: dict[str, ChannelRunner] = {}
+        self._specs: dict[str, ChannelSpec] = {}
+
+    @staticmethod
+    def unit(spec: ChannelSpec) -> str:
+        """The supervised unit's name."""
+        return f"driver:{spec.driver}[{spec.id}]"
+
+    def start(self, spec: ChannelSpec, aliases: Mapping[Name, int], restored: Mapping[Name, Any]) -> None:
+        """Add a channel. A driver that cannot be loaded is an issue of that channel, nothing more."""
+        self._specs[spec.id] = spec
+        devices = self._tags.bind(spec, aliases)
+        self._latest.grow(self._tags.size)
+        self._latest.restore((tag for device in devices for tag in device.tags), restored)
+        if not spec.enabled:
+            return
+        try:
+            driver = self._registry.load(spec.driver)
+        except PermanentError as error:
+            self._health.set(
+                "driver_unavailable", spec.id, str(error), f"install the driver: pip install 'fieldpost[{spec.driver}]'"
+            )
+            return
+        runner = ChannelRunner(
+            spec,
+            devices,
+            driver,
+            publish=self._publish,
+            polled=self._latest.polled,
+            clock=self._clock,
+            health=self._health,
+            memory=self._memory(spec.id),
+            emit=self._emit,
+        )
+        self._runners[spec.id] = runner
+        self._supervisor.add(self.unit(spec), runner.run)
+
+    async def stop(self, channel: str) -> None:
+        """End a channel and forget its devices."""
+        spec = self._specs.pop(channel, None)
+        if spec is None:
+            return
+        if self._runners.pop(channel, None) is not None:
+            await self._supervisor.remove(self.unit(spec))
+        self._tags.release(channel)
+        self._health.clear_entity(channel)
+        for device in spec.devices:
+            self._health.clear_entity(device.id)
+
+    async def stop_all(self) -> None:
+        """End all channels side by side; their devices stay known for the last checkpoint."""
+        await asyncio.gather(*(self._supervisor.remove(self.unit(self._specs[channel])) for channel in self._runners))
+        self._runners.clear()
+
+    def slots(self, channel: str) -> list[int]:
+        """Slots of a channel's tags."""
+        return [tag.slot for device in self._tags.devices() if device.channel == channel for tag in device.tags]
+
+    def target(self, device: str) -> ChannelRunner | None:
+        """The runner of a device's channel."""
+        known = self._tags.device(device)
+        return self._runners.get(known.channel) if known else None
+
+    def runner(self, channel: str) -> ChannelRunner | None:
+        return self._runners.get(channel)
+
+    def runners(self) -> Iterable[tuple[str, ChannelRunner]]:
+        return self._runners.items()
+
+    def specs(self) -> Iterable[ChannelSpec]:
+        return self._specs.values()
+
+    def is_up(self, channel: str) -> bool:
+        """Whether at least one device of the channel answers."""
+        runner = self._runners.get(channel)
+        return runner is not None and any(state in ("online", "degraded") for state in runner.states().values())
+
+    def tags_of(self, device: str) -> tuple[Tag, ...]:
+        known = self._tags.device(device)
+        return known.tags if known else ()

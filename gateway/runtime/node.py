@@ -1,0 +1,203 @@
+"""The running gateway as one object: its parts by name, what they show together, and how a new configuration is
+switched in. Wired by gateway/app.py; the local socket's handlers and the uplinks' ops work on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gateway.audit import Audit
+from gateway.bus import Bus
+from gateway.clock import Clock
+from gateway.commands import Commands
+from gateway.errors import DeviceUnavailable, GatewayError
+from gateway.health import Health
+from gateway.model import Batch, Block, Quality
+from gateway.runtime.applier import Applier
+from gateway.runtime.channels import Channels
+from gateway.runtime.uplinks import Uplinks
+from gateway.runtime.views import FlatFeed
+from gateway.settings.generations import Generations
+from gateway.settings.plan import Plan
+from gateway.settings.types import GatewaySettings
+from gateway.shadow import LatestValues
+from gateway.store import Store
+from gateway.supervisor import Supervisor
+from gateway.tags import TagTable
+
+READ_TIMEOUT_S = 30.0
+
+
+class UnknownDevice(GatewayError):
+    """A device that is not configured."""
+
+    code = 404
+
+
+@dataclass(slots=True, kw_only=True)
+class Node:
+    """One gateway process at work."""
+
+    version: str
+    config_dir: Path
+    settings: GatewaySettings
+    clock: Clock
+    health: Health
+    bus: Bus
+    store: Store
+    supervisor: Supervisor
+    tags: TagTable
+    latest: LatestValues
+    audit: Audit
+    commands: Commands
+    channels: Channels
+    generations: Generations
+    flat: FlatFeed
+    uplinks: Uplinks = field(init=False)
+    applier: Applier = field(init=False)
+    ready: bool = False
+    drift: bool = False
+    restored: Mapping[tuple[str, str], Any] = field(default_factory=dict)
+    restart_required: list[str] = field(default_factory=list)
+
+    async def switch(self, new: GatewaySettings, plan: Plan) -> None:
+        """Make `new` run: stop what is gone or changed, start what is new or changed, leave the rest alone."""
+        changed = {spec.id: spec for spec in new.channels}
+        for channel in (*plan.channels_removed, *plan.channels_changed):
+            gone = self.channels.slots(channel)
+            await self.channels.stop(channel)
+            self.flat.changed(gone)
+        names = TagTable.names(new.channels)
+        aliases = dict(zip(names, await self.store.bind_aliases_async(names), strict=True))
+        self.settings = new
+        for channel in (*plan.channels_changed, *plan.channels_added):
+            self.channels.start(changed[channel], aliases, {})
+        await self.uplinks.switch(new, plan)
+        self.restart_required = sorted({*self.restart_required, *plan.process})
+
+    async def checkpoint(self) -> None:
+        """Keep the last values over a restart."""
+        await self.store.checkpoint(self.latest.checkpoint(self.tags.tags()))
+
+    def look_for_drift(self) -> None:
+        """Whether the configuration folder differs from the active generation; shown, never written."""
+        active = self.generations.active()
+        self.drift = active is not None and bool(self.generations.drift(self.config_dir))
+
+    async def read_rows(self, device: str, paths: list[str] | None) -> list[dict[str, Any]]:
+        """Read tags of a device from the device now; rows with `tag`, `value`, `quality`, `ts`."""
+        known, runner = self.tags.device(device), self.channels.target(device)
+        if known is None:
+            raise UnknownDevice(f"there is no device {device}")
+        if runner is None:
+            raise DeviceUnavailable(f"the channel of {device} is not running")
+        chosen = [tag for tag in known.tags if paths is None or tag.path in paths]
+        async with asyncio.timeout(READ_TIMEOUT_S):
+            answers = await runner.read(chosen)
+        return [
+            {"tag": tag.path, "value": value, "quality": Quality(quality).text, "ts": ts}
+            for tag, value, quality, ts in answers
+        ]
+
+    def up(self) -> frozenset[str]:
+        """What is up now: `channel:ID` where a device answers, `uplink:NAME` where the broker is connected."""
+        channels = {f"channel:{spec.id}" for spec in self.channels.specs() if self.channels.is_up(spec.id)}
+        return frozenset(channels | {f"uplink:{name}" for name in self.uplinks.online()})
+
+    def refresh(self, device: str | None) -> int:
+        """Append the current values of a device, or of all, to telemetry once more. Returns how many."""
+        count = 0
+        for known in self.tags.devices():
+            if device is not None and known.id != device:
+                continue
+            by_time: dict[int, list[int]] = {}
+            current = [self.latest.current(tag) for tag in known.tags]
+            for position, row in enumerate(current):
+                if row.ts is not None:
+                    by_time.setdefault(row.ts, []).append(position)
+            for ts, positions in sorted(by_time.items()):
+                block = Block(known.id, [known.tags[position] for position in positions])
+                values = [current[position].value for position in positions]
+                quality = [int(current[position].quality) for position in positions]
+                self.store.append(Batch(block, values, ts, self.clock.mono(), quality=quality))
+                count += len(values)
+        return count
+
+    def status(self) -> dict[str, Any]:
+        """The answer of `fieldpost status --json` (config.md section 5)."""
+        active = self.generations.active()
+        config: dict[str, Any] = {
+            "hash": self.settings.hash,
+            "generation": active.number if active else None,
+            "drift": self.drift,
+        }
+        if self.applier.pending() is not None:
+            config["pending"] = self.applier.pending()
+        if self.restart_required:
+            config["restart_required"] = self.restart_required
+        return {
+            "ready": self.ready,
+            "version": self.version,
+            "gateway": self.settings.id,
+            "config": config,
+            "uplinks": self.uplinks.status(),
+            "channels": self._channels_view(),
+            "journal": self.store.stats(),
+            "units": self.supervisor.units(),
+            "issues": [
+                {
+                    "id": issue.id,
+                    "entity": issue.entity,
+                    "text": issue.text,
+                    "repair": issue.repair,
+                    "since": issue.since,
+                }
+                for issue in self.health.open()
+            ],
+        }
+
+    def _channels_view(self) -> dict[str, Any]:
+        view: dict[str, Any] = {}
+        for spec in self.channels.specs():
+            runner = self.channels.runner(spec.id)
+            if runner is None:
+                view[spec.id] = {"state": "disabled" if not spec.enabled else "failed", "devices": {}}
+                continue
+            stats = runner.stats()
+            view[spec.id] = {
+                "state": "online" if self.channels.is_up(spec.id) else "offline",
+                "driver": spec.driver,
+                "devices": {device: str(state) for device, state in runner.states().items()},
+                "stats": stats.get("channel", stats),
+            }
+        return view
+
+    def journal_view(self, *, stream: str | None, since_ms: int | None, limit: int) -> dict[str, Any]:
+        """Streams with their numbers, gap records per consumer, and the latest entries of one stream."""
+        stats = self.store.stats()
+        view: dict[str, Any] = {
+            "streams": stats["streams"],
+            "bytes": stats["bytes"],
+            "epoch": stats["epoch"],
+            "gaps": self.store.gap_view(),
+        }
+        if stream is not None:
+            view["entries"] = self.store.entries_view(stream, since_ms=since_ms or 0, limit=limit)
+        return view
+
+    def generations_view(self) -> list[dict[str, Any]]:
+        active = self.generations.active()
+        return [
+            {
+                "number": generation.number,
+                "hash": generation.hash,
+                "time": generation.time,
+                "note": generation.note,
+                "active": active is not None and generation.number == active.number,
+            }
+            for generation in self.generations.list()
+        ]

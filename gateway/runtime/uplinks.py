@@ -1,0 +1,122 @@
+"""The running uplinks: zero, one or several, each with its own cursor, each a supervised unit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from gateway.clock import Clock
+from gateway.errors import GatewayError
+from gateway.health import Health
+from gateway.runtime.views import LatestView, ModelView
+from gateway.settings.plan import Plan
+from gateway.settings.types import GatewaySettings, UplinkSettings
+from gateway.store import Store
+from gateway.supervisor import Supervisor
+from gateway.uplink.ports import Identity, OpHandler
+from gateway.uplink.uplink import Uplink
+
+STOP_S = 5.0
+FLAT = "flat"
+
+
+class Uplinks:
+    """Makes an Uplink of each UplinkSettings and gives it to the supervisor."""
+
+    def __init__(
+        self,
+        *,
+        supervisor: Supervisor,
+        store: Store,
+        model: Callable[[], ModelView],
+        latest: LatestView,
+        identity: Identity,
+        clock: Clock,
+        health: Health,
+        ops: OpHandler,
+    ) -> None:
+        self._supervisor = supervisor
+        self._store = store
+        self._model = model
+        self._latest = latest
+        self._identity = identity
+        self._clock = clock
+        self._health = health
+        self._ops = ops
+        self._uplinks: dict[str, Uplink] = {}
+        self._settings: dict[str, UplinkSettings] = {}
+
+    def start(self, settings: UplinkSettings) -> None:
+        """Add an uplink; it begins to connect at once and for ever."""
+        consumer = None
+        if settings.codec != FLAT:
+            consumer = self._store.consumer(settings.name, start=settings.start, streams=settings.select.streams)
+        uplink = Uplink(
+            settings, self._identity, consumer, self._model, self._latest, self._clock, self._health, self._ops
+        )
+        self._uplinks[settings.name] = uplink
+        self._settings[settings.name] = settings
+        self._supervisor.add(f"uplink:{settings.name}", uplink.run)
+
+    async def stop(self, name: str) -> None:
+        """A planned stop: what is in flight is waited for, then the status says offline."""
+        uplink = self._uplinks.pop(name, None)
+        if uplink is None:
+            return
+        await self._planned(uplink)
+        await self._supervisor.remove(f"uplink:{name}")
+        self._settings.pop(name, None)
+        self._health.clear_entity(name)
+
+    async def stop_all(self) -> None:
+        """Planned stop of all, side by side."""
+        await asyncio.gather(*(self._planned(uplink) for uplink in self._uplinks.values()))
+
+    async def _planned(self, uplink: Uplink) -> None:
+        try:
+            async with asyncio.timeout(STOP_S):
+                await uplink.stop()
+        except TimeoutError:
+            return  # the broker does not answer; the Will says it instead
+
+    async def switch(self, new: GatewaySettings, plan: Plan) -> None:
+        """Follow a new configuration."""
+        wanted = {settings.name: settings for settings in new.uplinks}
+        for name in (*plan.uplinks_removed, *plan.uplinks_changed):
+            await self.stop(name)
+        for name in (*plan.uplinks_changed, *plan.uplinks_added):
+            self.start(wanted[name])
+        self.adopt(wanted)
+
+    def adopt(self, wanted: Iterable[str]) -> None:
+        """Tell about cursors that no configured uplink uses: they hold the journal until they are forgotten."""
+        for name in self._store.consumers():
+            if name in wanted:
+                self._health.clear("cursor_unused", name)
+            else:
+                self._health.set(
+                    "cursor_unused",
+                    name,
+                    f"the uplink {name} is no longer configured, but its undelivered readings are kept",
+                    f"configure it again, or give the readings up with: fieldpost uplink forget {name}",
+                )
+
+    async def forget(self, name: str) -> None:
+        """Give up a removed uplink's cursor. Raises GatewayError when it is configured or unknown."""
+        if name in self._uplinks:
+            raise GatewayError(f"the uplink {name} is configured: remove it from gateway.yaml first")
+        if name not in self._store.consumers():
+            raise GatewayError(f"there is no cursor of an uplink {name}")
+        await self._store.forget(name)
+        self._health.clear("cursor_unused", name)
+
+    def rebirth(self) -> None:
+        for uplink in self._uplinks.values():
+            uplink.rebirth()
+
+    def online(self) -> list[str]:
+        return [name for name, uplink in self._uplinks.items() if uplink.status()["state"] == "online"]
+
+    def status(self) -> dict[str, Any]:
+        return {name: uplink.status() for name, uplink in self._uplinks.items()}

@@ -1,0 +1,134 @@
+"""What is wrong with a Modbus channel beyond the types of its settings. Never touches the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from drivers.modbus.address import Address, AddressError, Table
+from drivers.modbus.point import Limits, Point, PointError, limits_of, parse_url, point_of
+from drivers.modbus.settings import ChannelSettings, DeviceSettings
+from drivers.modbus.words import FOUR, OrderError
+from gateway.driver import Fault
+from gateway.model import Access, ChannelSpec, DeviceSpec, TagSpec, ValueType
+from gateway.transform import transform_fault
+
+MAX_REGISTERS = 125
+MAX_BITS = 2000
+BROADCAST = 0
+
+
+def check(channel: ChannelSpec) -> Iterable[Fault]:
+    """All faults of a channel, in the order of its devices and tags."""
+    settings: ChannelSettings = channel.settings
+    yield from _channel_faults(settings)
+    for device in channel.devices:
+        yield from _device_faults(settings, device)
+
+
+def _channel_faults(settings: ChannelSettings) -> Iterator[Fault]:
+    if settings.serial is not None:
+        yield Fault("serial", "serial lines come with a later version of this driver", "url: tcp://192.0.2.10:502")
+    elif not settings.url:
+        yield Fault("url", "a Modbus channel needs a url", "url: tcp://192.0.2.10:502")
+    else:
+        try:
+            parse_url(settings.url)
+        except PointError as err:
+            yield Fault(err.field, str(err), err.hint)
+    yield from _level_faults("", settings)
+
+
+def _level_faults(prefix: str, settings: ChannelSettings | DeviceSettings) -> Iterator[Fault]:
+    """Faults of the options that channel and device share."""
+    for field, low, high in (
+        ("max_registers", 1, MAX_REGISTERS),
+        ("max_bits", 1, MAX_BITS),
+        ("max_gap", 0, MAX_REGISTERS),
+    ):
+        value = getattr(settings, field)
+        if value is not None and not low <= value <= high:
+            yield Fault(f"{prefix}{field}", f"{field} {value} is outside {low} to {high}", f"{field}: {high}")
+    if settings.word_order is not None and settings.word_order.upper() not in FOUR:
+        yield Fault(
+            f"{prefix}word_order",
+            f"word order {settings.word_order!r} cannot hold for tags of every size",
+            "ABCD, BADC, CDAB or DCBA; other letters at the tag",
+        )
+
+
+def _device_faults(settings: ChannelSettings, device: DeviceSpec) -> Iterator[Fault]:
+    prefix = f"devices.{device.id}."
+    unit: DeviceSettings = device.settings
+    yield from _level_faults(prefix, unit)
+    if not BROADCAST <= unit.unit_id <= 255:
+        yield Fault(f"{prefix}unit_id", f"unit_id {unit.unit_id} is outside 0 to 255", "unit_id: 1")
+    try:
+        limits = limits_of(settings, unit)
+    except AddressError as err:
+        yield Fault(f"{prefix}forbidden", str(err), err.hint)
+        return
+    for spec in device.tags:
+        yield from _tag_faults(f"{prefix}tags.{spec.path}.", settings, device, spec, limits)
+
+
+def _tag_faults(
+    prefix: str, settings: ChannelSettings, device: DeviceSpec, spec: TagSpec, limits: Limits
+) -> Iterator[Fault]:
+    try:
+        point = point_of(settings, device, spec)
+    except AddressError as err:
+        yield Fault(f"{prefix}address", str(err), err.hint)
+        return
+    except OrderError as err:
+        yield Fault(f"{prefix}word_order", str(err), err.hint)
+        return
+    except PointError as err:
+        yield Fault(f"{prefix}{err.field}", str(err), err.hint)
+        return
+    yield from _type_faults(prefix, spec, point)
+    yield from _range_faults(prefix, point, limits)
+    if spec.access is not Access.READ:
+        yield from _write_faults(prefix, spec, point, device.settings)
+    if text := transform_fault(spec):
+        yield Fault(f"{prefix}{text.field}", text.message, text.hint)
+
+
+def _type_faults(prefix: str, spec: TagSpec, point: Point) -> Iterator[Fault]:
+    address = point.address
+    if address.table.is_bits and spec.type is not ValueType.BOOL:
+        hint = f"type: bool, or {_register_hint(spec, address)}"
+        yield Fault(f"{prefix}type", f"{address} is one bit and cannot hold a {spec.type.value}", hint)
+    if address.bit is not None and spec.type is not ValueType.BOOL:
+        hint = f"type: bool, or address {Address(address.table, address.offset).short}"
+        yield Fault(f"{prefix}type", f"{address} is one bit and cannot hold a {spec.type.value}", hint)
+
+
+def _register_hint(spec: TagSpec, address: Address) -> str:
+    """A bare number such as 100 is the classic form of a coil; with a number's type a register was meant."""
+    written = spec.source.address
+    if isinstance(written, int) or str(written).isdigit():
+        return f"address {Address(Table.HOLDING, int(written))}"
+    return f"address {Address(Table.HOLDING, address.offset)}"
+
+
+def _range_faults(prefix: str, point: Point, limits: Limits) -> Iterator[Fault]:
+    address = point.address
+    for banned in limits.forbidden:
+        if banned.table is address.table and banned.first < point.end and address.offset <= banned.last:
+            yield Fault(f"{prefix}address", f"{address} lies in the forbidden range {banned}")
+    if not address.table.is_bits and point.count > limits.registers:
+        message = f"{address} needs {point.count} registers in one request, max_registers allows {limits.registers}"
+        yield Fault(f"{prefix}address", message, f"max_registers: {point.count}")
+
+
+def _write_faults(prefix: str, spec: TagSpec, point: Point, unit: DeviceSettings) -> Iterator[Fault]:
+    address = point.address
+    if not address.table.is_writable:
+        other = Table.HOLDING if address.table is Table.INPUT else Table.COIL
+        hint = f"access: r, or address {Address(other, address.offset)}"
+        yield Fault(f"{prefix}access", f"{address} cannot be written: the table is read-only", hint)
+    if unit.unit_id == BROADCAST:
+        yield Fault(f"{prefix}access", "unit_id 0 is the broadcast address and is never written", "unit_id: 1")
+    if point.write_with == "single" and point.count > 1:
+        message = f"write_with single writes one register, {address} as {spec.type.value} has {point.count}"
+        yield Fault(f"{prefix}write_with", message, "write_with: auto")

@@ -1,0 +1,112 @@
+"""A tag's place on the wire, with the options of tag, device and channel resolved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from drivers.modbus.address import LAST_OFFSET, Address, Range, parse_address, parse_range
+from drivers.modbus.settings import ChannelSettings, DeviceSettings, TagSettings, WriteWith
+from drivers.modbus.words import REGISTERS, wire_order
+from gateway.model import DeviceSpec, TagSpec
+
+DEFAULT_PORT = 502
+
+
+class PointError(ValueError):
+    """A tag cannot be placed. `field` is the setting to blame, `hint` the corrected form."""
+
+    def __init__(self, field: str, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """`count`: registers, or 1 for a coil. `order`: letters written out for the whole value."""
+
+    address: Address
+    count: int
+    order: str
+    write_with: WriteWith
+
+    @property
+    def end(self) -> int:
+        return self.address.offset + self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a request to one device may look like."""
+
+    registers: int
+    bits: int
+    gap: int
+    forbidden: tuple[Range, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    host: str
+    port: int
+
+
+def parse_url(url: str) -> Endpoint:
+    """Read `tcp://host:port`. Raises PointError."""
+    example = "tcp://192.0.2.10:502"
+    if "://" not in url:
+        raise PointError("url", f"url {url!r} names no transport", f"tcp://{url}" if url else example)
+    try:
+        parts = urlsplit(url)
+        port = parts.port or DEFAULT_PORT
+    except ValueError as err:
+        raise PointError("url", f"url {url!r}: {err}", example) from None
+    if parts.scheme in {"rtu+tcp", "tls"}:
+        raise PointError("url", f"{parts.scheme} comes with a later version of this driver; it speaks tcp", example)
+    if parts.scheme != "tcp":
+        raise PointError("url", f"there is no transport {parts.scheme!r}", example)
+    if not parts.hostname or parts.path not in {"", "/"} or parts.query or parts.username:
+        raise PointError("url", f"url {url!r} is not of the form tcp://host:port", example)
+    return Endpoint(parts.hostname, port)
+
+
+def limits_of(channel: ChannelSettings, device: DeviceSettings) -> Limits:
+    """Caps, gap and forbidden ranges that hold for a device. Raises AddressError for a bad range."""
+    base = _first(device.address_base, channel.address_base)
+    texts = (*channel.forbidden, *device.forbidden)
+    return Limits(
+        registers=_first(device.max_registers, channel.max_registers),
+        bits=_first(device.max_bits, channel.max_bits),
+        gap=_first(device.max_gap, channel.max_gap),
+        forbidden=tuple(parse_range(text, base) for text in texts),
+    )
+
+
+def point_of(channel: ChannelSettings, device: DeviceSpec, spec: TagSpec) -> Point:
+    """Place a tag. Raises AddressError, OrderError or PointError."""
+    unit: DeviceSettings = device.settings
+    tag: TagSettings = spec.source
+    address = parse_address(
+        tag.address,
+        _first(tag.address_base, unit.address_base, channel.address_base),
+        _first(tag.bit_base, unit.bit_base, channel.bit_base),
+    )
+    count = REGISTERS.get(spec.type)
+    if count is None:
+        known = ", ".join(kind.value for kind in REGISTERS)
+        raise PointError("type", f"type {spec.type.value} comes with a later version of the Modbus driver", known)
+    if tag.length is not None:
+        raise PointError("length", f"length does not apply to type {spec.type.value}")
+    if address.table.is_bits:
+        order = ""
+    else:
+        order = wire_order(_first(tag.word_order, unit.word_order, channel.word_order), count)
+    if address.offset + count > LAST_OFFSET + 1:
+        raise PointError("address", f"{address} with {count} registers ends beyond the table")
+    return Point(address, count, order, _first(tag.write_with, unit.write_with, channel.write_with))
+
+
+def _first(*choices: Any) -> Any:
+    return next(choice for choice in choices if choice is not None)

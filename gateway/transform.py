@@ -1,0 +1,323 @@
+"""Raw values to engineering values and back: columnar, compiled once per block, for every driver.
+
+Order as in EdgeX (device-sdk-go transform): mask, shift, base, scale, offset. Where EdgeX answers 0 or an overflow
+because the result does not fit the wire type, the result here is a wider number: an integer stays an integer while
+scale and offset are whole, else the tag's values are floats, always (`engineering_kind`).
+
+Decimal scales of integer wire types are exact: 251 with scale 0.1 is the float next to 25.1, for every input.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from gateway.errors import WriteRejected
+from gateway.model import Access, Quality, TagSpec, Transform, Value, ValueType
+
+Scalar = Callable[[Any], tuple[Value, int]]
+"""One raw value to (value, quality code)."""
+
+Column = Callable[[Sequence[Any]], tuple[Sequence[Value], Sequence[int] | None]]
+"""Raw values of a block, aligned with its tags, to (values, quality codes or None when all are good)."""
+
+_GOOD = int(Quality.GOOD)
+_SENSOR = int(Quality.BAD_SENSOR)
+_RANGE = int(Quality.BAD_RANGE)
+_UNPROCESSABLE = 422
+_MAX_RATIO = 10**12  # decimal scales beyond this are computed in floats
+
+
+@dataclass(frozen=True, slots=True)
+class RawType:
+    """What the wire delivers. `bits` 0: no number (text, bytes)."""
+
+    bits: int
+    signed: bool = False
+    is_float: bool = False
+
+    @property
+    def low(self) -> int:
+        return -(1 << (self.bits - 1)) if self.signed else 0
+
+    @property
+    def high(self) -> int:
+        return (1 << (self.bits - self.signed)) - 1
+
+
+RAW = {
+    ValueType.BOOL: RawType(1),
+    ValueType.INT16: RawType(16, signed=True),
+    ValueType.UINT16: RawType(16),
+    ValueType.INT24: RawType(24, signed=True),
+    ValueType.UINT24: RawType(24),
+    ValueType.INT32: RawType(32, signed=True),
+    ValueType.UINT32: RawType(32),
+    ValueType.INT48: RawType(48, signed=True),
+    ValueType.UINT48: RawType(48),
+    ValueType.INT64: RawType(64, signed=True),
+    ValueType.UINT64: RawType(64),
+    ValueType.FLOAT32: RawType(32, signed=True, is_float=True),
+    ValueType.FLOAT64: RawType(64, signed=True, is_float=True),
+    ValueType.BCD16: RawType(16),
+    ValueType.BCD32: RawType(32),
+    ValueType.MOD10K32: RawType(32),
+    ValueType.MOD10K64: RawType(64),
+    ValueType.STRING: RawType(0),
+    ValueType.BYTES: RawType(0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TransformFault:
+    """A transform that cannot work. `field` is the tag's key to blame."""
+
+    field: str
+    message: str
+    hint: str = ""
+
+
+def engineering_kind(raw: RawType, transform: Transform) -> str:
+    """`float`, `int`, or `as-is` for what is no number. Depends on settings only, never on a value."""
+    if raw.bits in {0, 1}:
+        return "as-is"
+    if raw.is_float or transform.base is not None:
+        return "float"
+    whole = all(x is None or float(x).is_integer() for x in (transform.scale, transform.offset))
+    return "int" if whole else "float"
+
+
+def transform_fault(spec: TagSpec) -> TransformFault | None:
+    """The first thing that makes the transform of `spec` impossible, or None."""
+    raw, transform = RAW[spec.type], spec.transform
+    kind = spec.type.value
+    numeric = [name for name in ("base", "scale", "offset") if getattr(transform, name) is not None]
+    bitwise = [name for name, used in (("mask", transform.mask is not None), ("shift", transform.shift != 0)) if used]
+    if raw.bits in {0, 1} and (numeric or bitwise):
+        return TransformFault((numeric + bitwise)[0], f"type {kind} has no number to transform")
+    if raw.is_float and bitwise:
+        return TransformFault(bitwise[0], f"{bitwise[0]} works on integers, not on {kind}")
+    if transform.scale == 0:
+        return TransformFault("scale", "scale 0 makes every value 0", "scale: 1")
+    if abs(transform.shift) >= max(raw.bits, 1) and bitwise:
+        return TransformFault("shift", f"shift {transform.shift} leaves nothing of {raw.bits} bits")
+    if transform.mask is not None and not 0 <= transform.mask < 1 << raw.bits:
+        return TransformFault("mask", f"mask {transform.mask:#x} is wider than {raw.bits} bits")
+    if transform.base is not None and transform.base <= 0:
+        return TransformFault("base", f"base {transform.base} has no real powers", "base: 10")
+    if spec.access is not Access.READ and (bitwise or transform.base is not None):
+        field = bitwise[0] if bitwise else "base"
+        return TransformFault("access", f"a value with {field} cannot be written back", "access: r")
+    return None
+
+
+# --- one value -------------------------------------------------------------------------------------------------
+
+
+def _exact(number: float | None, default: int) -> Fraction:
+    return Fraction(default) if number is None else Fraction(repr(float(number)))
+
+
+def _bitwise_source(raw: RawType, transform: Transform, name: str) -> str:
+    """Expression of mask and shift. Right shifts keep the sign, left shifts drop what leaves the type's width."""
+    text = name
+    if transform.mask is not None:
+        text = f"({text} & {transform.mask})"
+        if raw.signed and transform.mask >> (raw.bits - 1):
+            text = _wrap_source(raw, text)
+    if transform.shift > 0:
+        text = f"({text} >> {transform.shift})"
+    elif transform.shift < 0:
+        text = _wrap_source(raw, f"({text} << {-transform.shift})")
+    return text
+
+
+def _wrap_source(raw: RawType, text: str) -> str:
+    full, half = (1 << raw.bits) - 1, 1 << (raw.bits - 1)
+    if not raw.signed:
+        return f"({text} & {full})"
+    return f"((({text} & {full}) ^ {half}) - {half})"
+
+
+def expression(raw: RawType, transform: Transform, name: str) -> str:
+    """Python source of the engineering value of raw value `name`. Built from numbers of the settings only."""
+    kind = engineering_kind(raw, transform)
+    if kind == "as-is":
+        return name
+    text = _bitwise_source(raw, transform, name)
+    scale, offset = transform.scale, transform.offset
+    if raw.is_float or transform.base is not None:
+        if transform.base is not None:
+            text = f"{float(transform.base)!r} ** {text}"
+        if scale is not None:
+            text = f"({text}) * {float(scale)!r}"
+        return text if offset is None else f"{text} + {float(offset)!r}"
+    factor, addend = _exact(scale, 1), _exact(offset, 0)
+    if kind == "int":
+        if factor != 1:
+            text = f"{text} * {factor.numerator}"
+        return text if addend == 0 else f"{text} + {addend.numerator}"
+    # one fraction, so that Python's correctly rounded division of integers is the only rounding
+    divisor = math.lcm(factor.denominator, addend.denominator)
+    up, plus = int(factor * divisor), int(addend * divisor)
+    if max(divisor, abs(up), abs(plus)) > _MAX_RATIO:
+        return f"{text} * {float(factor)!r} + {float(addend)!r}"
+    product = text if up == 1 else f"{text} * {up}"
+    return f"({product} + {plus}) / {divisor}" if plus else f"{product} / {divisor}"
+
+
+def sentinels(raw: RawType, transform: Transform) -> tuple[int | float, ...]:
+    """Raw values that mean "no value", as the wire type delivers them: 0xFFFF of an int16 is -1."""
+    found: list[int | float] = []
+    for mark in transform.invalid:
+        found.append(mark)
+        if raw.signed and not raw.is_float and isinstance(mark, int) and raw.high < mark < 1 << raw.bits:
+            found.append(mark - (1 << raw.bits))
+    return tuple(found)
+
+
+def scalar(raw: RawType, transform: Transform, limits: tuple[float, float] | None = None) -> Scalar:
+    """The transform of one value. `limits`: a value outside is kept and marked bad/range."""
+    marks = frozenset(sentinels(raw, transform))
+    compute = _compile_value(expression(raw, transform, "x"))
+    low, high = limits if limits is not None else (-math.inf, math.inf)
+
+    def convert(x: Any) -> tuple[Value, int]:
+        if x in marks:
+            return None, _SENSOR
+        if isinstance(x, float) and not math.isfinite(x):
+            return None, _SENSOR
+        try:
+            value = compute(x)
+        except (OverflowError, ZeroDivisionError):
+            return None, _RANGE
+        if isinstance(value, float) and not math.isfinite(value):
+            return None, _RANGE
+        if limits is not None and not low <= value <= high:
+            return value, _RANGE
+        return value, _GOOD
+
+    return convert
+
+
+def _compile_value(source: str) -> Callable[[Any], Any]:
+    return eval(f"lambda x: {source}", {"__builtins__": {}})  # type: ignore[no-any-return]  # noqa: S307 - from numbers
+
+
+# --- a block ---------------------------------------------------------------------------------------------------
+
+
+def _limits(spec: TagSpec) -> tuple[float, float] | None:
+    return spec.range if RAW[spec.type].bits > 1 else None
+
+
+def is_plain(spec: TagSpec) -> bool:
+    """Whether raw and engineering value are the same object for every input: nothing to compute, nothing to test."""
+    return spec.transform.is_identity and not RAW[spec.type].is_float and _limits(spec) is None
+
+
+def column(specs: Sequence[TagSpec]) -> Column | None:
+    """The transform of a block, or None when every tag is plain: raw values are the values.
+
+    The common case, all good, is one straight line of generated code; anything else takes the scalar way.
+    """
+    if all(is_plain(spec) for spec in specs):
+        return None
+    scalars = [scalar(RAW[spec.type], spec.transform, _limits(spec)) for spec in specs]
+
+    def careful(raws: Sequence[Any]) -> tuple[Sequence[Value], Sequence[int] | None]:
+        pairs = [convert(x) for convert, x in zip(scalars, raws, strict=True)]
+        values, codes = [value for value, _ in pairs], [code for _, code in pairs]
+        return values, codes if any(codes) else None
+
+    return _compile_column(specs, careful)
+
+
+def _compile_column(specs: Sequence[TagSpec], careful: Column) -> Column:
+    """Straight-line code: unpack, compute, one test for anything that is not good, return."""
+    raws = ", ".join(f"r{i}" for i in range(len(specs)))
+    results, tests = [], []
+    lines = ["def convert(raws):", f"    {raws}, = raws", "    try:", "        pass"]
+    for i, spec in enumerate(specs):
+        raw = RAW[spec.type]
+        source = expression(raw, spec.transform, f"r{i}")
+        name = f"r{i}" if source == f"r{i}" else f"v{i}"
+        if name != f"r{i}":
+            lines.append(f"        {name} = {source}")
+        results.append(name)
+        tests.extend(_tests(spec, raw, f"r{i}", name))
+    lines.append("    except ArithmeticError:")
+    lines.append("        return careful(raws)")
+    if tests:
+        lines.append(f"    if {' or '.join(tests)}:")
+        lines.append("        return careful(raws)")
+    lines.append(f"    return [{', '.join(results)}], None")
+    scope: dict[str, Any] = {
+        "careful": careful,
+        "inf": math.inf,
+        "__builtins__": {"ArithmeticError": ArithmeticError},
+    }
+    exec(compile("\n".join(lines), "<transform>", "exec"), scope)  # noqa: S102 - built from numbers only
+    convert: Column = scope["convert"]
+    return convert
+
+
+def _tests(spec: TagSpec, raw: RawType, raw_name: str, name: str) -> list[str]:
+    """Conditions under which a value of this tag is not plainly good."""
+    tests = [f"{raw_name} == {mark!r}" for mark in sentinels(raw, spec.transform) if mark == mark]  # noqa: PLR0124
+    limits = _limits(spec)
+    if engineering_kind(raw, spec.transform) == "float":
+        tests.append(f"{name} - {name} != 0.0")  # true for NaN and the infinities only
+    if limits is not None:
+        tests.append(f"not {float(limits[0])!r} <= {name} <= {float(limits[1])!r}")
+    return tests
+
+
+# --- writing ---------------------------------------------------------------------------------------------------
+
+
+def to_raw(spec: TagSpec, value: Value) -> int | float | bool:
+    """The raw value that means `value`: offset and scale undone, rounded to the nearest step of an integer type.
+
+    Raises WriteRejected (422) for what the wire type cannot hold and for a sentinel of the tag.
+    """
+    raw = RAW[spec.type]
+    if raw.bits == 1:
+        return _to_bool(spec, value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or raw.bits == 0:
+        raise _refused(spec, f"{value!r} is no number")
+    if not math.isfinite(value):
+        raise _refused(spec, f"{value!r} is no finite number")
+    factor, addend = _exact(spec.transform.scale, 1), _exact(spec.transform.offset, 0)
+    exact = (Fraction(repr(value)) - addend) / factor
+    number: int | float = _to_float(spec, raw, exact) if raw.is_float else _to_int(spec, raw, exact, value)
+    if number in sentinels(raw, spec.transform):
+        raise _refused(spec, f"{value!r} is the mark of an invalid value")
+    return number
+
+
+def _to_bool(spec: TagSpec, value: Value) -> bool:
+    if isinstance(value, bool) or (isinstance(value, int) and value in {0, 1}):
+        return bool(value)
+    raise _refused(spec, f"{value!r} is neither true nor false")
+
+
+def _to_int(spec: TagSpec, raw: RawType, exact: Fraction, value: float) -> int:
+    number = round(exact)
+    if not raw.low <= number <= raw.high:
+        raise _refused(spec, f"{value!r} does not fit: raw {number} is outside {raw.low} to {raw.high}")
+    return number
+
+
+def _to_float(spec: TagSpec, raw: RawType, exact: Fraction) -> float:
+    number = float(exact)
+    if raw.bits == 32 and abs(number) > 3.4028234663852886e38:
+        raise _refused(spec, f"{number!r} does not fit a float32")
+    return number
+
+
+def _refused(spec: TagSpec, text: str) -> WriteRejected:
+    return WriteRejected(f"{spec.path}: {text}", code=_UNPROCESSABLE)

@@ -17,8 +17,9 @@ _JOURNAL_STREAMS = ("alarm", "event", "log", "telemetry")
 class _Parser(argparse.ArgumentParser):
     """argparse, but a shortened option is an error: scripts must not break when an option is added."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, **kwargs)
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs["allow_abbrev"] = False
+        super().__init__(**kwargs)
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
@@ -68,9 +69,9 @@ def _late(where: str, name: str) -> Callable[[Session], int]:
     return run
 
 
-def _common() -> argparse.ArgumentParser:
+def _common() -> _Parser:
     """Options of every command, before or after its name."""
-    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     group = common.add_argument_group("options of every command")
     group.add_argument(
         "--config",

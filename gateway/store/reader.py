@@ -127,6 +127,23 @@ class Reader:
                     more = cursor.next()
             yield from page
 
+    def headers_back(self, stream: str) -> Iterator[Header]:
+        """Headers, newest first, one short transaction each."""
+        at: bytes | None = None
+        while True:
+            with self._environment.read() as tx:
+                cursor = tx.cursor(db=self._environment.streams[stream])
+                if at is None:
+                    more = cursor.last()
+                else:
+                    more = cursor.prev() if cursor.set_range(at) else cursor.last()
+                if not more:
+                    return
+                at = bytes(cursor.key())
+                found = _found(cursor)
+            if found.header is not None:
+                yield found.header
+
     def stream_bytes(self, stream: str) -> int:
         with self._environment.read() as tx:
             stat = tx.stat(self._environment.streams[stream])

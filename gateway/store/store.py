@@ -18,12 +18,11 @@ from gateway.health import Health
 from gateway.journal import AliasRow, Gap, Level, Segment
 from gateway.model import Batch
 from gateway.settings.types import StoreSettings
-from gateway.store import aliases, consumers
+from gateway.store import aliases, consumers, history
 from gateway.store.attempt import Attempt, Work
 from gateway.store.checkpoint import LastValue
 from gateway.store.clockwatch import ClockWatch
 from gateway.store.consumer import StoreConsumer
-from gateway.store.history import read_history
 from gateway.store.memory import ChannelMemory, Table
 from gateway.store.opening import Parts, open_parts
 from gateway.store.packing import pack_entry
@@ -300,28 +299,29 @@ class Store:
                 stream: {e: self.reader.held(stream, e) for e, _ in self.reader.epochs(stream)} for stream in streams
             }
             self._call(partial(consumers.register, row=row, start=start, held=held))
-        consumer = self._consumers[name] = StoreConsumer(self, name, tuple(streams))
-        self._telling.orphans([])
+        consumer = self._consumers[name] = StoreConsumer(self, name, row.streams)
         return consumer
 
     def consumers(self) -> list[str]:
         """Names of all known cursors, also of uplinks that are not configured any more."""
         return sorted(self.state.consumers)
 
-    def check_orphans(self) -> list[str]:
-        """Required cursors that nobody has asked for since open: they hold data. Raises one issue each."""
-        orphans = [name for name, row in self.state.consumers.items() if row.required and name not in self._consumers]
-        self._telling.orphans(orphans)
-        return orphans
-
-    def forget(self, name: str) -> bool:
+    async def forget(self, name: str) -> bool:
         """Remove a cursor for good, with its gap records. False when there is none."""
         if name not in self.state.consumers:
             return False
-        self._call(partial(consumers.forget, name=name))
+        await self._change(partial(consumers.forget, name=name))
         self._consumers.pop(name, None)
-        self._telling.orphans([one for one in self._telling.told_orphans if one != name])
         return True
+
+    async def _change(self, change: Callable[[Attempt], T]) -> T:
+        """A change of consumers or aliases while running: a transaction of its own that does not block the loop."""
+        async with self._lock:
+            writer = self._open_parts.writer
+            call = partial(writer.call, change, self._watch.now(), self._watch.stamp)
+            result, outcome = await self._on_writer(call)
+            self._take_over(outcome)
+            return result  # type: ignore[no-any-return]
 
     def _call(self, change: Callable[[Attempt], T]) -> T:
         """A rare change, done at once in a transaction of its own; blocks for one commit."""
@@ -355,14 +355,14 @@ class Store:
         """Aliases of all configured (device, tag) pairs, in order; what is not among them stops being live. Blocks."""
         return self._call(partial(aliases.bind, pairs=pairs))
 
-    async def rebind_aliases(self, pairs: Sequence[tuple[str, str]]) -> list[int]:
+    async def bind_aliases_async(self, pairs: Sequence[tuple[str, str]]) -> list[int]:
         """The same while running: does not block the loop."""
-        async with self._lock:
-            writer = self._open_parts.writer
-            call = partial(writer.call, partial(aliases.bind, pairs=pairs), self._watch.now(), self._watch.stamp)
-            bound, outcome = await self._on_writer(call)
-            self._take_over(outcome)
-            return list(bound)
+        return await self._change(partial(aliases.bind, pairs=pairs))
+
+    @property
+    def dict_no(self) -> int:
+        """Number of the alias dictionary; grows by one whenever aliases are added."""
+        return self.state.dict_no
 
     def aliases(self) -> dict[int, AliasRow]:
         """All aliases ever given."""
@@ -420,7 +420,7 @@ class Store:
                 stream: {
                     "oldest": self.reader.oldest(stream, state.epoch) or following,
                     "last": following - 1,
-                    "lost": state.lost[stream],
+                    "gaps": state.lost[stream],
                 }
                 for stream, following in state.next.items()
             },
@@ -428,4 +428,12 @@ class Store:
 
     def read_history(self, stream: str, since_ms: int = 0, limit: int = 10_000) -> Iterator[Segment]:
         """Held segments of a stream with readings at or after `since_ms`, oldest first, up to `limit` numbers."""
-        return read_history(self.reader, stream, since_ms, limit, self.report_damaged)
+        return history.segments(self.reader, stream, since_ms, limit, self.report_damaged)
+
+    def entries_view(self, stream: str, *, since_ms: int = 0, limit: int = 20) -> list[dict[str, Any]]:
+        """The latest entries of a stream for people, oldest first; telemetry entries name device and tags."""
+        return history.latest_entries(self.reader, stream, since_ms, limit, self.aliases(), self.report_damaged)
+
+    def gap_view(self) -> list[dict[str, Any]]:
+        """All gap records that wait for an acknowledgement, with their consumer."""
+        return history.gap_rows(self.state)

@@ -16,7 +16,6 @@ class Telling:
     def __init__(self, health: Health | None) -> None:
         self._health = health
         self._dropped = self._unstored = 0
-        self.told_orphans: list[str] = []
 
     def opened(self, report: Report, checkpoint: str, ts: int) -> list[dict[str, Any]]:
         """Issues of an opening; returns the entries for stream `event`."""
@@ -79,19 +78,6 @@ class Telling:
             f"{dropped} readings or entries were dropped before they were delivered, {unstored} found no room",
             "repair the uplink or make store.journal.max_bytes larger",
         )
-
-    def orphans(self, names: list[str]) -> None:
-        """Cursors of uplinks that are not configured any more."""
-        for name in names:
-            self._set(
-                f"cursor_orphan_{name}",
-                f"the uplink {name} is not configured any more, but the journal keeps its data",
-                f"fieldpost uplink forget {name}",
-            )
-        if self._health is not None:
-            for name in set(self.told_orphans) - set(names):
-                self._health.clear(f"cursor_orphan_{name}", _ENTITY)
-        self.told_orphans = names
 
     def _set(self, id_: str, text: str, repair: str) -> None:
         if self._health is not None:

@@ -72,6 +72,10 @@ class Range:
     first: int
     last: int
 
+    def overlaps(self, start: int, end: int) -> bool:
+        """Whether it shares an offset with `start` to `end` (excluded)."""
+        return self.first < end and start <= self.last
+
     def __str__(self) -> str:
         return f"{self.table}/{self.first}-{self.last}" if self.last > self.first else f"{self.table}/{self.first}"
 
@@ -89,8 +93,6 @@ def parse_address(text: str | float, address_base: int = 0, bit_base: int = 0) -
             f"address {text} is a number with a fraction in YAML, which cannot tell .1 from .10",
             f'write it as text: "{text}" or holding/{int(text)}.N',
         )
-    if isinstance(text, bool):
-        raise AddressError(f"{text} is not an address", _FORMS)
     text = str(text).strip()
     if match := _CLASSIC.fullmatch(text):
         return _with_bit(_classic_address(match["number"]), match["bit"], bit_base)

@@ -114,7 +114,7 @@ def _register_hint(spec: TagSpec, address: Address) -> str:
 def _range_faults(prefix: str, point: Point, limits: Limits) -> Iterator[Fault]:
     address = point.address
     for banned in limits.forbidden:
-        if banned.table is address.table and banned.first < point.end and address.offset <= banned.last:
+        if banned.table is address.table and banned.overlaps(address.offset, point.end):
             yield Fault(f"{prefix}address", f"{address} lies in the forbidden range {banned}")
     if not address.table.is_bits and point.count > limits.registers:
         message = f"{address} needs {point.count} registers in one request, max_registers allows {limits.registers}"

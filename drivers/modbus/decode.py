@@ -1,0 +1,102 @@
+"""From the bytes of one answer to columns, planned once per request.
+
+Registers: when all values lie in order, high byte first and without overlap, one struct format with pad bytes reads
+them. Any other mix (word orders, overlaps, bits, several tags on a register) first gathers bytes by one precompiled
+permutation. Bits of coil tables come from a table of 256 tuples.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import Any
+
+from drivers.modbus.point import Point
+from drivers.modbus.words import CODES, value_positions
+from gateway.driver import Columns
+from gateway.model import Tag, ValueType
+from gateway.transform import column
+
+Unpack = Callable[[bytes], Sequence[Any]]
+"""Payload of an answer (without the byte count) to raw values, aligned with the request's tags."""
+
+_BITS = [tuple(byte >> n & 1 == 1 for n in range(8)) for byte in range(256)]
+
+
+def register_unpacker(points: Sequence[Point], types: Sequence[ValueType], start: int) -> Unpack:
+    """Reads values out of the registers from `start` on. Bits and bool registers give booleans."""
+    bools = [i for i, kind in enumerate(types) if kind is ValueType.BOOL]
+    unpack = _padded(points, types, start) if not bools and _is_straight(points) else _gathered(points, types, start)
+    if not bools:
+        return unpack
+    masks = [(i, _mask(points[i].address.bit)) for i in bools]
+
+    def with_bools(payload: bytes) -> Sequence[Any]:
+        values = list(unpack(payload))
+        for i, mask in masks:
+            values[i] = values[i] & mask != 0
+        return values
+
+    return with_bools
+
+
+def _mask(bit: int | None) -> int:
+    """What of a register makes a boolean true: one bit, or any."""
+    return 0xFFFF if bit is None else 1 << bit
+
+
+def _is_straight(points: Sequence[Point]) -> bool:
+    """In order, most significant byte first, none on the registers of another."""
+    ends = [point.end for point in points]
+    starts = [point.address.offset for point in points[1:]]
+    return all(end <= start for end, start in zip(ends, starts, strict=False)) and all(
+        point.order == "".join(sorted(point.order)) for point in points
+    )
+
+
+def _padded(points: Sequence[Point], types: Sequence[ValueType], start: int) -> Unpack:
+    code, at = ">", start
+    for point, kind in zip(points, types, strict=True):
+        gap = point.address.offset - at
+        code += (f"{2 * gap}x" if gap else "") + CODES[kind]
+        at = point.end
+    return struct.Struct(code).unpack_from
+
+
+def _gathered(points: Sequence[Point], types: Sequence[ValueType], start: int) -> Unpack:
+    places: list[int] = []
+    for point in points:
+        first = 2 * (point.address.offset - start)
+        places.extend(first + place for place in value_positions(point.order))
+    gather = itemgetter(*places)  # two bytes at least, so always a tuple
+    unpack = struct.Struct(">" + "".join(CODES[kind] for kind in types)).unpack
+
+    def gathered(payload: bytes) -> Sequence[Any]:
+        return unpack(bytes(gather(payload)))
+
+    return gathered
+
+
+def bit_unpacker(points: Sequence[Point], start: int) -> Unpack:
+    """Reads coils or discrete inputs from `start` on: least significant bit first."""
+    places = [point.address.offset - start for point in points]
+    whole = places == list(range(len(places)))
+
+    def unpack(payload: bytes) -> Sequence[Any]:
+        bits = [bit for byte in payload for bit in _BITS[byte]]
+        return bits[: len(places)] if whole else [bits[place] for place in places]
+
+    return unpack
+
+
+def decoder(tags: Sequence[Tag], points: Sequence[Point], start: int) -> Callable[[bytes], Columns]:
+    """Payload to columns: unpacking and the tags' transforms."""
+    if points[0].address.table.is_bits:
+        unpack = bit_unpacker(points, start)
+    else:
+        unpack = register_unpacker(points, [tag.spec.type for tag in tags], start)
+    convert = column([tag.spec for tag in tags])
+    if convert is None:
+        return lambda payload: Columns(unpack(payload))
+    return lambda payload: Columns(*convert(unpack(payload)))

@@ -1,0 +1,95 @@
+"""The Modbus TCP driver: plans, reads and writes; the kernel owns the schedule and the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from drivers.modbus.point import limits_of, parse_url, point_of
+from drivers.modbus.requests import Detail, describe_request, plan_requests, split_request
+from drivers.modbus.settings import ChannelSettings
+from drivers.modbus.wire import Wire
+from drivers.modbus.writing import RegisterWriter
+from gateway.driver import Columns, DriverContext, PollingDriver, Request
+from gateway.errors import LinkLost, RequestRefused, WriteRejected
+from gateway.model import Device, Tag, Value
+from gateway.transform import to_raw
+
+_FORBIDDEN = 403
+_SPLITTABLE = {2, 3}
+"""Illegal data address or value: a smaller request may succeed (config.md 3, learning)."""
+
+
+class ModbusDriver(PollingDriver):
+    """One Modbus TCP connection and the units behind it."""
+
+    def __init__(self) -> None:
+        self._wire: Wire | None = None
+        self._writer: RegisterWriter | None = None
+        self._ctx: DriverContext | None = None
+
+    async def connect(self, ctx: DriverContext) -> None:
+        self._ctx = ctx
+        if self._wire is None:
+            endpoint = parse_url(ctx.channel.settings.url)
+            self._wire = Wire(endpoint.host, endpoint.port, ctx.channel.timeout_s)
+            self._writer = RegisterWriter(self._wire)
+        await self._wire.connect()
+
+    async def close(self) -> None:
+        if self._wire is not None:
+            self._wire.close()
+
+    async def run(self, ctx: DriverContext) -> None:
+        self._ctx = ctx
+        await super().run(ctx)
+
+    def plan(self, device: Device, tags: Sequence[Tag]) -> Sequence[Request]:
+        return plan_requests(self._context().channel, device, tags)
+
+    async def read(self, request: Request) -> Columns:
+        detail: Detail = request.detail
+        wire = self._connected()
+        return detail.decode(await wire.read(detail.unit, detail.code, detail.start, detail.count, detail.size))
+
+    async def write(self, device: Device, tag: Tag, value: Value) -> None:
+        """Write one tag. Whatever does not fit is rejected before anything reaches the wire."""
+        settings: ChannelSettings = self._context().channel.settings
+        unit: int = device.spec.settings.unit_id
+        if unit == 0:
+            raise WriteRejected("unit 0 is the broadcast address and is never written", code=_FORBIDDEN)
+        point = point_of(settings, device.spec, tag.spec)
+        if not point.address.table.is_writable:
+            raise WriteRejected(f"{point.address} is read-only", code=_FORBIDDEN)
+        limits = limits_of(settings, device.spec.settings)
+        if any(
+            r.table is point.address.table and r.overlaps(point.address.offset, point.end) for r in limits.forbidden
+        ):
+            raise WriteRejected(f"{point.address} is forbidden", code=_FORBIDDEN)
+        raw = to_raw(tag.spec, value)
+        self._connected()
+        assert self._writer is not None
+        await self._writer.write(unit, point, tag.spec.type, raw)
+
+    def split(self, request: Request, error: Exception) -> Sequence[Request]:
+        if isinstance(error, RequestRefused) and error.code in _SPLITTABLE:
+            return split_request(request)
+        return ()
+
+    def describe(self, request: Request) -> Mapping[str, Any]:
+        return describe_request(request)
+
+    @property
+    def foreign_frames(self) -> int:
+        """Answers that belonged to no request in flight; never values."""
+        return 0 if self._wire is None else self._wire.foreign
+
+    def _context(self) -> DriverContext:
+        if self._ctx is None:
+            raise RuntimeError("the driver has no context yet: call connect or run first")
+        return self._ctx
+
+    def _connected(self) -> Wire:
+        if self._wire is None:
+            raise LinkLost("not connected")
+        return self._wire

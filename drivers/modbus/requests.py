@@ -1,0 +1,96 @@
+"""Requests of the Modbus driver: planned runs with their function code, size and decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from drivers.modbus.address import Address, Table
+from drivers.modbus.decode import decoder
+from drivers.modbus.planner import Run, plan_runs
+from drivers.modbus.point import Limits, Point, limits_of, point_of
+from drivers.modbus.settings import ChannelSettings
+from gateway.driver import Columns, Request
+from gateway.model import Block, ChannelSpec, Device, Tag
+
+READ_CODE = {Table.COIL: 1, Table.DISCRETE: 2, Table.HOLDING: 3, Table.INPUT: 4}
+"""Function codes, Modbus Application Protocol V1.1b3, 6.1 to 6.4."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What goes to the wire for a request, and how its answer becomes columns. `size`: payload bytes expected."""
+
+    unit: int
+    table: Table
+    code: int
+    start: int
+    count: int
+    size: int
+    points: tuple[Point, ...]
+    limits: Limits
+    decode: Callable[[bytes], Columns]
+
+
+def plan_requests(channel: ChannelSpec, device: Device, tags: Sequence[Tag]) -> list[Request]:
+    """The fewest requests for `tags` of one device."""
+    settings: ChannelSettings = channel.settings
+    limits = limits_of(settings, device.spec.settings)
+    points = [point_of(settings, device.spec, tag.spec) for tag in tags]
+    unit: int = device.spec.settings.unit_id
+    return [_request(device.id, unit, limits, run, tags, points) for run in plan_runs(points, limits)]
+
+
+def _request(device: str, unit: int, limits: Limits, run: Run, tags: Sequence[Tag], points: Sequence[Point]) -> Request:
+    own_tags = [tags[i] for i in run.members]
+    own_points = tuple(points[i] for i in run.members)
+    size = (run.count + 7) // 8 if run.table.is_bits else 2 * run.count
+    detail = Detail(
+        unit=unit,
+        table=run.table,
+        code=READ_CODE[run.table],
+        start=run.start,
+        count=run.count,
+        size=size,
+        points=own_points,
+        limits=limits,
+        decode=decoder(own_tags, own_points, run.start),
+    )
+    return Request(Block(device, own_tags), detail, f"{Address(run.table, run.start).short} x {run.count}")
+
+
+def split_request(request: Request) -> list[Request]:
+    """Two requests for the two halves of the tags, cut between registers where that is possible.
+
+    Tags that share a register stay together until only they are left; one tag cannot be cut: an empty list.
+    """
+    detail: Detail = request.detail
+    tags = request.block.tags
+    if len(tags) < 2:
+        return []
+    cut = _middle(detail.points)
+    halves: list[Request] = []
+    for part in (range(cut), range(cut, len(tags))):
+        points = [detail.points[i] for i in part]
+        runs = plan_runs(points, detail.limits)
+        own = [tags[i] for i in part]
+        halves.extend(_request(request.block.device, detail.unit, detail.limits, run, own, points) for run in runs)
+    return halves
+
+
+def _middle(points: Sequence[Point]) -> int:
+    """The border nearest to the middle where the place changes, else the middle."""
+    half = len(points) // 2
+    borders = [i for i in range(1, len(points)) if points[i].address.offset != points[i - 1].address.offset]
+    return min(borders, key=lambda i: (abs(i - half), i)) if borders else half
+
+
+def describe_request(request: Request) -> Mapping[str, Any]:
+    detail: Detail = request.detail
+    return {
+        "table": detail.table.value,
+        "address": detail.start,
+        "count": detail.count,
+        "tags": len(request.block.tags),
+    }

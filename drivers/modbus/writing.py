@@ -1,0 +1,94 @@
+"""Writing coils, registers, bits of registers. Function codes: Modbus Application Protocol V1.1b3, 6.5 to 6.16."""
+
+from __future__ import annotations
+
+import struct
+
+from drivers.modbus.address import REGISTER_BITS, Table
+from drivers.modbus.point import Point
+from drivers.modbus.wire import Wire
+from drivers.modbus.words import CODES, wire_positions
+from gateway.errors import BadFrame, RequestRefused
+from gateway.model import ValueType
+
+READ_HOLDING = 3
+WRITE_COIL, WRITE_REGISTER, WRITE_COILS, WRITE_REGISTERS, MASK_REGISTER = 5, 6, 15, 16, 22
+_ILLEGAL_FUNCTION = 1
+_ON = 0xFF00
+_FULL = 0xFFFF
+
+
+def wire_bytes(point: Point, kind: ValueType, raw: float) -> bytes:
+    """The bytes of a value in the order of the wire."""
+    value = struct.pack(">" + CODES[kind], raw)
+    return bytes(value[place] for place in wire_positions(point.order))
+
+
+def wire_bit(point: Point) -> int:
+    """The number of a register's bit as the wire counts: swapped bytes move it by eight."""
+    bit = point.address.bit or 0
+    return (bit + 8) % REGISTER_BITS if point.order == "BA" else bit
+
+
+class RegisterWriter:
+    """Writes to the units of one connection, and remembers which functions a unit does not know."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._unknown: set[tuple[int, int]] = set()
+
+    async def write(self, unit: int, point: Point, kind: ValueType, raw: float) -> None:
+        """Write `raw`, as `gateway.transform.to_raw` gave it. Raises as `Writer.write` says."""
+        if point.address.table is Table.COIL:
+            await self._write_coil(unit, point, bool(raw))
+        elif point.address.bit is not None:
+            await self._write_bit(unit, point, bool(raw))
+        else:
+            await self._write_registers(unit, point, wire_bytes(point, kind, raw))
+
+    async def _write_coil(self, unit: int, point: Point, value: bool) -> None:
+        offset = point.address.offset
+        if point.write_with != "multiple" and (unit, WRITE_COIL) not in self._unknown:
+            payload = struct.pack(">HH", offset, _ON if value else 0)
+            if await self._known(unit, WRITE_COIL, payload, payload, may_fail=point.write_with == "auto"):
+                return
+        payload = struct.pack(">HHBB", offset, 1, 1, value)
+        await self._confirmed(unit, WRITE_COILS, payload, payload[:4])
+
+    async def _write_registers(self, unit: int, point: Point, data: bytes) -> None:
+        offset = point.address.offset
+        single = point.count == 1 and point.write_with != "multiple"
+        if single and (unit, WRITE_REGISTER) not in self._unknown:
+            payload = struct.pack(">H", offset) + data
+            if await self._known(unit, WRITE_REGISTER, payload, payload, may_fail=point.write_with == "auto"):
+                return
+        payload = struct.pack(">HHB", offset, point.count, len(data)) + data
+        await self._confirmed(unit, WRITE_REGISTERS, payload, payload[:4])
+
+    async def _write_bit(self, unit: int, point: Point, value: bool) -> None:
+        """One bit: by mask write, which the device does in one step; else read, change, write."""
+        mask = 1 << wire_bit(point)
+        if (unit, MASK_REGISTER) not in self._unknown:
+            payload = struct.pack(">HHH", point.address.offset, _FULL ^ mask, mask if value else 0)
+            if await self._known(unit, MASK_REGISTER, payload, payload, may_fail=True):
+                return
+        data = await self._wire.read(unit, READ_HOLDING, point.address.offset, 1, 2)
+        register = int.from_bytes(data, "big")
+        register = register | mask if value else register & (_FULL ^ mask)
+        await self._write_registers(unit, point, register.to_bytes(2, "big"))
+
+    async def _known(self, unit: int, code: int, payload: bytes, echo: bytes, *, may_fail: bool) -> bool:
+        """Write with a function that not every device has. False: the device has not, and nothing was written."""
+        try:
+            await self._confirmed(unit, code, payload, echo)
+        except RequestRefused as err:
+            if not may_fail or err.code != _ILLEGAL_FUNCTION:
+                raise
+            self._unknown.add((unit, code))
+            return False
+        return True
+
+    async def _confirmed(self, unit: int, code: int, payload: bytes, echo: bytes) -> None:
+        answer = await self._wire.exchange(unit, code, payload)
+        if answer != echo:
+            raise BadFrame(f"function {code} was confirmed with {answer.hex()} instead of {echo.hex()}")

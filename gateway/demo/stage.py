@@ -1,0 +1,149 @@
+"""Everything the demo starts: plant, broker and gateway in a temporary folder, and how all of it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from gateway.demo.broker import Broker, find_broker
+from gateway.demo.plant import NAMES
+from gateway.demo.processes import Child, spawn
+from gateway.errors import GatewayError
+from gateway.local.client import AsyncClient
+from gateway.local.wire import SOCKET_NAME, NotRunning
+
+_PREFIX = "fieldpost-demo-"
+_START_S = 30.0
+_GATEWAY_END_S = 15.0
+
+
+class DemoFailed(GatewayError):
+    """A part of the demo did not start, or ended unasked."""
+
+
+class Stage:
+    """The running parts. Made by `staged`."""
+
+    def __init__(self, folder: Path, ports: dict[str, int], broker: Broker) -> None:
+        self.folder = folder
+        self.ports = ports
+        self.broker_name = broker.name
+        self.broker: Child | None = None
+        self.plant: Child | None = None
+        self.gateway: Child | None = None
+        self._broker_command = broker.command
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config"
+
+    @property
+    def socket(self) -> Path:
+        return self.folder / "state" / SOCKET_NAME
+
+    @property
+    def broker_url(self) -> str:
+        return f"mqtt://127.0.0.1:{self.ports['broker']}"
+
+    async def start_plant(self) -> None:
+        """The plant says itself which ports it got."""
+        wanted = [str(self.ports.get(name, 0)) for name in NAMES]
+        command = [sys.executable, "-m", "gateway.demo.plant", *wanted]
+        self.plant = await spawn("plant", command, self.folder, stdout=True)
+        line = await self.plant.first_line(_START_S)
+        if not line:
+            raise DemoFailed(f"the plant did not start: {_last(self.plant.tail())}")
+        self.ports.update(json.loads(line))
+
+    async def start_broker(self) -> None:
+        self.broker = await spawn("broker", self._broker_command, self.folder)
+
+    async def stop_broker(self) -> None:
+        if self.broker is not None:
+            await self.broker.end(5.0)
+            self.broker = None
+
+    async def start_gateway(self) -> None:
+        """Returns when its socket answers."""
+        env = {f"FIELDPOST_DEMO_{name.upper()}": str(port) for name, port in self.ports.items()}
+        env["FIELDPOST_DEMO_STATE"] = str(self.folder / "state")
+        command = [sys.executable, "-m", "gateway.cli", "run", "--config", str(self.config)]
+        self.gateway = await spawn("gateway", command, self.folder, env)
+        async with asyncio.timeout(_START_S):
+            while True:
+                self.look()
+                try:
+                    async with AsyncClient(self.socket, timeout_s=5.0) as client:
+                        await client.call("version")
+                        return
+                except NotRunning:
+                    await asyncio.sleep(0.05)
+
+    def look(self) -> None:
+        """Raise DemoFailed when a part has ended unasked."""
+        for child in (self.plant, self.broker, self.gateway):
+            if child is not None and not child.running:
+                code = child.process.returncode
+                raise DemoFailed(f"the {child.name} ended with status {code}: {_last(child.tail())}")
+
+    async def end(self) -> None:
+        """In order: the gateway may still deliver while it stops."""
+        for child, wait in ((self.gateway, _GATEWAY_END_S), (self.broker, 5.0), (self.plant, 5.0)):
+            if child is not None:
+                await child.end(wait)
+
+
+@contextlib.asynccontextmanager
+async def staged(port_base: int | None) -> AsyncIterator[Stage]:
+    """The parts started and answering; all ended and the folder gone when the block ends, however it ends."""
+    _remove_left_overs()
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+    ports = {} if port_base is None else {name: port_base + i for i, name in enumerate(NAMES)}
+    ports["broker"] = _free_port() if port_base is None else port_base + len(NAMES)
+    stage = None
+    try:
+        _furnish(folder)
+        stage = Stage(folder, ports, find_broker(folder, ports["broker"]))
+        await stage.start_broker()
+        await stage.start_plant()
+        await stage.start_gateway()
+        yield stage
+    except TimeoutError:
+        raise DemoFailed(f"the demo did not start within {_START_S:g} s") from None
+    finally:
+        if stage is not None:
+            await stage.end()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _furnish(folder: Path) -> None:
+    folder.chmod(0o755)  # a broker that gives up root must find its file
+    (folder / "state").mkdir(mode=0o700)
+    shutil.copytree(Path(__file__).parent / "config", folder / "config")
+
+
+def _remove_left_overs() -> None:
+    """Folders of demos that were killed: their pid is in the name and gone."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        with contextlib.suppress(OSError):
+            if pid.isdecimal() and not Path(f"/proc/{pid}").exists() and folder.stat().st_uid == os.geteuid():
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _last(text: str) -> str:
+    return text.splitlines()[-1] if text else "it said nothing"

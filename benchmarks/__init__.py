@@ -1,0 +1,1 @@
+"""Repeatable measurements of the budgets. `python -m benchmarks` runs all, `python -m benchmarks.NAME` one."""

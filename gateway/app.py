@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from gateway import logs, sdnotify
 from gateway.audit import Audit
@@ -81,14 +81,26 @@ def run(config_dir: Path, state_dir: Path | None = None) -> int:
         return EXIT_FAILED
 
 
-Load = Callable[[Mapping[str, bytes]], GatewaySettings]
+class Load(Protocol):
+    """Files of a configuration tree to settings."""
+
+    def __call__(self, files: Mapping[str, bytes], *, starting: bool = False) -> GatewaySettings: ...
 
 
 def _loader(config_dir: Path, registry: Registry, state_dir: Path | None) -> Load:
     credentials = credentials_of(config_dir)
 
-    def load(files: Mapping[str, bytes]) -> GatewaySettings:
-        return load_files(files, registry.load, env=os.environ, credentials=credentials, state_dir=state_dir)
+    def load(files: Mapping[str, bytes], *, starting: bool = False) -> GatewaySettings:
+        """`starting`: a driver that cannot be imported any more must not keep the other channels from running."""
+        return load_files(
+            files,
+            registry.load,
+            env=os.environ,
+            credentials=credentials,
+            base=config_dir,
+            state_dir=state_dir,
+            keep_unusable=starting,
+        )
 
     return load
 
@@ -120,7 +132,7 @@ def _active(config_dir: Path, load: Load, state_dir: Path | None) -> tuple[Gatew
         generations.activate(active, confirm_within_s=None)
     elif problems is not None:
         _log.error("the configuration folder has errors; the active generation %d runs:\n%s", active.number, problems)
-    return load(active.files()), generations
+    return load(active.files(), starting=True), generations
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -156,7 +168,7 @@ async def _serve(
     node.restored = store.last_values()
     for uplink in settings.uplinks:
         node.uplinks.start(uplink)
-    node.uplinks.adopt([uplink.name for uplink in settings.uplinks])
+    node.uplinks.adopt()
     for channel in settings.channels:
         node.channels.start(channel, aliases, node.restored)
     return await _run_supervised(node)

@@ -14,7 +14,7 @@ from gateway.errors import ConfigError, Problem
 from gateway.local.connection import Handler
 from gateway.local.wire import OpError
 from gateway.model import Batch, Quality, Tag, Value
-from gateway.runtime.node import Node
+from gateway.runtime.node import Node, plain
 from gateway.shadow import Current
 
 _READ_TIMEOUT_S = 30.0
@@ -64,11 +64,6 @@ def _problem(problem: Problem) -> dict[str, Any]:
         "message": problem.message,
         "hint": problem.hint,
     }
-
-
-def plain(value: Value) -> Any:
-    """A value as JSON carries it: bytes are hex, the rest is itself."""
-    return value.hex() if isinstance(value, bytes) else value
 
 
 class _Ops:

@@ -16,7 +16,8 @@ from gateway.clock import Clock
 from gateway.commands import Commands
 from gateway.errors import DeviceUnavailable, GatewayError
 from gateway.health import Health
-from gateway.model import Batch, Block, Quality
+from gateway.journal import STREAMS
+from gateway.model import Batch, Block, Quality, Value
 from gateway.runtime.applier import Applier
 from gateway.runtime.channels import Channels
 from gateway.runtime.uplinks import Uplinks
@@ -30,10 +31,17 @@ from gateway.supervisor import Supervisor
 from gateway.tags import TagTable
 
 READ_TIMEOUT_S = 30.0
+MAX_ENTRIES = 10_000
 
 
 class UnknownDevice(GatewayError):
     """A device that is not configured."""
+
+    code = 404
+
+
+class UnknownStream(GatewayError):
+    """A stream that the journal does not have."""
 
     code = 404
 
@@ -146,7 +154,7 @@ class Node:
             "config": config,
             "uplinks": self.uplinks.status(),
             "channels": self._channels_view(),
-            "journal": self.store.stats(),
+            "journal": self._journal_stats(),
             "units": self.supervisor.units(),
             "issues": [
                 {
@@ -178,16 +186,23 @@ class Node:
 
     def journal_view(self, *, stream: str | None, since_ms: int | None, limit: int) -> dict[str, Any]:
         """Streams with their numbers, gap records per consumer, and the latest entries of one stream."""
-        stats = self.store.stats()
-        view: dict[str, Any] = {
-            "streams": stats["streams"],
-            "bytes": stats["bytes"],
-            "epoch": stats["epoch"],
-            "gaps": self.store.gap_view(),
-        }
+        view = self._journal_stats()
+        view["gaps"] = self.store.gap_view()
         if stream is not None:
-            view["entries"] = self.store.entries_view(stream, since_ms=since_ms or 0, limit=limit)
+            if stream not in STREAMS:
+                raise UnknownStream(f"there is no stream {stream}; there are {', '.join(STREAMS)}")
+            view["entries"] = self.store.entries_view(
+                stream, since_ms=since_ms or 0, limit=max(1, min(limit, MAX_ENTRIES))
+            )
         return view
+
+    def _journal_stats(self) -> dict[str, Any]:
+        stats = self.store.stats()
+        streams = {
+            name: {"oldest": row["oldest"], "last": row["last"], "gaps": row["lost"]}
+            for name, row in stats["streams"].items()
+        }
+        return {**stats, "streams": streams}
 
     def generations_view(self) -> list[dict[str, Any]]:
         active = self.generations.active()
@@ -201,3 +216,8 @@ class Node:
             }
             for generation in self.generations.list()
         ]
+
+
+def plain(value: Value) -> Any:
+    """A value as JSON carries it: bytes are hex, the rest is itself."""
+    return value.hex() if isinstance(value, bytes) else value

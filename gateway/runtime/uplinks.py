@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from gateway.clock import Clock
 from gateway.errors import GatewayError
 from gateway.health import Health
-from gateway.runtime.views import LatestView, ModelView
 from gateway.settings.plan import Plan
 from gateway.settings.types import GatewaySettings, UplinkSettings
 from gateway.store import Store
 from gateway.supervisor import Supervisor
-from gateway.uplink.ports import Identity, OpHandler
+from gateway.uplink.ports import Identity, LatestView, ModelView, OpHandler
 from gateway.uplink.uplink import Uplink
 
 STOP_S = 5.0
@@ -87,12 +86,12 @@ class Uplinks:
             await self.stop(name)
         for name in (*plan.uplinks_changed, *plan.uplinks_added):
             self.start(wanted[name])
-        self.adopt(wanted)
+        self.adopt()
 
-    def adopt(self, wanted: Iterable[str]) -> None:
+    def adopt(self) -> None:
         """Tell about cursors that no configured uplink uses: they hold the journal until they are forgotten."""
         for name in self._store.consumers():
-            if name in wanted:
+            if name in self._settings:
                 self._health.clear("cursor_unused", name)
             else:
                 self._health.set(
@@ -106,9 +105,8 @@ class Uplinks:
         """Give up a removed uplink's cursor. Raises GatewayError when it is configured or unknown."""
         if name in self._uplinks:
             raise GatewayError(f"the uplink {name} is configured: remove it from gateway.yaml first")
-        if name not in self._store.consumers():
+        if not await self._store.forget(name):
             raise GatewayError(f"there is no cursor of an uplink {name}")
-        await self._store.forget(name)
         self._health.clear("cursor_unused", name)
 
     def rebirth(self) -> None:

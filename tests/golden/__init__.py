@@ -1,0 +1,1 @@
+"""Scenarios that several parts must agree on."""

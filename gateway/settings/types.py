@@ -56,7 +56,7 @@ class UplinkSettings:
     profile: str = "default"
     ack: str = "broker"
     username: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     tls: TlsSettings | None = None
     select: Selection = field(default_factory=Selection)
     topic: str | None = None

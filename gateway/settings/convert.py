@@ -1,0 +1,203 @@
+"""Plain data to a Struct, with every problem found and each one explained. One mapping at a time.
+
+msgspec stops at the first error. The whole mapping is tried first; only a bad one is gone through field by field.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import re
+from collections.abc import Hashable, Iterable
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from gateway.settings.ids import did_you_mean
+from gateway.settings.positions import Key, Layers, Problems
+from gateway.settings.references import FromEnvironment
+from gateway.settings.units import Bytes, Rate, Seconds, parse_bytes, parse_rate, parse_seconds
+from gateway.settings.yaml_reader import scalar_from_text
+
+S = TypeVar("S")
+_PARSERS = {Seconds: parse_seconds, Bytes: parse_bytes, Rate: parse_rate}
+_PLACE = re.compile(r"^(?P<said>.*?) - at `\$(?P<path>.*)`\Z", re.DOTALL)
+_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|(\[\.\.\.\])")
+_UNKNOWN = re.compile(r"unknown field `([^`]+)`")
+_MISSING = re.compile(r"missing required field `([^`]+)`")
+_YES_NO = {"on": "true", "yes": "true", "y": "true", "off": "false", "no": "false", "n": "false"}
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "a text",
+    "array": "a list",
+    "object": "a mapping (key: value)",
+    "null": "nothing",
+}
+
+
+def fields_of(struct: type[Any]) -> dict[str, msgspec.structs.FieldInfo]:
+    """The fields of a Struct by the name they have in files."""
+    return _fields(cast("Hashable", struct))
+
+
+@functools.cache
+def _fields(struct: Any) -> dict[str, msgspec.structs.FieldInfo]:
+    return {field.encode_name: field for field in msgspec.structs.fields(struct)}
+
+
+def hook(wanted: type, value: object) -> Any:
+    """The hook for our units and for a driver's own types that have a class method `parse(text)`."""
+    parse = _PARSERS.get(wanted) or getattr(wanted, "parse", None)
+    if parse is None:
+        raise NotImplementedError(wanted)
+    return parse(value)
+
+
+def to_struct(struct: type[S], values: dict[str, Any], layers: Layers, problems: Problems, *, where: str) -> S | None:
+    """`values` as `struct`, or None with everything that is wrong added to `problems`. Unknown keys are the caller's.
+
+    `layers` knows where each key was written; `where` names the mapping in a message about a missing key.
+    """
+    try:
+        return msgspec.convert(values, struct, dec_hook=hook)
+    except (msgspec.ValidationError, ValueError, OverflowError) as error:
+        first = str(error)
+    fixed, count = dict(values), len(problems)
+    for key, field in fields_of(struct).items():
+        if key in values:
+            fixed[key] = _field(field.type, values[key], (key,), layers, problems)
+        elif field.required:
+            problems.at_key(layers.origin(), f"{where} needs `{key}`", f"add `{key}: ...`")
+    if len(problems) > count:
+        return None
+    try:
+        return msgspec.convert(fixed, struct, dec_hook=hook)  # values of the environment have their type now
+    except (msgspec.ValidationError, ValueError, OverflowError) as error:
+        said = _PLACE.sub(r"\g<said>", str(error) or first)
+        problems.at_key(layers.origin(), f"{where}: {said}")
+        return None
+
+
+def _field(wanted: Any, value: Any, path: tuple[Key, ...], layers: Layers, problems: Problems) -> Any:
+    try:
+        msgspec.convert(value, wanted, dec_hook=hook)
+    except (msgspec.ValidationError, ValueError, OverflowError) as error:
+        if isinstance(value, FromEnvironment):
+            parsed = scalar_from_text(value)
+            if not isinstance(parsed, str):
+                return _field(wanted, parsed, path, layers, problems)
+        match = _PLACE.match(str(error))
+        said = match["said"] if match else str(error)
+        steps, culprit = _follow(match["path"] if match else "", value)
+        _report(said, wanted if not steps else None, culprit, (*path, *steps), layers, problems)
+    return value
+
+
+def _follow(text: str, value: Any) -> tuple[tuple[Key, ...], Any]:
+    """The keys of msgspec's path as far as they are named, and the value they lead to."""
+    steps: list[Key] = []
+    for name, index, unnamed in _STEP.findall(text):
+        if unnamed:
+            break
+        key: Key = int(index) if index else name
+        try:
+            value = value[key]
+        except (KeyError, IndexError, TypeError):
+            break
+        steps.append(key)
+    return tuple(steps), value
+
+
+def _report(said: str, wanted: Any, value: Any, path: tuple[Key, ...], layers: Layers, problems: Problems) -> None:
+    origin = layers.origin(*path)
+    name = path[-1] if isinstance(path[-1], str) else f"{path[-2]}[{path[-1]}]"
+    unknown = _UNKNOWN.search(said)
+    if unknown:
+        problems.at_key(origin.child(unknown[1]), f"unknown key `{unknown[1]}` in `{name}`")
+        return
+    missing = _MISSING.search(said)
+    if missing:
+        problems.at_key(origin, f"`{name}` needs `{missing[1]}`", f"add `{missing[1]}: ...`")
+        return
+    message, hint = explain(said, wanted, value)
+    problems.at(origin, f"`{name}` {message}", hint)
+
+
+def explain(said: str, wanted: Any, value: Any) -> tuple[str, str]:
+    """A message of msgspec about `value` in plain words, and the corrected form."""
+    if value is None:
+        return "has no value", "write one, or remove the key"
+    choices = _choices(wanted)
+    if choices and "Invalid enum value" in said:
+        return f"cannot be {show(value)}", did_you_mean(str(value), choices) + _all_of(str(value), choices)
+    match = re.match(r"Expected `([^`]+)`(?:, got `([^`]+)`)?(.*)", said)
+    if match is None:
+        reason, _, hint = said.partition(": ")
+        return f"is wrong: {reason}", f"write {hint}" if hint and not hint.startswith(("write", "use")) else hint
+    expected, more = match[1], match[3].strip()
+    if more or (match[2] is None):
+        return f"is {show(value)}: {said[0].lower()}{said[1:]}", ""
+    names = [part.strip() for part in expected.split("|")]
+    words = " or ".join(_KINDS.get(part, part) for part in names if part != "null")
+    return f"must be {words}, not {show(value)}", _corrected(names, value)
+
+
+def _all_of(value: str, choices: Iterable[str]) -> str:
+    suggestion = did_you_mean(value, choices)
+    return f" One of: {', '.join(choices)}" if suggestion.startswith("did you mean") else ""
+
+
+def _corrected(expected: list[str], value: Any) -> str:
+    if isinstance(value, str):
+        if "bool" in expected and value.lower() in _YES_NO:
+            return f"write {_YES_NO[value.lower()]}"
+        if "int" in expected and re.fullmatch(r"0+[0-9]+", value):
+            return f"a number has no leading zero: write {int(value)}"
+        if ("int" in expected or "float" in expected) and not isinstance(scalar_from_text(value), str):
+            return f"write {value} without quotes"
+        if "object" in expected and re.match(r"\S+ \S", value):
+            return f"a colon is missing: write {value.replace(' ', ': ', 1)}"
+        if "array" in expected:
+            return f"write [{value}]"
+    elif "str" in expected and not isinstance(value, dict | list):
+        return f'put it in quotes: "{_plain(value)}"'
+    elif "array" in expected and not isinstance(value, dict):
+        return f"write [{_plain(value)}]"
+    elif "int" in expected and isinstance(value, float) and value.is_integer():
+        return f"write {int(value)}"
+    return ""
+
+
+def _plain(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def show(value: Any) -> str:
+    """A value in a message: short, as written."""
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    text = _plain(value)
+    text = text if len(text) <= 60 else text[:57] + "..."
+    return f"the text `{text}`" if isinstance(value, str) else text
+
+
+def _choices(wanted: Any) -> list[str]:
+    """The words an enumeration or Literal accepts; empty for other types."""
+    if wanted is None:
+        return []
+    try:
+        info = msgspec.inspect.type_info(wanted)
+    except (TypeError, NotImplementedError):
+        return []
+    kinds = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
+    words: list[str] = []
+    for kind in kinds:
+        if isinstance(kind, msgspec.inspect.LiteralType):
+            words += [str(value) for value in kind.values]
+        elif isinstance(kind, msgspec.inspect.EnumType):
+            words += [str(member.value) for member in kind.cls if isinstance(member, enum.Enum)]
+    return words

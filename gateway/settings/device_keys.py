@@ -1,0 +1,210 @@
+"""A device's keys to a DeviceSpec: profile and parameters below, its own keys on top, its tags made once per shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.driver import DriverSpec
+from gateway.model import DeviceSpec, Schedule, TagSpec
+from gateway.settings import reserved
+from gateway.settings.convert import fields_of, show, to_struct
+from gateway.settings.faults import FaultPlaces
+from gateway.settings.filling import Filler
+from gateway.settings.ids import did_you_mean
+from gateway.settings.keys import DeviceKeys
+from gateway.settings.periods import check_interval
+from gateway.settings.positions import Layers, Origin, Problems
+from gateway.settings.profile_file import Profile, Profiles, read_tag
+from gateway.settings.sections import refuse_unknown
+from gateway.settings.tag_keys import TagMaker, check_verify_tags
+
+Layer = tuple[dict[str, Any], Origin]
+
+
+class DeviceMaker:
+    """Makes the devices of one channel. Tags of a profile without parameters are made once and shared."""
+
+    def __init__(
+        self,
+        driver: DriverSpec,
+        profiles: Profiles,
+        tag_maker: TagMaker,
+        device_defaults: Layer,
+        tag_defaults: Layer,
+        schedule: Schedule,
+        places: FaultPlaces,
+    ) -> None:
+        self._driver = driver
+        self._profiles = profiles
+        self._tag_maker = tag_maker
+        self._problems: Problems = tag_maker.problems
+        self._device_defaults = device_defaults
+        self._tag_defaults = tag_defaults
+        self._schedule = schedule
+        self._places = places
+        self._based: dict[Profile, dict[str, Layers]] = {}
+        self._made: dict[Layers, TagSpec | None] = {}
+
+    def make(self, name: str, number: int | None, written: dict[str, Any], origin: Origin) -> DeviceSpec | None:
+        """The device `name`; `number` is its place in a range. None when it cannot be made (all reported)."""
+        what = f"device `{name}`"
+        profile, ok = self._profile(written, origin)
+        scope = self._scope(profile, written, number)
+        filler = Filler(scope, self._problems)
+        values = filler.mapping({key: value for key, value in written.items() if key != "params"}, origin)
+        if "params" in written:
+            values["params"] = written["params"]
+        keys = self._keys(values, origin, what)
+        layers = self._stack(profile, values, origin, filler)
+        settings = to_struct(self._driver.device, layers.values, layers, self._problems, where=what)
+        if keys is None or settings is None or not ok:
+            return None
+        tags = self._tags(profile, keys, origin, filler)
+        self._check_params(keys, profile, origin, filler)
+        self._places.remember(name, layers, {path: layer for path, (_, layer) in tags.items()})
+        return DeviceSpec(
+            id=name,
+            settings=settings,
+            tags=tuple(spec for spec, _ in tags.values()),
+            schedule=self._interval(keys, profile, origin),
+            enabled=keys.enabled,
+            profile=profile.name if profile else "",
+            meta=self._meta(profile, keys, origin),
+        )
+
+    def _profile(self, written: dict[str, Any], origin: Origin) -> tuple[Profile | None, bool]:
+        name = written.get("profile")
+        if not isinstance(name, str):
+            return None, True  # a wrong type is found with the other keys
+        profile = self._profiles.get(name, origin.child("profile"))
+        return profile, profile is not None
+
+    @staticmethod
+    def _scope(profile: Profile | None, written: dict[str, Any], number: int | None) -> dict[str, Any]:
+        given = written.get("params")
+        scope = dict(profile.params) if profile else {}
+        scope |= given if isinstance(given, dict) else {}
+        if number is not None:
+            # a parameter may itself be built from the number: params: {base: "{n * 100}"}
+            scope["n"] = number
+        return scope
+
+    def _keys(self, values: dict[str, Any], origin: Origin, what: str) -> DeviceKeys | None:
+        kernel, own = fields_of(DeviceKeys), fields_of(self._driver.device)
+        layers = Layers(values, origin)
+        words = {key: text for key, text in reserved.DEVICE.items() if key not in own}
+        refuse_unknown(layers, {*kernel, *own}, self._problems, what=what, reserved=words)
+        mine = {key: value for key, value in values.items() if key in kernel}
+        return to_struct(DeviceKeys, mine, layers, self._problems, where=what)
+
+    def _stack(self, profile: Profile | None, values: dict[str, Any], origin: Origin, filler: Filler) -> Layers:
+        """Defaults of the channel, keys of the profile, keys of the device: later ones win, lists add up."""
+        own = fields_of(self._driver.device)
+        layers = Layers(*self._device_defaults)
+        if profile is not None:
+            for below, place in (*profile.defaults, *profile.own):
+                known = {key: value for key, value in below.items() if key in own}
+                layers = layers.over(filler.mapping(known, place), place, add_lists=True)
+            self._check_profile_keys(profile)
+        return layers.over({key: v for key, v in values.items() if key in own}, origin, add_lists=True)
+
+    def _check_profile_keys(self, profile: Profile) -> None:
+        device, tag = fields_of(self._driver.device), fields_of(self._driver.tag)
+        for below, place in profile.own:
+            for key in below:
+                if key not in device:
+                    hint = did_you_mean(key, {*device, "tags", "params", "extends", "meta", "interval", "defaults"})
+                    text = f"unknown key `{key}` in profile `{profile.name}`"
+                    self._problems.at_key(place.child(key), text, hint)
+        for below, place in profile.defaults:
+            for key in below:
+                if key not in device and key not in tag:
+                    hint = did_you_mean(key, {*device, *tag})
+                    self._problems.at_key(place.child(key), f"unknown key `{key}` in `defaults`", hint)
+
+    def _based_tags(self, profile: Profile) -> dict[str, Layers]:
+        """The profile's tags over the channel's and the profile's defaults, once per channel."""
+        if profile not in self._based:
+            device, tag = fields_of(self._driver.device), fields_of(self._driver.tag)
+            extra = [
+                ({key: value for key, value in below.items() if key in tag and key not in device}, place)
+                for below, place in profile.defaults
+            ]
+            self._based[profile] = {
+                path: self._on_defaults(layers, [layer for layer in extra if layer[0]])
+                for path, layers in profile.tags.items()
+            }
+        return self._based[profile]
+
+    def _on_defaults(self, tag: Layers, extra: list[Layer]) -> Layers:
+        if not self._tag_defaults[0] and not extra:
+            return tag
+        layers = Layers(*self._tag_defaults)
+        for values, origin in (*extra, *tag.stack):
+            layers = layers.over(values, origin)
+        return layers
+
+    def _tags(
+        self, profile: Profile | None, keys: DeviceKeys, origin: Origin, filler: Filler
+    ) -> dict[str, tuple[TagSpec, Layers]]:
+        stacks = dict(self._based_tags(profile)) if profile else {}
+        for path, value in keys.tags.items():
+            below = stacks.get(path)
+            layers = read_tag(path, value, origin.child("tags", path), below, self._problems)
+            if layers is None:
+                continue
+            stacks[path] = layers if below is not None else self._on_defaults(layers, [])
+        made: dict[str, tuple[TagSpec, Layers]] = {}
+        for path, stack in stacks.items():
+            layers = filler.layers(stack)
+            if layers is not stack:  # filled with this device's own parameters
+                spec = self._tag_maker.make(path, layers)
+            else:
+                if stack not in self._made:
+                    self._made[stack] = self._tag_maker.make(path, stack)
+                spec = self._made[stack]
+            if spec is not None:
+                made[path] = (spec, layers)
+        self._check_folders(made)
+        check_verify_tags(made, self._problems)
+        return made
+
+    def _check_folders(self, tags: dict[str, tuple[TagSpec, Layers]]) -> None:
+        """A path cannot be a value and a folder: a document with one leaf below another cannot be written."""
+        for path, (_, layers) in tags.items():
+            head = path
+            while "/" in head:
+                head = head.rpartition("/")[0]
+                if head in tags:
+                    message = f"`{head}` is a tag and cannot be the folder of `{path}` too"
+                    self._problems.at_key(layers.origin(), message, f"rename `{head}` to `{head}/value`")
+
+    def _check_params(self, keys: DeviceKeys, profile: Profile | None, origin: Origin, filler: Filler) -> None:
+        declared = set(profile.params) if profile else set()
+        for name in keys.params:
+            place = origin.child("params", name)
+            if not name.isidentifier() or name == "n":
+                hint = "write a word of letters, digits and _" if name != "n" else "`n` is the number of a range"
+                self._problems.at_key(place, f"`{name}` cannot name a parameter", hint)
+            elif name not in filler.used and name not in declared:
+                hint = did_you_mean(name, declared | filler.used | filler.missing)
+                self._problems.at_key(place, f"the parameter `{name}` is not used", hint)
+
+    def _interval(self, keys: DeviceKeys, profile: Profile | None, origin: Origin) -> Schedule:
+        if keys.interval is not None:
+            check_interval(keys.interval, origin.child("interval"), self._problems)
+            return Schedule(float(keys.interval))
+        if profile is not None and profile.interval is not None:
+            check_interval(profile.interval, profile.origin.child("interval"), self._problems)
+            return Schedule(float(profile.interval))
+        return self._schedule
+
+    def _meta(self, profile: Profile | None, keys: DeviceKeys, origin: Origin) -> tuple[tuple[str, str], ...]:
+        meta = dict(profile.meta) if profile else {}
+        meta |= keys.meta
+        for key, value in meta.items():
+            if isinstance(value, dict | list) or value is None:
+                place = origin.child("meta", key) if key in keys.meta else origin
+                shown = "empty" if value is None else show(value)
+                self._problems.at(place, f"`{key}` in `meta` must be a text, it is {shown}", f"write {key}: some text")
+        return tuple((key, str(value)) for key, value in meta.items())

@@ -1,0 +1,75 @@
+"""Puts parameters into the values of one device and remembers which of them were used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.settings.ids import did_you_mean
+from gateway.settings.positions import Layers, Origin, Problems
+from gateway.settings.templates import TemplateError, fill, has_braces
+
+
+class Filler:
+    """The parameters of one device, `n` among them. `used` and `missing` grow while values are filled."""
+
+    def __init__(self, scope: Mapping[str, Any], problems: Problems) -> None:
+        self._scope = _settle(scope)
+        self._problems = problems
+        self.used: set[str] = set()
+        self.missing: set[str] = set()
+
+    def layers(self, layers: Layers) -> Layers:
+        """The same layers with every value filled; the very same object when there is nothing to fill."""
+        if not has_braces(layers.values) and not any(has_braces(values) for values, _ in layers.stack):
+            return layers
+        first, *more = layers.stack
+        filled = Layers(self.mapping(*first), first[1])
+        for values, origin in more:
+            filled = filled.over(self.mapping(values, origin), origin)
+        return filled
+
+    def mapping(self, values: dict[str, Any], origin: Origin) -> dict[str, Any]:
+        """A copy of `values` with every text below it filled."""
+        if not has_braces(values):
+            return dict(values)
+        return {key: value if key == "tags" else self._value(value, origin.child(key)) for key, value in values.items()}
+
+    def _value(self, value: Any, origin: Origin) -> Any:
+        if isinstance(value, str):
+            return self._text(value, origin)
+        if isinstance(value, dict):
+            return {key: self._value(item, origin.child(key)) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._value(item, origin.child(index)) for index, item in enumerate(value)]
+        return value
+
+    def _text(self, text: str, origin: Origin) -> Any:
+        if origin.path[-2:-1] == ("write",) and origin.path[-1] == "while":
+            return text  # a reserved word with braces of its own
+        try:
+            return fill(text, self._scope, self.used)
+        except TemplateError as error:
+            self.missing.add(error.name)
+            hint = did_you_mean(error.name, self._scope) if error.name and self._scope else ""
+            if error.name == "n":
+                hint = "`n` is the number of a range such as meter{01..30}"
+            elif error.name and not hint:
+                hint = f"add `params: {{{error.name}: ...}}` to the device or the profile"
+            self._problems.at(origin, str(error), hint)
+            return text
+
+
+def _settle(scope: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters that are built from the number of the range: `params: {base: "{n * 100}"}`."""
+    number = {"n": scope["n"]} if "n" in scope else {}
+    settled: dict[str, Any] = {}
+    for name, value in scope.items():
+        if isinstance(value, str) and has_braces(value):
+            try:
+                settled[name] = fill(value, number, set())
+                continue
+            except TemplateError:
+                pass  # told where the parameter is used: its value then still has the braces
+        settled[name] = value
+    return settled

@@ -1,0 +1,74 @@
+"""Hashes that name what a configuration means: independent of files, order of keys, comments and secret values."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gateway.model import ChannelSpec
+from gateway.settings.references import is_secret_key
+from gateway.settings.types import GatewaySettings
+
+HASH_DIGITS = 16
+_HIDDEN_KEYS = ("key", "username")
+
+
+def channel_bytes(channel: ChannelSpec) -> bytes:
+    """A channel's meaning as bytes: equal bytes, equal channel, whatever the order in its files."""
+    return _encoder().encode(_channel(channel))
+
+
+def fingerprint(settings: GatewaySettings, *, base: Path, secrets: Mapping[str, str]) -> str:
+    """16 hex digits of SHA-256 over the resolved tree. `secrets` maps secret values to their references: a rotated
+    password changes nothing here. Files below `base` count by their relative name.
+    """
+    tree = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+    del tree["hash"]
+    tree["channels"] = {channel.id: _channel(channel) for channel in settings.channels}
+    tree["uplinks"] = {uplink.name: uplink for uplink in settings.uplinks}
+    encoded = _encoder(base).encode(tree)
+    if secrets:
+        encoded = _encoder().encode(_without_secrets(msgspec.json.decode(encoded), secrets))
+    return hashlib.sha256(encoded).hexdigest()[:HASH_DIGITS]
+
+
+def _channel(channel: ChannelSpec) -> dict[str, Any]:
+    fields = {field.name: getattr(channel, field.name) for field in dataclasses.fields(channel)}
+    fields["devices"] = {device.id: _device(device) for device in channel.devices}
+    return fields
+
+
+def _device(device: Any) -> dict[str, Any]:
+    fields = {field.name: getattr(device, field.name) for field in dataclasses.fields(device)}
+    fields["tags"] = {tag.path: tag for tag in device.tags}
+    fields["meta"] = dict(device.meta)
+    return fields
+
+
+def _encoder(base: Path | None = None) -> msgspec.json.Encoder:
+    def other(value: Any) -> Any:
+        if isinstance(value, Path):
+            if base is not None and value.is_relative_to(base):
+                return str(value.relative_to(base))
+            return str(value)
+        return repr(value)  # a driver's own type
+
+    return msgspec.json.Encoder(enc_hook=other, order="sorted")
+
+
+def _without_secrets(value: Any, secrets: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: secrets.get(item, item)
+            if isinstance(item, str) and (is_secret_key(key) or key in _HIDDEN_KEYS)
+            else _without_secrets(item, secrets)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_without_secrets(item, secrets) for item in value]
+    return value

@@ -1,0 +1,115 @@
+"""gateway.yaml: identity, clock, store; the uplinks are read by uplink_keys.py."""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gateway.settings import reserved
+from gateway.settings.ids import ID_RULE, did_you_mean, is_id, suggest_id
+from gateway.settings.keys import ClockKeys, GatewayKeys, JournalKeys, StoreKeys
+from gateway.settings.positions import Layers, Origin, Problems
+from gateway.settings.sections import mapping_at, refuse_unknown, section
+from gateway.settings.types import JournalSettings, StoreSettings
+from gateway.settings.uplink_file import Uplinks
+
+SECTIONS = ("gateway", "clock", "store", "uplinks", "vars")
+DEFAULT_STATE = "/var/lib/fieldpost"
+MIN_JOURNAL = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayFile:
+    """What gateway.yaml says, resolved."""
+
+    id: str
+    tenant: str
+    timezone: str
+    clock_trust: str
+    store: StoreSettings
+    uplinks: Uplinks
+
+
+def read_gateway_file(
+    data: Any, origin: Origin, *, base: Path, env: Mapping[str, str], problems: Problems
+) -> GatewayFile | None:
+    """The settings of gateway.yaml; None when identity, clock or store cannot be used (all reported)."""
+    values = mapping_at(data, origin, problems, what="gateway.yaml")
+    if values is None:
+        return None
+    layers = Layers(values, origin)
+    refuse_unknown(layers, SECTIONS, problems, what="gateway.yaml", reserved=reserved.GATEWAY)
+    gateway = _identity(values, origin, problems)
+    clock = _section_or_default(ClockKeys, values, "clock", origin, problems)
+    store = _store(values, origin, base, env, problems)
+    identity = (gateway.id, gateway.tenant) if gateway else ("", "default")
+    uplinks = Uplinks(identity, base, problems)
+    uplinks.read(values.get("uplinks"), origin.child("uplinks"), present="uplinks" in values)
+    if gateway is None or clock is None or store is None:
+        return None
+    return GatewayFile(gateway.id, gateway.tenant, gateway.timezone, clock.trust, store, uplinks)
+
+
+def _identity(values: dict[str, Any], origin: Origin, problems: Problems) -> GatewayKeys | None:
+    if "gateway" not in values:
+        problems.at(origin, "gateway.yaml needs `gateway`", "add `gateway: {id: plant-7}`")
+        return None
+    place = origin.child("gateway")
+    below = mapping_at(values["gateway"], place, problems, what="`gateway`")
+    keys = None if below is None else section(GatewayKeys, below, place, problems, what="`gateway`")
+    if keys is None:
+        return None
+    for name, text in (("id", keys.id), ("tenant", keys.tenant)):
+        if not is_id(text):
+            problems.at(place.child(name), f"`{text}` is not an id: {ID_RULE}", suggest_id(text))
+    _check_zone(keys.timezone, place.child("timezone"), problems)
+    return keys
+
+
+def _check_zone(name: str, origin: Origin, problems: Problems) -> None:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        hint = did_you_mean(name, zoneinfo.available_timezones())
+        hint = hint if hint.startswith("did you mean") else "write it as Europe/Berlin or UTC"
+        problems.at(origin, f"there is no time zone `{name}`", hint)
+
+
+def _section_or_default(struct: Any, values: dict[str, Any], name: str, origin: Origin, problems: Problems) -> Any:
+    if name not in values:
+        return struct()
+    place = origin.child(name)
+    below = mapping_at(values[name], place, problems, what=f"`{name}`")
+    return None if below is None else section(struct, below, place, problems, what=f"`{name}`")
+
+
+def _store(
+    values: dict[str, Any], origin: Origin, base: Path, env: Mapping[str, str], problems: Problems
+) -> StoreSettings | None:
+    keys = _section_or_default(StoreKeys, values, "store", origin, problems)
+    if keys is None:
+        return None
+    place = origin.child("store")
+    journal = section(JournalKeys, keys.journal, place.child("journal"), problems, what="`journal`")
+    if journal is None:
+        return None
+    if not 0.01 <= keys.commit_interval <= 60:
+        problems.at(place.child("commit_interval"), "the commit interval is 10ms to 60s", "write 1s")
+    if keys.checkpoint < 1:
+        problems.at(place.child("checkpoint"), "last values are kept every 1s or less often", "write 60s")
+    below = place.child("journal")
+    if journal.max_bytes < MIN_JOURNAL:
+        problems.at(below.child("max_bytes"), "the journal needs at least 1MB", "write 256MB")
+    if journal.min_age > journal.max_age:
+        problems.at(below, "min_age is longer than max_age", "what is older than max_age cannot be kept for history")
+    # systemd's StateDirectory= names the folder that the service may write.
+    path = keys.path or env.get("STATE_DIRECTORY") or DEFAULT_STATE
+    return StoreSettings(
+        path=base / path,
+        commit_interval_s=float(keys.commit_interval),
+        checkpoint_s=float(keys.checkpoint),
+        journal=JournalSettings(int(journal.max_bytes), float(journal.max_age), float(journal.min_age)),
+    )

@@ -1,0 +1,174 @@
+"""The kernel's keys of every file as Structs: names, types and defaults. The schemas are generated from these.
+
+What a key means is told in docs/reference/config.md; what types cannot say is checked where the values are used.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from gateway.model import Access, ValueType
+from gateway.settings.units import Bytes, Rate, Seconds
+
+Positive = Annotated[int, Meta(ge=1)]
+Share = Annotated[float, Meta(gt=0, le=1)]
+Number = int | float
+
+
+class GatewayKeys(msgspec.Struct, frozen=True):
+    id: str
+    tenant: str = "default"
+    timezone: str = "UTC"
+
+
+class ClockKeys(msgspec.Struct, frozen=True):
+    trust: Literal["ntp", "rtc", "always"] = "ntp"
+
+
+class JournalKeys(msgspec.Struct, frozen=True):
+    max_bytes: Bytes = Bytes(256_000_000)
+    max_age: Seconds = Seconds(30 * 86400)
+    min_age: Seconds = Seconds(86400)
+
+
+class StoreKeys(msgspec.Struct, frozen=True):
+    path: str | None = None
+    commit_interval: Seconds = Seconds(1)
+    checkpoint: Seconds = Seconds(60)
+    journal: dict[str, Any] = {}
+
+
+class TlsKeys(msgspec.Struct, frozen=True):
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+
+
+class SelectKeys(msgspec.Struct, frozen=True):
+    devices: list[str] = msgspec.field(default_factory=lambda: ["*"])
+    streams: list[Literal["alarm", "event", "telemetry", "log"]] = msgspec.field(
+        default_factory=lambda: ["alarm", "event", "telemetry"]
+    )
+
+
+class BatchKeys(msgspec.Struct, frozen=True):
+    age: Seconds | None = None
+    readings: Annotated[int, Meta(ge=1, le=100_000)] | None = None
+    bytes: Bytes | None = None
+
+
+class ReconnectKeys(msgspec.Struct, frozen=True):
+    max: Seconds | None = None
+
+
+class RateKeys(msgspec.Struct, frozen=True):
+    bytes: Bytes | None = None
+    messages: Annotated[float, Meta(gt=0)] | None = None
+
+
+class UplinkKeys(msgspec.Struct, frozen=True):
+    urls: Annotated[list[str], Meta(min_length=1, max_length=16)]
+    codec: Literal["json", "native", "flat"] = "json"
+    profile: Literal["default", "metered", "aws", "fleet"] = "default"
+    ack: Literal["broker", "consumer"] = "broker"
+    client_id: str | None = None
+    username: str | None = None
+    password: str | None = None
+    tls: dict[str, Any] | None = None
+    select: dict[str, Any] = {}
+    topic: str | None = None
+    qos: Literal[0, 1] = 1
+    order: Literal["live_first", "fifo"] = "live_first"
+    compress: Literal["none", "zlib"] | None = None
+    keepalive: Seconds = Seconds(60)
+    ack_timeout: Seconds = Seconds(30)
+    reconnect: dict[str, Any] = {}
+    batch: dict[str, Any] = {}
+    window: Annotated[int, Meta(ge=1, le=65535)] = 16
+    rate: dict[str, Any] = {}
+    status: Seconds = Seconds(300)
+    start: Literal["oldest", "next"] = "oldest"
+    unrouted: Literal["accept"] = "accept"
+
+
+class ChannelKeys(msgspec.Struct, frozen=True):
+    driver: str
+    channel: str | None = None
+    enabled: bool = True
+    defaults: dict[str, Any] = {}
+    groups: dict[str, Any] = {}
+    interval: Seconds = Seconds(1)
+    timeout: Seconds = Seconds(1)
+    silence_share: Share = 0.05
+    probe: Seconds = Seconds(30)
+    offline_after: Positive = 3
+    devices: dict[str, Any] = {}
+
+
+class GroupKeys(msgspec.Struct, frozen=True):
+    every: Seconds
+    align: Literal["clock"] | None = None
+
+
+class DeviceKeys(msgspec.Struct, frozen=True):
+    enabled: bool = True
+    profile: str | None = None
+    params: dict[str, Any] = {}
+    interval: Seconds | None = None
+    tags: dict[str, Any] = {}
+    meta: dict[str, Any] = {}
+
+
+class ProfileKeys(msgspec.Struct, frozen=True):
+    extends: str | None = None
+    params: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
+    interval: Seconds | None = None
+    meta: dict[str, Any] = {}
+    tags: dict[str, Any] = {}
+
+
+class TagKeys(msgspec.Struct, frozen=True):
+    type: ValueType
+    unit: str = ""
+    access: Access = Access.READ
+    range: Annotated[list[Number], Meta(min_length=2, max_length=2)] | None = None
+    mask: Annotated[int, Meta(ge=1)] | None = None
+    shift: Annotated[int, Meta(ge=-63, le=63)] = 0
+    base: Number | None = None
+    scale: Number | None = None
+    offset: Number | None = None
+    invalid: list[Number] = []
+    labels: dict[str, Any] = {}
+    on_change: bool = False
+    deadband: Number | dict[str, Number] | None = None
+    heartbeat: Seconds | None = None
+    group: str | None = None
+    interval: Seconds | None = None
+    write: dict[str, Any] = {}
+    verify: dict[str, Any] = {}
+    tolerance: Annotated[float, Meta(ge=0)] | None = None
+    on_reconnect: Literal["keep"] = "keep"
+    momentary: bool = False
+    on_demand: bool = False
+    hidden: bool = False
+    shadow: bool = False
+
+
+class DeadbandKeys(msgspec.Struct, frozen=True):
+    percent: Annotated[float, Meta(gt=0, le=100)]
+
+
+class WriteKeys(msgspec.Struct, frozen=True):
+    min: Number | None = None
+    max: Number | None = None
+    rate: Rate | None = None
+
+
+class VerifyKeys(msgspec.Struct, frozen=True):
+    tag: str | None = None
+    settle: Seconds = Seconds(0)
+    tolerance: Annotated[float, Meta(ge=0)] | None = None

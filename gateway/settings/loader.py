@@ -1,0 +1,212 @@
+"""A configuration tree to GatewaySettings, or a ConfigError with everything that is wrong. No network, no writes."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from gateway.errors import Problem
+from gateway.settings.channel_file import Channels, Drivers
+from gateway.settings.convert import show
+from gateway.settings.credentials import CredentialSource, credentials_of
+from gateway.settings.fingerprint import fingerprint
+from gateway.settings.gateway_file import GatewayFile, read_gateway_file
+from gateway.settings.ids import did_you_mean
+from gateway.settings.positions import Document, Origin, Problems
+from gateway.settings.profile_file import Profiles
+from gateway.settings.references import References
+from gateway.settings.tree import FOLDERS, ROOT, read_tree
+from gateway.settings.types import GatewaySettings
+from gateway.settings.yaml_reader import read_documents
+
+__all__ = ["Drivers", "load_files", "load_tree", "read_tree"]
+
+
+def load_tree(
+    folder: Path,
+    drivers: Drivers | None = None,
+    *,
+    env: Mapping[str, str] | None = None,
+    credentials: CredentialSource | None = None,
+    state_dir: Path | None = None,
+    keep_unusable: bool = False,
+) -> GatewaySettings:
+    """The settings in `folder`. Raises ConfigError with all problems. See `load_files`."""
+    env = os.environ if env is None else env
+    return load_files(
+        read_tree(folder),
+        _installed() if drivers is None else drivers,
+        env=env,
+        credentials=credentials_of(folder, env) if credentials is None else credentials,
+        base=folder,
+        state_dir=state_dir,
+        keep_unusable=keep_unusable,
+    )
+
+
+def load_files(
+    files: Mapping[str, str | bytes],
+    drivers: Drivers,
+    *,
+    env: Mapping[str, str],
+    credentials: CredentialSource,
+    base: Path | None = None,
+    state_dir: Path | None = None,
+    keep_unusable: bool = False,
+) -> GatewaySettings:
+    """The settings in `files` (relative path -> text). Raises ConfigError with all problems.
+
+    `base`: the folder that relative file names (certificates, store) start from. `state_dir` replaces `store.path` and
+    is no part of the hash. `keep_unusable`: a channel whose driver cannot be loaded stays, with no settings and no
+    devices, so that the supervisor can raise an issue for it and the other channels run.
+    """
+    problems = Problems()
+    tree = _Tree(files, env, credentials, base or Path(), problems)
+    gateway = tree.gateway()
+    profiles = tree.profiles()
+    channels = Channels(drivers, profiles, problems, keep_unusable=keep_unusable)
+    for origin, data, alone in tree.channels():
+        channels.read(data, origin, alone=alone)
+    if gateway is not None:
+        gateway.uplinks.check_against(channels.specs)
+    problems.raise_if_any()
+    assert gateway is not None  # its absence is a problem
+    settings = GatewaySettings(
+        id=gateway.id,
+        tenant=gateway.tenant,
+        timezone=gateway.timezone,
+        clock_trust=gateway.clock_trust,
+        store=gateway.store,
+        uplinks=tuple(gateway.uplinks.settings),
+        channels=tuple(channels.specs),
+        hash="",
+    )
+    name = fingerprint(settings, base=base or Path(), secrets=tree.secrets)
+    store = settings.store if state_dir is None else dataclasses.replace(settings.store, path=state_dir)
+    return dataclasses.replace(settings, hash=name, store=store)
+
+
+def _installed() -> Drivers:
+    from gateway.registry import Registry
+
+    return Registry().load
+
+
+class _Tree:
+    """The parsed files of a tree, references replaced, sorted by what they are."""
+
+    def __init__(
+        self,
+        files: Mapping[str, str | bytes],
+        env: Mapping[str, str],
+        credentials: CredentialSource,
+        base: Path,
+        problems: Problems,
+    ) -> None:
+        self._problems = problems
+        self._base = base
+        self._env = env
+        self._documents: dict[str, list[Document]] = {}
+        self._broken: set[str] = set()
+        for file in sorted(files):
+            if _is_ours(file, problems):
+                self._parse(file, files[file])
+        if ROOT not in files:
+            problems.add(Problem(ROOT, 0, 0, "", "there is no gateway.yaml", "write `gateway: {id: plant-7}` into it"))
+        self._references = References(env, credentials, self._variables(credentials), problems)
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        return self._references.names
+
+    def _parse(self, file: str, raw: str | bytes) -> None:
+        before = len(self._problems)
+        found = read_documents(file, raw, self._problems)
+        written = [document for document in found if document.data is not None]
+        if len(self._problems) > before:
+            self._broken.add(_kind(file))
+        elif not written and _kind(file) not in {"rules", "alarms"}:
+            hint = "write `gateway: {id: plant-7}`" if file == ROOT else "fill it, or remove it"
+            self._problems.add(Problem(file, 1, 1, "", "the file is empty", hint))
+            self._broken.add(_kind(file))
+        self._documents[file] = written
+        if _kind(file) in {"rules", "alarms"} and written:
+            what = _kind(file)
+            place = Origin(written[0])
+            self._problems.at(place, f"{what} come with a later release", f"remove {file} for now")
+
+    def _variables(self, credentials: CredentialSource) -> dict[str, Any]:
+        documents = self._documents.get(ROOT)
+        data = documents[0].data if documents else None
+        written = data.get("vars") if isinstance(data, dict) else None
+        if not documents or written is None:
+            return {}
+        origin = Origin(documents[0], ("vars",))
+        if not isinstance(written, dict):
+            self._problems.at(origin, f"`vars` must be a mapping (key: value), not {show(written)}")
+            return {}
+        found: dict[str, Any] = {}
+        # Variables may use the environment; what they say wrong is reported when the whole file is resolved.
+        quiet = References(self._env, credentials, {}, Problems())
+        resolved = quiet.resolve(Document(ROOT, written, documents[0].node))
+        for name, value in resolved.items():
+            if isinstance(value, dict | list) or value is None:
+                self._problems.at(origin.child(name), f"the site variable `{name}` must be one value")
+            elif "${var:" in str(written[name]):
+                self._problems.at(origin.child(name), "a site variable cannot use another one", "write the value")
+            else:
+                found[name] = value
+        return found
+
+    def gateway(self) -> GatewayFile | None:
+        documents = self._documents.get(ROOT, [])
+        if not documents:
+            return None
+        for extra in documents[1:]:
+            self._problems.at(Origin(extra), "gateway.yaml holds one document", "remove the line `---` and join them")
+        data = self._references.resolve(documents[0])
+        origin = Origin(documents[0])
+        return read_gateway_file(data, origin, base=self._base, env=self._env, problems=self._problems)
+
+    def profiles(self) -> Profiles:
+        profiles = Profiles(self._problems)
+        profiles.incomplete = "profiles" in self._broken
+        for file, documents in self._documents.items():
+            if _kind(file) == "profiles":
+                for document in documents:
+                    profiles.read(self._references.resolve(document), Origin(document))
+        profiles.finish()
+        return profiles
+
+    def channels(self) -> list[tuple[Origin, Any, bool]]:
+        """Each channel's document: where, what, and whether it is the only one of its file."""
+        found = []
+        for file, documents in self._documents.items():
+            if _kind(file) == "channels":
+                alone = len(documents) == 1
+                found += [(Origin(one), self._references.resolve(one), alone) for one in documents]
+        return found
+
+
+def _kind(file: str) -> str:
+    return PurePosixPath(file).parts[0]
+
+
+def _is_ours(file: str, problems: Problems) -> bool:
+    path = PurePosixPath(file)
+    if file == ROOT:
+        return True
+    if path.suffix != ".yaml":
+        problems.add(Problem(file, 0, 0, "", "the file is not read", f"rename it to {path.with_suffix('.yaml')}"))
+    elif len(path.parts) == 1:
+        hint = did_you_mean(file, [ROOT])
+        hint = hint if hint.startswith("did you mean") else "move it into channels/ or profiles/"
+        problems.add(Problem(file, 0, 0, "", "the file is not read", hint))
+    elif path.parts[0] not in FOLDERS or len(path.parts) > 2:
+        problems.add(Problem(file, 0, 0, "", "the file is not read", f"move it to {path.parts[0]}/{path.name}"))
+    else:
+        return True
+    return False

@@ -1,0 +1,165 @@
+"""What changing from one configuration to another would do, at channel grain: the blast radius before the blast.
+
+An untouched channel is not in any list: it keeps its connection and its ticks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.model import ChannelSpec
+from gateway.settings.fingerprint import channel_bytes
+from gateway.settings.types import GatewaySettings, UplinkSettings
+
+_SECRET_FIELDS = ("password",)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Ids of channels and names of uplinks by what happens to them.
+
+    `process`: settings that only a restart of the process brings in. `details`: for a changed one, what differs.
+    """
+
+    old_hash: str
+    new_hash: str
+    channels_added: tuple[str, ...] = ()
+    channels_removed: tuple[str, ...] = ()
+    channels_changed: tuple[str, ...] = ()
+    channels_unchanged: tuple[str, ...] = ()
+    uplinks_added: tuple[str, ...] = ()
+    uplinks_removed: tuple[str, ...] = ()
+    uplinks_changed: tuple[str, ...] = ()
+    uplinks_unchanged: tuple[str, ...] = ()
+    process: tuple[str, ...] = ()
+    details: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing restarts and nothing waits for a restart."""
+        return not (self.touched() or self.channels_removed or self.uplinks_removed or self.process)
+
+    def touched(self) -> tuple[str, ...]:
+        """What is (re)started and should come up: `channel:line1`, `uplink:cloud`."""
+        channels = (*self.channels_changed, *self.channels_added)
+        uplinks = (*self.uplinks_changed, *self.uplinks_added)
+        return (*(f"channel:{name}" for name in channels), *(f"uplink:{name}" for name in uplinks))
+
+    def lines(self) -> list[str]:
+        """The plan for people, one line for each thing that happens; empty when nothing does."""
+        details = dict(self.details)
+        lines: list[str] = []
+        for kind, added, removed, changed in (
+            ("channel", self.channels_added, self.channels_removed, self.channels_changed),
+            ("uplink", self.uplinks_added, self.uplinks_removed, self.uplinks_changed),
+        ):
+            lines += [f"- {kind} {name} stops" for name in removed]
+            lines += [f"+ {kind} {name} starts" for name in added]
+            lines += [f"~ {kind} {name} restarts: {', '.join(details[f'{kind}:{name}'])}" for name in changed]
+        lines += [f"! {name} changes with the next restart of the gateway" for name in self.process]
+        return lines
+
+    def as_json(self) -> dict[str, Any]:
+        """The plan for programs."""
+        return {
+            "hash": {"old": self.old_hash, "new": self.new_hash},
+            "channels": _lists(
+                self.channels_added, self.channels_removed, self.channels_changed, self.channels_unchanged
+            ),
+            "uplinks": _lists(self.uplinks_added, self.uplinks_removed, self.uplinks_changed, self.uplinks_unchanged),
+            "restart_required": list(self.process),
+            "details": {name: list(differences) for name, differences in self.details},
+            "lines": self.lines(),
+        }
+
+
+def diff(old: GatewaySettings, new: GatewaySettings) -> Plan:
+    """What going from `old` to `new` does."""
+    details: dict[str, tuple[str, ...]] = {}
+    before = {channel.id: channel for channel in old.channels}
+    after = {channel.id: channel for channel in new.channels}
+    channels = _sort(before, after, _same_channel)
+    for name in channels[2]:
+        details[f"channel:{name}"] = _channel_details(before[name], after[name])
+    links_before = {uplink.name: uplink for uplink in old.uplinks}
+    links_after = {uplink.name: uplink for uplink in new.uplinks}
+    uplinks = _sort(links_before, links_after, lambda a, b: a == b)
+    for name in uplinks[2]:
+        details[f"uplink:{name}"] = _uplink_details(links_before[name], links_after[name])
+    return Plan(
+        old_hash=old.hash,
+        new_hash=new.hash,
+        channels_added=channels[0],
+        channels_removed=channels[1],
+        channels_changed=channels[2],
+        channels_unchanged=channels[3],
+        uplinks_added=uplinks[0],
+        uplinks_removed=uplinks[1],
+        uplinks_changed=uplinks[2],
+        uplinks_unchanged=uplinks[3],
+        process=_process(old, new),
+        details=tuple(sorted(details.items())),
+    )
+
+
+def _sort(before: Mapping[str, Any], after: Mapping[str, Any], same: Any) -> tuple[tuple[str, ...], ...]:
+    both = [name for name in after if name in before]
+    return (
+        tuple(name for name in after if name not in before),
+        tuple(name for name in before if name not in after),
+        tuple(name for name in both if not same(before[name], after[name])),
+        tuple(name for name in both if same(before[name], after[name])),
+    )
+
+
+def _same_channel(old: ChannelSpec, new: ChannelSpec) -> bool:
+    return old == new or channel_bytes(old) == channel_bytes(new)
+
+
+def _channel_details(old: ChannelSpec, new: ChannelSpec) -> tuple[str, ...]:
+    words = [_unit(name) for name in _different(old, new) if name != "devices"]
+    before = {device.id: device for device in old.devices}
+    after = {device.id: device for device in new.devices}
+    added, removed, changed, _ = _sort(before, after, lambda a, b: a == b)
+    for word, names in (("new", added), ("without", removed), ("changed", changed)):
+        if names:
+            words.append(f"{word} {_some(names)}")
+    return tuple(words)
+
+
+def _uplink_details(old: UplinkSettings, new: UplinkSettings) -> tuple[str, ...]:
+    return tuple(_unit(name) for name in _different(old, new))
+
+
+def _different(old: Any, new: Any) -> list[str]:
+    """Names of fields that differ; values are left out, as some are secrets."""
+    return [field.name for field in dataclasses.fields(old) if getattr(old, field.name) != getattr(new, field.name)]
+
+
+def _unit(name: str) -> str:
+    return name.removesuffix("_s")
+
+
+def _some(names: Iterable[str]) -> str:
+    names = list(names)
+    shown = ", ".join(names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
+
+
+def _process(old: GatewaySettings, new: GatewaySettings) -> tuple[str, ...]:
+    names = [f"gateway.{name}" for name in ("id", "tenant", "timezone") if getattr(old, name) != getattr(new, name)]
+    if old.clock_trust != new.clock_trust:
+        names.append("clock.trust")
+    for field in _different(old.store, new.store):
+        if field == "journal":
+            names += [f"store.journal.{_unit(name)}" for name in _different(old.store.journal, new.store.journal)]
+        else:
+            names.append(f"store.{_unit(field)}")
+    return tuple(names)
+
+
+def _lists(*names: tuple[str, ...]) -> dict[str, list[str]]:
+    return dict(zip(("added", "removed", "changed", "unchanged"), map(list, names), strict=True))

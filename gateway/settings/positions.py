@@ -1,0 +1,137 @@
+"""Where things stand in the files of a configuration tree, and the list of what is wrong with it.
+
+A document keeps its data and its YAML nodes side by side. A position is looked up by field path only when a problem
+is reported, so a good tree pays nothing for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from gateway.errors import ConfigError, Problem
+
+Key = str | int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Document:
+    """One YAML document. `data` holds dicts with text keys, lists and scalars; `node` is the same with marks."""
+
+    file: str
+    data: Any
+    node: yaml.Node
+
+    def locate(self, path: tuple[Key, ...], *, at_key: bool = False) -> tuple[int, int]:
+        """Line and column (1-based) of the value at `path`, or of its key; of the nearest parent if it is missing."""
+        node = self.node
+        mark = node.start_mark
+        for key in path:
+            found = _child(node, key)
+            if found is None:
+                break
+            name, node = found
+            mark = name.start_mark if at_key or _is_empty(node) else node.start_mark
+        return mark.line + 1, mark.column + 1
+
+
+def _child(node: yaml.Node, key: Key) -> tuple[yaml.Node, yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        for name, value in node.value:
+            if isinstance(name, yaml.ScalarNode) and name.value == key:
+                return name, value
+    elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and 0 <= key < len(node.value):
+        return node.value[key], node.value[key]
+    return None
+
+
+def _is_empty(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.start_mark.index == node.end_mark.index
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A field of a document: what a problem points at."""
+
+    document: Document
+    path: tuple[Key, ...] = ()
+
+    def child(self, *keys: Key) -> Origin:
+        return Origin(self.document, self.path + keys)
+
+    @property
+    def text(self) -> str:
+        """The field path as people write it: `uplinks.cloud.urls[0]`."""
+        text = ""
+        for key in self.path:
+            text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else key
+        return text
+
+    def problem(self, message: str, hint: str = "", *, at_key: bool = False) -> Problem:
+        line, column = self.document.locate(self.path, at_key=at_key)
+        return Problem(self.document.file, line, column, self.text, message, hint)
+
+
+class Problems:
+    """Everything found wrong so far. The same problem reached over two ways (a range, a shared profile) counts once."""
+
+    def __init__(self) -> None:
+        self._found: dict[Problem, None] = {}
+
+    def add(self, problem: Problem) -> None:
+        self._found[problem] = None
+
+    def at(self, origin: Origin, message: str, hint: str = "") -> None:
+        """A value is wrong: points at the value."""
+        self.add(origin.problem(message, hint))
+
+    def at_key(self, origin: Origin, message: str, hint: str = "") -> None:
+        """A key is wrong, or lacks something below it: points at the key."""
+        self.add(origin.problem(message, hint, at_key=True))
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def sorted(self) -> list[Problem]:
+        return sorted(self._found, key=lambda p: (p.file, p.line, p.column, p.message))
+
+    def raise_if_any(self) -> None:
+        if self._found:
+            raise ConfigError(self.sorted())
+
+
+class Layers:
+    """Mappings laid over each other (profile, then device), with the place that each key came from."""
+
+    __slots__ = ("_layers", "values")
+
+    def __init__(self, values: dict[str, Any], origin: Origin) -> None:
+        self._layers: tuple[tuple[dict[str, Any], Origin], ...] = ((values, origin),)
+        self.values = values
+
+    def over(self, values: dict[str, Any], origin: Origin, *, add_lists: bool = False) -> Layers:
+        """A new stack with `values` on top; neither input is changed. `add_lists`: lists of one key add up."""
+        stack = Layers.__new__(Layers)
+        stack._layers = (*self._layers, (values, origin))
+        stack.values = self.values | values
+        if add_lists:
+            for key, value in values.items():
+                below = self.values.get(key)
+                if isinstance(value, list) and isinstance(below, list):
+                    stack.values[key] = below + value
+        return stack
+
+    def origin(self, *path: Key) -> Origin:
+        """Where the field below this mapping was written; without a path, the topmost layer's own place."""
+        if path:
+            for values, origin in reversed(self._layers):
+                if str(path[0]) in values:
+                    return origin.child(*path)
+        top: Origin = self._layers[-1][1]
+        return top  # noqa: RET504  # the slot of a class made by __new__ has no type for mypy
+
+    @property
+    def stack(self) -> tuple[tuple[dict[str, Any], Origin], ...]:
+        return self._layers

@@ -1,0 +1,154 @@
+"""profiles/*.yaml: kinds of devices. A profile is checked where it is read; its tags are made by each channel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.settings import reserved
+from gateway.settings.convert import fields_of, show, to_struct
+from gateway.settings.ids import ID_RULE, did_you_mean, is_id, suggest_id, tag_path_fault
+from gateway.settings.keys import ProfileKeys
+from gateway.settings.positions import Layers, Origin, Problems
+from gateway.settings.reserved import later
+from gateway.settings.sections import mapping_at
+
+MAX_EXTENDS = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Profile:
+    """A profile with what it extends laid below it. `own` are keys for the driver's device settings."""
+
+    name: str
+    origin: Origin
+    keys: ProfileKeys
+    params: dict[str, Any]
+    meta: dict[str, Any]
+    interval: Any
+    own: tuple[tuple[dict[str, Any], Origin], ...]
+    defaults: tuple[tuple[dict[str, Any], Origin], ...]
+    tags: dict[str, Layers]
+
+
+class Profiles:
+    """All profiles of a tree, by name."""
+
+    def __init__(self, problems: Problems) -> None:
+        self._problems = problems
+        self._written: dict[str, tuple[dict[str, Any], Origin]] = {}
+        self._made: dict[str, Profile | None] = {}
+        self.incomplete = False
+        """A profile file could not be parsed: a missing profile may be in it and is not reported."""
+
+    def read(self, data: Any, origin: Origin) -> None:
+        """Take in one document: a mapping of profile names."""
+        profiles = mapping_at(data, origin, self._problems, what="the file")
+        for name, value in (profiles or {}).items():
+            place = origin.child(name)
+            if not is_id(name):
+                self._problems.at_key(place, f"`{name}` is not an id: {ID_RULE}", suggest_id(name))
+            elif name in self._written:
+                other = self._written[name][1]
+                where = f"{other.document.file}:{other.document.locate(other.path, at_key=True)[0]}"
+                self._problems.at_key(place, f"there are two profiles `{name}`, the other in {where}", "rename one")
+                continue
+            values = mapping_at(value, place, self._problems, what=f"profile `{name}`")
+            if values is not None:
+                self._written[name] = (values, place)
+            else:
+                self._made[name] = None
+
+    def finish(self) -> None:
+        """Resolve every `extends`, so that faults of unused profiles are found too."""
+        for name in self._written:
+            self._make(name, ())
+
+    def names(self) -> list[str]:
+        return list(self._written)
+
+    def get(self, name: str, origin: Origin) -> Profile | None:
+        """The profile `name` for the device at `origin`; None is reported here or was reported before."""
+        if name in self._made:
+            return self._made[name]
+        if not self.incomplete:
+            hint = did_you_mean(name, self._written) or f"write profiles/{name}.yaml"
+            self._problems.at(origin, f"there is no profile `{name}`", hint)
+        return None
+
+    def _make(self, name: str, chain: tuple[str, ...]) -> Profile | None:
+        if name not in self._made:
+            self._made[name] = None  # what a cycle finds
+            self._made[name] = self._build(name, chain)
+        return self._made[name]
+
+    def _build(self, name: str, chain: tuple[str, ...]) -> Profile | None:
+        values, origin = self._written[name]
+        keys, own = self._keys(name, values, origin)
+        if keys is None:
+            return None
+        below = self._extended(name, keys, origin, chain)
+        tags = dict(below.tags) if below else {}
+        for path, value in keys.tags.items():
+            layers = self._tag(path, value, origin.child("tags", path), tags.get(path))
+            if layers is not None:
+                tags[path] = layers
+        base = (
+            (below.params, below.meta, below.interval, below.own, below.defaults) if below else ({}, {}, None, (), ())
+        )
+        return Profile(
+            name=name,
+            origin=origin,
+            keys=keys,
+            params=base[0] | keys.params,
+            meta=base[1] | keys.meta,
+            interval=keys.interval if keys.interval is not None else base[2],
+            own=(*base[3], (own, origin)),
+            defaults=(*base[4], (keys.defaults, origin.child("defaults"))),
+            tags=tags,
+        )
+
+    def _keys(self, name: str, values: dict[str, Any], origin: Origin) -> tuple[ProfileKeys | None, dict[str, Any]]:
+        layers, known = Layers(values, origin), fields_of(ProfileKeys)
+        for key in values:
+            if key in reserved.PROFILE:
+                self._problems.at_key(origin.child(key), later(key, reserved.PROFILE[key]), "remove it for now")
+        mine = {key: value for key, value in values.items() if key in known}
+        own = {key: value for key, value in values.items() if key not in known and key not in reserved.PROFILE}
+        return to_struct(ProfileKeys, mine, layers, self._problems, where=f"profile `{name}`"), own
+
+    def _extended(self, name: str, keys: ProfileKeys, origin: Origin, chain: tuple[str, ...]) -> Profile | None:
+        base = keys.extends
+        if base is None:
+            return None
+        place = origin.child("extends")
+        if base == name or base in chain:
+            self._problems.at(place, f"`{name}` extends itself over `{base}`", "break the circle")
+            return None
+        if len(chain) >= MAX_EXTENDS:
+            self._problems.at(place, f"profiles extend each other at most {MAX_EXTENDS} deep")
+            return None
+        if base not in self._written:
+            if not self.incomplete:
+                self._problems.at(place, f"there is no profile `{base}`", did_you_mean(base, self._written))
+            return None
+        return self._make(base, (*chain, name))
+
+    def _tag(self, path: str, value: Any, origin: Origin, below: Layers | None) -> Layers | None:
+        return read_tag(path, value, origin, below, self._problems)
+
+
+def read_tag(path: str, value: Any, origin: Origin, below: Layers | None, problems: Problems) -> Layers | None:
+    """A tag as written, over the same tag of a profile; None when it is not a mapping or its path is bad."""
+    fault = tag_path_fault(path)
+    if fault:
+        problems.at_key(origin, fault, suggest_id(path) if "/" not in path else "")
+        return None
+    if not isinstance(value, dict):
+        hint = "write {type: uint16, ...}"
+        if value is None:
+            problems.at_key(origin, f"tag `{path}` is empty", hint)
+        else:
+            problems.at(origin, f"tag `{path}` must be a mapping (key: value), not {show(value)}", hint)
+        return None
+    return Layers(value, origin) if below is None else below.over(value, origin)

@@ -1,0 +1,43 @@
+"""Words that later releases give a meaning to. Refusing them now keeps a file from changing its meaning silently."""
+
+from __future__ import annotations
+
+GATEWAY = {
+    "console": "the web console",
+    "http": "the local HTTP interface",
+    "ota": "updates over the air",
+    "fleet": "fleet operations",
+    "shadow": "shadow settings",
+    "metrics": "the metrics endpoint",
+    "audit": "the audit log",
+    "logs": "the log stream",
+}
+UPLINK = {"shape": "message shapes for foreign engines", "shadow": "shadow sync"}
+CODECS = {"sparkplug_b": "Sparkplug B", "thingsboard": "the ThingsBoard codec"}
+CHANNEL = {
+    "serial": "serial lines",
+    "trace": "frame traces",
+}
+DEVICE = {
+    "commands": "named commands",
+    "maintenance": "maintenance mode",
+    "alarms": "alarms",
+    "shadow": "shadow authority",
+}
+PROFILE = {"alarms": "alarms", "commands": "named commands", "shadow": "shadow authority"}
+TAG = {
+    "scale_from": "scale factors read from a tag",
+    "wrap": "counters that wrap",
+    "coherent": "sets of tags read together",
+    "alarm": "alarms",
+    "alarms": "alarms",
+    "authority": "shadow authority",
+    "address_base": "addresses that count from 1",
+    "bit_base": "bits that count from 1",
+}
+WRITE = {"while": "conditions of writes"}
+
+
+def later(word: str, meaning: str) -> str:
+    """The refusal of a reserved word."""
+    return f"`{word}` is reserved: {meaning} come{'' if meaning.endswith('s') else 's'} with a later release"

@@ -1,0 +1,242 @@
+"""A tag's keys to a TagSpec: what types cannot say, checked where it was written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.driver import DriverSpec
+from gateway.model import IDENTITY, Access, Report, Schedule, TagSpec, Transform, ValueType, Verify, WriteLimits
+from gateway.settings import reserved
+from gateway.settings.convert import fields_of, to_struct
+from gateway.settings.ids import did_you_mean
+from gateway.settings.keys import DeadbandKeys, TagKeys, VerifyKeys, WriteKeys
+from gateway.settings.periods import check_interval
+from gateway.settings.positions import Layers, Origin, Problems
+from gateway.settings.sections import refuse_unknown, section
+
+NOT_NUMERIC = {ValueType.BOOL, ValueType.STRING, ValueType.BYTES}
+FLOATS = {ValueType.FLOAT32, ValueType.FLOAT64}
+_NUMERIC_ONLY = ("mask", "shift", "base", "scale", "offset", "invalid", "range", "deadband", "tolerance")
+_LABEL = re.compile(r"-?\d+|0x[0-9a-fA-F]+")
+# Most tags have no limits of their own: one object for all of them keeps thousands of tags small.
+_COMMON = Report()
+_NO_LIMITS = WriteLimits()
+_COMMON_VERIFY = Verify()
+
+
+@dataclass(frozen=True, slots=True)
+class TagMaker:
+    """Makes the tags of one channel."""
+
+    driver: DriverSpec
+    groups: Mapping[str, Schedule]
+    groups_file: str
+    problems: Problems
+
+    def make(self, path: str, layers: Layers) -> TagSpec | None:
+        """The tag, or None when its keys cannot be read. Other faults are reported and the tag is still made."""
+        kernel, own = fields_of(TagKeys), fields_of(self.driver.tag)
+        what = f"tag `{path}`"
+        words = {key: text for key, text in reserved.TAG.items() if key not in own}
+        refuse_unknown(layers, {*kernel, *own}, self.problems, what=what, reserved=words)
+        values = layers.values
+        if values.get("on_reconnect") == "reapply":
+            text = reserved.later("reapply", "writing again after a reconnect")
+            self.problems.at(layers.origin("on_reconnect"), text, "use keep, the default")
+            values = {key: value for key, value in values.items() if key != "on_reconnect"}
+        mine = {key: value for key, value in values.items() if key in kernel}
+        keys = to_struct(TagKeys, mine, layers, self.problems, where=what)
+        theirs = {key: value for key, value in values.items() if key in own}
+        source = to_struct(self.driver.tag, theirs, layers, self.problems, where=what)
+        if keys is None or source is None:
+            return None
+        return _Tag(path, keys, layers, self).spec(source)
+
+
+class _Tag:
+    """One tag on its way to a TagSpec."""
+
+    def __init__(self, path: str, keys: TagKeys, layers: Layers, maker: TagMaker) -> None:
+        self._path = path
+        self._keys = keys
+        self._layers = layers
+        self._maker = maker
+        self._problems = maker.problems
+
+    def spec(self, source: Any) -> TagSpec:
+        keys = self._keys
+        self._check_numeric()
+        span = self._range()
+        return TagSpec(
+            path=self._path,
+            type=keys.type,
+            source=source,
+            unit=keys.unit,
+            access=keys.access,
+            range=span,
+            transform=self._transform(),
+            report=self._report(span),
+            schedule=self._schedule(),
+            write=self._write(),
+            verify=self._verify(),
+            momentary=self._momentary(),
+            on_demand=keys.on_demand,
+            hidden=keys.hidden,
+            shadow=keys.shadow,
+            labels=self._labels(),
+        )
+
+    def _at(self, key: str, message: str, hint: str = "") -> None:
+        self._problems.at(self._layers.origin(key), message, hint)
+
+    def _check_numeric(self) -> None:
+        if self._keys.type in NOT_NUMERIC:
+            for key in _NUMERIC_ONLY:
+                if key in self._layers.values:
+                    message = f"`{key}` is for numbers, this tag is a {self._keys.type.value}"
+                    self._problems.at_key(self._layers.origin(key), message, f"remove `{key}`")
+        elif self._keys.type in FLOATS:
+            for key in ("mask", "shift"):
+                if key in self._layers.values:
+                    message = f"`{key}` is for whole numbers, this tag is a {self._keys.type.value}"
+                    self._problems.at_key(self._layers.origin(key), message, f"remove `{key}`")
+
+    def _range(self) -> tuple[float, float] | None:
+        if self._keys.range is None:
+            return None
+        low, high = self._keys.range
+        if low >= high:
+            hint = f"write [{high}, {low}]" if low > high else "write [lowest, highest]"
+            self._at("range", f"the range {low}..{high} is empty", hint)
+        return float(low), float(high)
+
+    def _transform(self) -> Transform:
+        keys = self._keys
+        if keys.scale == 0:
+            self._at("scale", "a scale of 0 makes every value 0", "remove `scale` or write 1")
+        if keys.base is not None and keys.base <= 0:
+            self._at("base", "the base of a power must be above 0", "write 2 or 10, or remove `base`")
+        made = Transform(
+            keys.mask, keys.shift, _float(keys.base), _float(keys.scale), _float(keys.offset), tuple(keys.invalid)
+        )
+        return IDENTITY if made == IDENTITY else made
+
+    def _report(self, span: tuple[float, float] | None) -> Report:
+        keys = self._keys
+        if keys.heartbeat is not None and keys.heartbeat <= 0:
+            self._at("heartbeat", "the longest silence must be above 0", "write 15m")
+        made = Report(keys.on_change, self._deadband(span), _float(keys.heartbeat))
+        return _COMMON if made == _COMMON else made
+
+    def _deadband(self, span: tuple[float, float] | None) -> float | None:
+        value = self._keys.deadband
+        if value is None:
+            return None
+        origin = self._layers.origin("deadband")
+        if isinstance(value, dict):
+            keys = section(DeadbandKeys, value, origin, self._problems, what="`deadband`")
+            if keys is None:
+                return None
+            if span is None:
+                self._problems.at(origin, "a deadband in percent needs a `range`", "add `range: [0, 100]`")
+                return None
+            return (span[1] - span[0]) * keys.percent / 100
+        if value < 0:
+            self._problems.at(origin, "a deadband is not negative", f"write {-value}")
+        return float(value)
+
+    def _schedule(self) -> Schedule | None:
+        keys, groups = self._keys, self._maker.groups
+        if keys.group is not None and keys.interval is not None:
+            message = "`group` and `interval` both say when this tag is read"
+            self._problems.at_key(self._layers.origin("interval"), message, "keep one of them")
+        if keys.group is not None:
+            if keys.group not in groups:
+                hint = did_you_mean(keys.group, groups)
+                if not hint.startswith("did you mean"):
+                    hint = f"add `groups: {{{keys.group}: 1s}}` to {self._maker.groups_file}"
+                self._at("group", f"the channel has no group `{keys.group}`", hint)
+            return groups.get(keys.group)
+        if keys.interval is None:
+            return None
+        check_interval(keys.interval, self._layers.origin("interval"), self._problems)
+        return Schedule(float(keys.interval))
+
+    def _write(self) -> WriteLimits:
+        if "write" not in self._layers.values:
+            return _NO_LIMITS
+        self._needs_write("write")
+        origin = self._layers.origin("write")
+        words = reserved.WRITE
+        keys = section(WriteKeys, self._keys.write, origin, self._problems, what="`write`", reserved=words)
+        if keys is None:
+            return WriteLimits()
+        if keys.min is not None and keys.max is not None and keys.min > keys.max:
+            self._problems.at(origin.child("min"), f"min {keys.min} is above max {keys.max}", "swap them")
+        rate = None if keys.rate is None else (int(keys.rate[0]), float(keys.rate[1]))
+        return WriteLimits(_float(keys.min), _float(keys.max), rate)
+
+    def _verify(self) -> Verify:
+        if "verify" not in self._layers.values:
+            return _COMMON_VERIFY if self._keys.tolerance is None else Verify(tolerance=self._keys.tolerance)
+        self._needs_write("verify")
+        origin = self._layers.origin("verify")
+        keys = section(VerifyKeys, self._keys.verify, origin, self._problems, what="`verify`")
+        if keys is None:
+            return Verify()
+        if keys.settle > 600:
+            self._problems.at(origin.child("settle"), "a write settles within 600s", "write 2s")
+        tolerance = keys.tolerance if keys.tolerance is not None else self._keys.tolerance
+        return Verify(keys.tag, float(keys.settle), tolerance)
+
+    def _momentary(self) -> bool:
+        if self._keys.momentary:
+            self._needs_write("momentary")
+        return self._keys.momentary
+
+    def _needs_write(self, key: str) -> None:
+        if self._keys.access is Access.READ:
+            message = f"`{key}` is for tags that can be written, this one has access r"
+            self._problems.at_key(self._layers.origin(key), message, "add `access: rw`")
+
+    def _labels(self) -> tuple[tuple[int, str], ...]:
+        labels: dict[int, str] = {}
+        origin = self._layers.origin("labels")
+        for key, text in self._keys.labels.items():
+            place = origin.child(key)
+            if not _LABEL.fullmatch(key):
+                self._problems.at_key(place, f"`{key}` is not a whole number", "write {0: stopped, 1: running}")
+                continue
+            if not isinstance(text, str):
+                shown = str(text).lower() if isinstance(text, bool) else str(text)
+                self._problems.at(place, "a label is a text", f'put it in quotes: "{shown}"')
+                continue
+            number = int(key, 0)
+            if number in labels:
+                self._problems.at_key(place, f"the value {number} has two labels", "keep one of them")
+            labels[number] = text
+        if labels and self._keys.type in FLOATS | {ValueType.STRING, ValueType.BYTES}:
+            self._problems.at_key(origin, "labels are for whole numbers and bools", "remove `labels`")
+        return tuple(labels.items())
+
+
+def check_verify_tags(tags: Mapping[str, tuple[TagSpec, Layers]], problems: Problems) -> None:
+    """A feedback tag must be another readable tag of the same device."""
+    for path, (spec, layers) in tags.items():
+        wanted = spec.verify.tag
+        if wanted is None:
+            continue
+        origin: Origin = layers.origin("verify", "tag")
+        if wanted not in tags:
+            problems.at(origin, f"this device has no tag `{wanted}`", did_you_mean(wanted, tags))
+        elif wanted == path:
+            problems.at(origin, "a tag is read back by itself anyway", "remove `tag`")
+        elif tags[wanted][0].access is Access.WRITE:
+            problems.at(origin, f"`{wanted}` cannot be read (access w)", "name a tag that can be read")
+
+
+def _float(value: float | None) -> float | None:
+    return None if value is None else float(value)

@@ -1,0 +1,88 @@
+"""The YAML parser's complaints in words that help, with the corrected line where it can be guessed."""
+
+from __future__ import annotations
+
+import re
+
+import yaml
+
+from gateway.errors import Problem
+
+_PAIR = re.compile(r"^(?P<lead>\s*(?:- )?)(?P<key>[^\s:#][^:#]*?):\s+(?P<value>\S.*?)\s*$")
+_SPECIAL = {
+    "%": "a value cannot begin with `%`",
+    "@": "a value cannot begin with `@`",
+    "`": "a value cannot begin with a backtick",
+}
+
+
+def explain_syntax(file: str, text: str, error: yaml.YAMLError) -> Problem:
+    """A Problem for what stopped the parser."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return _unreadable(file, text, error)
+    said = str(getattr(error, "problem", "") or error)
+    context = str(getattr(error, "context", "") or "")
+    lines = text.splitlines()
+    row, column = min(mark.line, max(len(lines) - 1, 0)), mark.column
+    line = lines[row] if lines else ""
+    message, hint = _words(said, context, line, column)
+    start = getattr(error, "context_mark", None)
+    opened_before = start is not None and start.line != mark.line
+    if start is not None and (opened_before or "alias" in context):
+        # What was opened and never closed is the place to look at, not where the parser gave up.
+        if "quoted scalar" in context:
+            message, hint = "this quote is never closed", "add the closing quote"
+            row, column = start.line, start.column
+        elif "flow" in context:
+            bracket = "}" if "mapping" in context else "]"
+            message, hint = f"this bracket is not closed by `{bracket}`", f"add `{bracket}`, or quotes around the text"
+            row, column = start.line, start.column
+        elif "alias" in context:
+            row, column = start.line, start.column
+    return Problem(file, row + 1, column + 1, "", message, hint)
+
+
+def _words(said: str, context: str, line: str, column: int) -> tuple[str, str]:
+    char = line[column : column + 1]
+    if "cannot start any token" in said:
+        if char == "\t":
+            return "a tab cannot indent YAML", "indent with spaces"
+        return _SPECIAL.get(char, f"a value cannot begin with `{char}`"), _quoted(line)
+    if "alias" in context or "undefined alias" in said:
+        return "YAML takes a leading `*` as an alias", _quoted_star(line, column)
+    if "mapping values are not allowed" in said:
+        if _PAIR.match(line) and ": " in line[: column + 2]:
+            return "a text with `: ` must be in quotes", _quoted(line)
+        return "a `key: value` cannot stand here", "check the indentation and the line above"
+    if "',' or '}'" in said or "',' or ']'" in said:
+        hint = 'inside { } and [ ] put texts with : , { } [ ] in quotes, such as "holding/{n}"'
+        return "the text inside the brackets is cut here", hint
+    if "expected '-' indicator" in said or "expected <block end>" in said:
+        return "the indentation does not fit the lines above", "align it with its neighbours, with spaces only"
+    return said, "see the lines around"
+
+
+def _quoted(line: str) -> str:
+    match = _PAIR.match(line)
+    if not match or match["value"][0] in "\"'":
+        return "put the value in quotes"
+    quote = "'" if '"' in match["value"] else '"'
+    return f"put it in quotes: {match['key']}: {quote}{match['value']}{quote}"
+
+
+def _quoted_star(line: str, column: int) -> str:
+    star = line.rfind("*", 0, column + 1)
+    word = re.match(r"[^\s,\]}]*", line[star:]) if star >= 0 else None
+    return f'put it in quotes: "{word.group()}"' if word else "put the value in quotes"
+
+
+def _unreadable(file: str, text: str, error: yaml.YAMLError) -> Problem:
+    position = getattr(error, "position", None)
+    if not isinstance(position, int):
+        return Problem(file, 1, 1, "", f"cannot be read as YAML: {error}")
+    before = text.encode()[:position].decode("utf-8", "replace")  # libyaml counts bytes here
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+    character = getattr(error, "character", 0)
+    code = character if isinstance(character, int) else ord(character[:1] or "\0")
+    return Problem(file, line, column, "", f"the control character U+{code:04X} is not accepted", "remove it")

@@ -1,0 +1,87 @@
+#!/bin/sh
+# Installs Fieldpost as a service on a gateway: a virtual environment of its own below /opt/fieldpost, user, unit.
+#
+#   sudo systemd/install.sh                          from this folder, dependencies from the configured index
+#   sudo systemd/install.sh --wheelhouse DIR         without network: all wheels are in DIR
+#   sudo systemd/install.sh --root DIR               below DIR (an image); nothing is started
+#   sudo systemd/install.sh --extras modbus,uvloop   which drivers (default: modbus,uvloop)
+#
+# Make a wheelhouse on a machine like the gateway:  python3 -m pip wheel --wheel-dir wheelhouse '.[modbus,uvloop]'
+#
+# A new release goes into its own folder; /opt/fieldpost/current is switched in one step, so that a cut of power
+# leaves the old or the new one. An existing configuration is never touched. Running it again is harmless.
+set -eu
+
+wheelhouse='' root='' extras='modbus,uvloop' python=${PYTHON:-python3}
+here=$(cd "$(dirname "$0")" && pwd)
+
+usage() { sed -n '4,7s/^# \{0,3\}//p' "$0"; exit 2; }
+fail() { echo "install.sh: $*" >&2; exit 1; }
+while [ $# -gt 0 ]; do
+    case $1 in
+        --wheelhouse) [ $# -ge 2 ] || usage; wheelhouse=$(cd "$2" && pwd) || fail "no folder $2"; shift 2 ;;
+        --root) [ $# -ge 2 ] || usage; mkdir -p "$2"; root=$(cd "$2" && pwd); shift 2 ;;
+        --extras) [ $# -ge 2 ] || usage; extras=$2; shift 2 ;;
+        *) usage ;;
+    esac
+done
+
+[ -n "$root" ] || [ "$(id -u)" = 0 ] || fail "run it as root"
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "needs Python 3.11 or newer"
+"$python" -c 'import ensurepip' 2>/dev/null || fail "missing: venv; install it with: apt install python3-venv"
+
+base=/opt/fieldpost
+release=$root$base/releases/$(date -u +%Y%m%d-%H%M%S)-$$
+trap 'rm -rf "$release"' EXIT
+
+echo "installing into $release"
+mkdir -p "$root$base/releases"
+"$python" -m venv "$release"
+if [ -n "$wheelhouse" ]; then
+    "$release/bin/python" -m pip install --quiet --disable-pip-version-check --no-index \
+        --find-links "$wheelhouse" "fieldpost[$extras]"
+else
+    "$release/bin/python" -m pip install --quiet --disable-pip-version-check "$here/..[$extras]"
+fi
+"$release/bin/python" -m gateway.cli version >/dev/null || fail "the new release does not start"
+if [ -n "$root" ]; then # scripts name their interpreter as the booted image will see it
+    find "$release/bin" -type f -exec sed -i "1s|^#!$root/|#!/|" {} +
+fi
+sync
+trap - EXIT
+
+ln -sfn "releases/$(basename "$release")" "$root$base/current.new"
+mv -T "$root$base/current.new" "$root$base/current"
+mkdir -p "$root$base/share/doc" "$root/usr/local/bin"
+install -m 0644 "$here/../README.md" "$root$base/share/doc/README.md"
+ln -sfn "$base/current/bin/fieldpost" "$root/usr/local/bin/fieldpost"
+
+install -D -m 0644 "$here/fieldpost.service" "$root/etc/systemd/system/fieldpost.service"
+systemd_version=$(systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
+if [ "${systemd_version:-0}" -ge 254 ]; then
+    install -D -m 0644 "$here/backoff.conf" "$root/etc/systemd/system/fieldpost.service.d/backoff.conf"
+fi
+install -D -m 0644 "$here/sysusers.conf" "$root/usr/lib/sysusers.d/fieldpost.conf"
+install -D -m 0644 "$here/tmpfiles.conf" "$root/usr/lib/tmpfiles.d/fieldpost.conf"
+
+if [ -n "$root" ]; then
+    echo "installed below $root; users and folders are made at the first boot"
+    exit 0
+fi
+
+systemd-sysusers /usr/lib/sysusers.d/fieldpost.conf
+systemd-tmpfiles --create /usr/lib/tmpfiles.d/fieldpost.conf
+if [ ! -e /etc/fieldpost/gateway.yaml ]; then
+    "$base/current/bin/fieldpost" init /etc/fieldpost --state /var/lib/fieldpost >/dev/null
+    chown -R root:fieldpost /etc/fieldpost
+    chmod -R g=u,g-w,o= /etc/fieldpost
+fi
+# Only the release before this one is kept, to go back to by hand.
+ls -1d "$base"/releases/*/ | sort | head -n -2 | while read -r old; do rm -rf "$old"; done
+systemctl daemon-reload
+if systemctl is-active --quiet fieldpost; then
+    systemctl restart fieldpost
+    echo "restarted; see: fieldpost status"
+else
+    echo "next: edit /etc/fieldpost, then: fieldpost check && systemctl enable --now fieldpost"
+fi

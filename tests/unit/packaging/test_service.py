@@ -1,0 +1,115 @@
+"""The systemd unit and its installer, checked without a running systemd."""
+
+import configparser
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.parser import parse
+from tests.support.parts import require
+
+ROOT = Path(__file__).parents[3]
+UNIT = ROOT / "systemd" / "fieldpost.service"
+
+
+class _Options(dict):
+    """systemd repeats keys; configparser would refuse or lose them."""
+
+    def __setitem__(self, key, value):
+        if isinstance(value, list) and isinstance(self.get(key), list):
+            self[key].extend(value)
+        else:
+            super().__setitem__(key, value)
+
+
+def _unit():
+    parser = configparser.RawConfigParser(dict_type=_Options, strict=False)
+    parser.optionxform = str
+    parser.read(UNIT, encoding="utf-8")
+    return parser
+
+
+def test_the_unit_has_no_spelling_mistake(tmp_path):
+    require("systemd-analyze")
+    copy = tmp_path / UNIT.name
+    text = UNIT.read_text(encoding="utf-8")
+    start = next(line for line in text.splitlines() if line.startswith("ExecStart="))
+    copy.write_text(text.replace(start, "ExecStart=/bin/true"), encoding="utf-8")
+    done = subprocess.run(
+        ["systemd-analyze", "verify", str(copy)], capture_output=True, text=True, check=False, timeout=30
+    )
+    about = [line for line in (done.stdout + done.stderr).splitlines() if UNIT.name in line]
+    assert about == [], "verify only warns about a misspelt key"
+
+
+def test_the_unit_is_as_closed_as_it_can_be(tmp_path):
+    require("systemd-analyze")
+    copy = tmp_path / UNIT.name
+    shutil.copy(UNIT, copy)
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(copy)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_the_unit_starts_a_command_line_that_exists():
+    words = _unit()["Service"]["ExecStart"].split()
+    assert words[0].endswith("/bin/fieldpost")
+    args = parse(words[1:])
+    assert (args.config, args.state) == ("/etc/fieldpost", "/var/lib/fieldpost")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("Type", "notify"),
+        ("WatchdogSec", "30"),
+        ("StateDirectory", "fieldpost"),
+        ("MemoryMax", "128M"),
+        ("Restart", "on-failure"),
+        ("RestartPreventExitStatus", "78"),
+        ("User", "fieldpost"),
+        ("NoNewPrivileges", "yes"),
+        ("CapabilityBoundingSet", ""),
+        ("ProtectSystem", "strict"),
+    ],
+)
+def test_the_unit_keeps_its_promises(key, value):
+    assert _unit()["Service"][key] == value
+
+
+def test_the_gateway_waits_for_no_network_and_is_never_given_up():
+    """FL-53: it does nothing without its server. Boot without network, broker or DNS must start everything local."""
+    unit = _unit()["Unit"]
+    for key in ("After", "Wants", "Requires", "BindsTo"):
+        assert "network-online" not in unit.get(key, "")
+    assert unit["StartLimitIntervalSec"] == "0"
+
+
+def test_reading_whether_the_clock_is_synchronised_is_allowed():
+    text = UNIT.read_text(encoding="utf-8")
+    assert "\nProtectClock=" not in text
+    filters = [line for line in text.splitlines() if line.startswith("SystemCallFilter=")]
+    assert filters[-1] == "SystemCallFilter=adjtimex clock_adjtime", "last, or @privileged takes it away again"
+
+
+def test_the_installer_is_a_valid_shell_script_and_explains_itself():
+    script = ROOT / "systemd" / "install.sh"
+    assert script.stat().st_mode & 0o111
+    subprocess.run(["sh", "-n", str(script)], check=True, timeout=30)
+    done = subprocess.run([str(script), "--nonsense"], capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 2
+    assert "--wheelhouse" in done.stdout
+
+
+def test_everything_the_installer_installs_is_there():
+    text = (ROOT / "systemd" / "install.sh").read_text(encoding="utf-8")
+    for name in ("fieldpost.service", "sysusers.conf", "tmpfiles.conf", "backoff.conf"):
+        assert f"$here/{name}" in text
+        assert (ROOT / "systemd" / name).is_file()

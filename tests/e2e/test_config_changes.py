@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.e2e.conftest import Scene
 from tests.support import ports
 from tests.support.eventually import wait_until
+from tests.support.scene import Scene
 
 MakeScene = Callable[..., Scene]
 

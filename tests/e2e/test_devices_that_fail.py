@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Scene
 from tests.support import counting
 from tests.support.eventually import wait_until
 from tests.support.scale import SOAK, scaled
+from tests.support.scene import Scene
 
 MakeScene = Callable[..., Scene]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Scene
 from tests.support.eventually import wait_until
+from tests.support.scene import Scene
 
 MakeScene = Callable[..., Scene]
 HERE = Path(__file__).resolve().parent

@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.e2e.conftest import Scene
 from tests.support.eventually import wait_until
 from tests.support.mosquitto import Broker
 from tests.support.proxy import Proxy
 from tests.support.scale import scaled
+from tests.support.scene import Scene
 
 MakeScene = Callable[..., Scene]
 MakeProxy = Callable[[int], Proxy]

@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.e2e.conftest import Scene
 from tests.support import counting
 from tests.support.certificates import Certificates
 from tests.support.eventually import wait_until
@@ -18,6 +17,7 @@ from tests.support.mosquitto import Broker
 from tests.support.plant import Plant
 from tests.support.processes import Processes
 from tests.support.proxy import Proxy
+from tests.support.scene import Scene
 from tests.support.sink import Sink
 
 MakeScene = Callable[..., Scene]

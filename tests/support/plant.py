@@ -21,13 +21,13 @@ class Plant:
         lines: Sequence[Sequence[int]],
         *,
         registers: int = 100,
-        wide: bool = False,
+        noise: bool = False,
         ports: Sequence[int] | None = None,
         host: str = "127.0.0.1",
         prefix: Sequence[str] = (),
     ) -> None:
         self.lines = [list(units) for units in lines]
-        spec: dict[str, Any] = {"lines": self.lines, "registers": registers, "wide": wide, "host": host}
+        spec: dict[str, Any] = {"lines": self.lines, "registers": registers, "noise": noise, "host": host}
         if ports is not None:
             spec["ports"] = list(ports)
         argv = [*prefix, sys.executable, "-m", "tests.support.plant_server", json.dumps(spec)]

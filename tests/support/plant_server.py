@@ -4,15 +4,16 @@ Run by tests/support/plant.py:  python -m tests.support.plant_server '{"lines": 
 Each line is one listening port with its unit ids. It prints one JSON line with its ports, then obeys a control
 connection: one JSON request a line, one JSON answer a line.
 
-Registers below `registers` all carry the unit's poll count as uint16 (32 bits when `wide`, two registers a value):
-the count goes up by one with each read that starts at address 0, in every table. Addresses from `registers` on are
-plain memory. Behaviour of a unit ("ok", "silent", "garbage", "slow", or an exception code) is switched by `fault`;
+Registers below `registers` all carry the unit's poll count as uint16 (with `noise` only the first does, the others are
+a hash of unit, count and place, which does not compress): the count goes up by one with each read that starts at
+address 0. Addresses from `registers` on are plain memory. Behaviour of a unit ("ok", "silent", "garbage", "slow", or an exception code) is switched by `fault`;
 a line can refuse connections or take them and never answer. Modbus: MODBUS Application Protocol 1.1b3.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import struct
 import sys
@@ -31,7 +32,7 @@ class Unit:
 
     id: int
     registers: int
-    wide: bool
+    noise: bool
     count: int = 0
     requests: int = 0
     fault: str | int = "ok"
@@ -53,13 +54,12 @@ class Unit:
         )
 
     def _counted(self, address: int, count: int) -> bytes:
-        if not self.wide:
-            return (self.count & 0xFFFF).to_bytes(2, "big") * count
-        low = (self.count & 0xFFFF).to_bytes(2, "big")
-        high = (self.count >> 16 & 0xFFFF).to_bytes(2, "big")
-        return ((low + high) if address % 2 else (high + low)) * (count // 2) + (
-            (low if address % 2 else high) if count % 2 else b""
-        )
+        word = (self.count & 0xFFFF).to_bytes(2, "big")
+        if not self.noise:
+            return word * count
+        seed = self.id.to_bytes(2, "big") + self.count.to_bytes(8, "big")
+        words = word + hashlib.shake_128(seed).digest(2 * self.registers - 2)
+        return words[2 * address : 2 * (address + count)]
 
     def answer(self, pdu: bytes) -> bytes:
         """The answer to one request PDU."""
@@ -192,8 +192,8 @@ class Plant:
     """All lines and the control connection."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
-        registers, wide = spec.get("registers", 100), spec.get("wide", False)
-        self.lines = [Line({unit: Unit(unit, registers, wide) for unit in units}) for units in spec["lines"]]
+        registers, noise = spec.get("registers", 100), spec.get("noise", False)
+        self.lines = [Line({unit: Unit(unit, registers, noise) for unit in units}) for units in spec["lines"]]
         self.ports = spec.get("ports", [0] * len(self.lines))
         self.host = spec.get("host", "127.0.0.1")
         self.ended = asyncio.Event()

@@ -56,7 +56,10 @@ def hook(wanted: type, value: object) -> Any:
 
 
 def to_struct(struct: type[S], values: dict[str, Any], layers: Layers, problems: Problems, *, where: str) -> S | None:
-    """`values` as `struct`, or None with everything that is wrong added to `problems`. Unknown keys are the caller's.
+    """`values` as `struct`; everything that is wrong is added to `problems`. Unknown keys are the caller's.
+
+    A bad key that may be left out is left out, so that what depends on the rest is checked too; None when a needed
+    key is bad or missing.
 
     `layers` knows where each key was written; `where` names the mapping in a message about a missing key.
     """
@@ -64,13 +67,17 @@ def to_struct(struct: type[S], values: dict[str, Any], layers: Layers, problems:
         return msgspec.convert(values, struct, dec_hook=hook)
     except (msgspec.ValidationError, ValueError, OverflowError) as error:
         first = str(error)
-    fixed, count = dict(values), len(problems)
+    fixed, usable = dict(values), True
     for key, field in fields_of(struct).items():
         if key in values:
-            fixed[key] = _field(field.type, values[key], (key,), layers, problems)
+            good, fixed[key] = _field(field.type, values[key], (key,), layers, problems)
+            if not good:
+                del fixed[key]
+                usable = usable and not field.required
         elif field.required:
             problems.at_key(layers.origin(), f"{where} needs `{key}`", f"add `{key}: ...`")
-    if len(problems) > count:
+            usable = False
+    if not usable:
         return None
     try:
         return msgspec.convert(fixed, struct, dec_hook=hook)  # values of the environment have their type now
@@ -80,7 +87,8 @@ def to_struct(struct: type[S], values: dict[str, Any], layers: Layers, problems:
         return None
 
 
-def _field(wanted: Any, value: Any, path: tuple[Key, ...], layers: Layers, problems: Problems) -> Any:
+def _field(wanted: Any, value: Any, path: tuple[Key, ...], layers: Layers, problems: Problems) -> tuple[bool, Any]:
+    """Whether `value` is `wanted`, and the value to use."""
     try:
         msgspec.convert(value, wanted, dec_hook=hook)
     except (msgspec.ValidationError, ValueError, OverflowError) as error:
@@ -92,7 +100,8 @@ def _field(wanted: Any, value: Any, path: tuple[Key, ...], layers: Layers, probl
         said = match["said"] if match else str(error)
         steps, culprit = _follow(match["path"] if match else "", value)
         _report(said, wanted if not steps else None, culprit, (*path, *steps), layers, problems)
-    return value
+        return False, None
+    return True, value
 
 
 def _follow(text: str, value: Any) -> tuple[tuple[Key, ...], Any]:
@@ -138,7 +147,8 @@ def explain(said: str, wanted: Any, value: Any) -> tuple[str, str]:
         return f"is wrong: {reason}", f"write {hint}" if hint and not hint.startswith(("write", "use")) else hint
     expected, more = match[1], match[3].strip()
     if more or (match[2] is None):
-        return f"is {show(value)}: {said[0].lower()}{said[1:]}", ""
+        plain = re.sub(r"`(\w+)`", lambda word: _KINDS.get(word[1], word[1]), said)
+        return f"is {show(value)}: {plain[0].lower()}{plain[1:]}", ""
     names = [part.strip() for part in expected.split("|")]
     words = " or ".join(_KINDS.get(part, part) for part in names if part != "null")
     return f"must be {words}, not {show(value)}", _corrected(names, value)

@@ -48,7 +48,7 @@ class DeviceMaker:
     def make(self, name: str, number: int | None, written: dict[str, Any], origin: Origin) -> DeviceSpec | None:
         """The device `name`; `number` is its place in a range. None when it cannot be made (all reported)."""
         what = f"device `{name}`"
-        profile, ok = self._profile(written, origin)
+        profile = self._profile(written, origin)
         scope = self._scope(profile, written, number)
         filler = Filler(scope, self._problems)
         values = filler.mapping({key: value for key, value in written.items() if key != "params"}, origin)
@@ -57,10 +57,12 @@ class DeviceMaker:
         keys = self._keys(values, origin, what)
         layers = self._stack(profile, values, origin, filler)
         settings = to_struct(self._driver.device, layers.values, layers, self._problems, where=what)
-        if keys is None or settings is None or not ok:
+        if keys is None:
             return None
         tags = self._tags(profile, keys, origin, filler)
         self._check_params(keys, profile, origin, filler)
+        if settings is None:
+            return None
         self._places.remember(name, layers, {path: layer for path, (_, layer) in tags.items()})
         return DeviceSpec(
             id=name,
@@ -72,12 +74,11 @@ class DeviceMaker:
             meta=self._meta(profile, keys, origin),
         )
 
-    def _profile(self, written: dict[str, Any], origin: Origin) -> tuple[Profile | None, bool]:
+    def _profile(self, written: dict[str, Any], origin: Origin) -> Profile | None:
         name = written.get("profile")
         if not isinstance(name, str):
-            return None, True  # a wrong type is found with the other keys
-        profile = self._profiles.get(name, origin.child("profile"))
-        return profile, profile is not None
+            return None  # a wrong type is found with the other keys
+        return self._profiles.get(name, origin.child("profile"))
 
     @staticmethod
     def _scope(profile: Profile | None, written: dict[str, Any], number: int | None) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class Filler:
                 hint = "`n` is the number of a range such as meter{01..30}"
             elif error.name and not hint:
                 hint = f"add `params: {{{error.name}: ...}}` to the device or the profile"
-            self._problems.at(origin, str(error), hint)
+            self._problems.at(origin, str(error), hint, spoils=True)
             return text
 
 

@@ -79,13 +79,20 @@ class Problems:
 
     def __init__(self) -> None:
         self._found: dict[Problem, None] = {}
+        self._spoilt: set[tuple[str, int, int]] = set()
 
-    def add(self, problem: Problem) -> None:
+    def add(self, problem: Problem, *, spoils: bool = False) -> None:
+        """`spoils`: whatever is said later about this very place only follows from this problem and is left out."""
+        place = (problem.file, problem.line, problem.column)
+        if place in self._spoilt:
+            return
         self._found[problem] = None
+        if spoils:
+            self._spoilt.add(place)
 
-    def at(self, origin: Origin, message: str, hint: str = "") -> None:
+    def at(self, origin: Origin, message: str, hint: str = "", *, spoils: bool = False) -> None:
         """A value is wrong: points at the value."""
-        self.add(origin.problem(message, hint))
+        self.add(origin.problem(message, hint), spoils=spoils)
 
     def at_key(self, origin: Origin, message: str, hint: str = "") -> None:
         """A key is wrong, or lacks something below it: points at the key."""
@@ -107,8 +114,11 @@ class Layers:
 
     __slots__ = ("_layers", "values")
 
+    _layers: tuple[tuple[dict[str, Any], Origin], ...]
+    values: dict[str, Any]
+
     def __init__(self, values: dict[str, Any], origin: Origin) -> None:
-        self._layers: tuple[tuple[dict[str, Any], Origin], ...] = ((values, origin),)
+        self._layers = ((values, origin),)
         self.values = values
 
     def over(self, values: dict[str, Any], origin: Origin, *, add_lists: bool = False) -> Layers:
@@ -126,11 +136,10 @@ class Layers:
     def origin(self, *path: Key) -> Origin:
         """Where the field below this mapping was written; without a path, the topmost layer's own place."""
         if path:
-            for values, origin in reversed(self._layers):
-                if str(path[0]) in values:
-                    return origin.child(*path)
-        top: Origin = self._layers[-1][1]
-        return top  # noqa: RET504  # the slot of a class made by __new__ has no type for mypy
+            for values, place in self._layers[::-1]:
+                if path[0] in values:
+                    return place.child(*path)
+        return self._layers[-1][1]
 
     @property
     def stack(self) -> tuple[tuple[dict[str, Any], Origin], ...]:

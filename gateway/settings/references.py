@@ -75,12 +75,14 @@ class References:
     def _secret(self, key: str, value: Any, origin: Origin) -> str:
         name = self._credential_name(value)
         if name is None:
-            self._problems.at(origin, f"a {key} is given as a credential only", f'write "${{credential:{key}}}"')
+            self._problems.at(
+                origin, f"a {key} is given as a credential only", f'write "${{credential:{key}}}"', spoils=True
+            )
             return ""
         try:
             secret = self._credentials.read(name)
         except CredentialError as error:
-            self._problems.at(origin, str(error), error.hint)
+            self._problems.at(origin, str(error), error.hint, spoils=True)
             return ""
         self.names[secret] = f"${{credential:{name}}}"
         return secret
@@ -89,12 +91,12 @@ class References:
         name = self._credential_name(value)
         if name is None:
             hint = 'write "${credential:gw_key}" and put the file into credentials/gw_key'
-            self._problems.at(origin, "a private key is given as a credential only", hint)
+            self._problems.at(origin, "a private key is given as a credential only", hint, spoils=True)
             return ""
         try:
             path = str(self._credentials.path(name).absolute())
         except CredentialError as error:
-            self._problems.at(origin, str(error), error.hint)
+            self._problems.at(origin, str(error), error.hint, spoils=True)
             return ""
         self.names[path] = f"${{credential:{name}}}"
         return path
@@ -109,20 +111,22 @@ class References:
         match = _KIND.match(inside)
         if match is None:
             hint = "use ${env:NAME}, ${credential:NAME} or ${var:NAME}"
-            self._problems.at(origin, f"`${{{inside}}}` is not a reference", hint)
+            self._problems.at(origin, f"`${{{inside}}}` is not a reference", hint, spoils=True)
             return ""
         kind, name = match[1], match[2]
         if kind == "credential":
             hint = "credentials stand alone, as a password, token, username or tls key"
-            self._problems.at(origin, "a credential cannot be used here", hint)
+            self._problems.at(origin, "a credential cannot be used here", hint, spoils=True)
             return ""
         if kind == "env":
             if name not in self._env:
-                self._problems.at(origin, f"the environment has no `{name}`", f"set {name} for the service")
+                self._problems.at(
+                    origin, f"the environment has no `{name}`", f"set {name} for the service", spoils=True
+                )
             return FromEnvironment(self._env.get(name, ""))
         if name not in self._variables:
             hint = did_you_mean(name, self._variables) or f"add `vars: {{{name}: ...}}` to gateway.yaml"
-            self._problems.at(origin, f"there is no site variable `{name}`", hint)
+            self._problems.at(origin, f"there is no site variable `{name}`", hint, spoils=True)
             return ""
         return self._variables[name]
 

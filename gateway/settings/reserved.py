@@ -40,4 +40,4 @@ WRITE = {"while": "conditions of writes"}
 
 def later(word: str, meaning: str) -> str:
     """The refusal of a reserved word."""
-    return f"`{word}` is reserved: {meaning} come{'' if meaning.endswith('s') else 's'} with a later release"
+    return f"`{word}` comes with a later release: {meaning}"

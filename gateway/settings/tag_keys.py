@@ -97,12 +97,12 @@ class _Tag:
             for key in _NUMERIC_ONLY:
                 if key in self._layers.values:
                     message = f"`{key}` is for numbers, this tag is a {self._keys.type.value}"
-                    self._problems.at_key(self._layers.origin(key), message, f"remove `{key}`")
+                    self._problems.at(self._layers.origin(key), message, f"remove `{key}`", spoils=True)
         elif self._keys.type in FLOATS:
             for key in ("mask", "shift"):
                 if key in self._layers.values:
                     message = f"`{key}` is for whole numbers, this tag is a {self._keys.type.value}"
-                    self._problems.at_key(self._layers.origin(key), message, f"remove `{key}`")
+                    self._problems.at(self._layers.origin(key), message, f"remove `{key}`", spoils=True)
 
     def _range(self) -> tuple[float, float] | None:
         if self._keys.range is None:

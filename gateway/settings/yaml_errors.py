@@ -48,7 +48,7 @@ def _words(said: str, context: str, line: str, column: int) -> tuple[str, str]:
     if "cannot start any token" in said:
         if char == "\t":
             return "a tab cannot indent YAML", "indent with spaces"
-        return _SPECIAL.get(char, f"a value cannot begin with `{char}`"), _quoted(line)
+        return _SPECIAL.get(char, f"a value cannot begin with `{char}`"), _quoted_from(line, column)
     if "alias" in context or "undefined alias" in said:
         return "YAML takes a leading `*` as an alias", _quoted_star(line, column)
     if "mapping values are not allowed" in said:
@@ -69,6 +69,16 @@ def _quoted(line: str) -> str:
         return "put the value in quotes"
     quote = "'" if '"' in match["value"] else '"'
     return f"put it in quotes: {match['key']}: {quote}{match['value']}{quote}"
+
+
+def _quoted_from(line: str, column: int) -> str:
+    """The value that begins at `column`, quoted together with its key; it may stand in a flow mapping."""
+    key = re.search(r"([\w./-]+):\s+$", line[:column])
+    if key is None:
+        return _quoted(line)
+    inside = line.count("{", 0, column) > line.count("}", 0, column)
+    value = re.match(r"[^,}\]]*" if inside else r".*", line[column:])
+    return f'put it in quotes: {key[1]}: "{value.group().strip() if value else ""}"'
 
 
 def _quoted_star(line: str, column: int) -> str:

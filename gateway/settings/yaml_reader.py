@@ -21,6 +21,7 @@ MAX_BYTES = 8_000_000
 MAX_DEPTH = 24
 _PREFIX = "tag:yaml.org,2002:"
 _TEXT, _NULL, _INT, _FLOAT, _BOOL = (_PREFIX + name for name in ("str", "null", "int", "float", "bool"))
+_COLLECTIONS = {_PREFIX + "map", _PREFIX + "seq"}
 # libyaml's composer recurses in C for each level: a deep document must be refused before it is parsed.
 _DEEP_BLOCK = re.compile(rf"(?:[-?:][ \t]+){{{2 * MAX_DEPTH}}}")
 _OPEN_CLOSE = re.compile(r"[\[{\]}]")
@@ -136,7 +137,7 @@ class _Walk:
 
     def _refuse(self, mark: Any, path: tuple[Key, ...], message: str, hint: str) -> None:
         place = Origin(Document(self._file, None, self._root), path)
-        self._problems.add(Problem(self._file, mark.line + 1, mark.column + 1, place.text, message, hint))
+        self._problems.add(Problem(self._file, mark.line + 1, mark.column + 1, place.text, message, hint), spoils=True)
 
     def _build(self, node: yaml.Node, path: tuple[Key, ...]) -> Any:
         if id(node) in self._seen:
@@ -149,14 +150,14 @@ class _Walk:
         if len(path) >= MAX_DEPTH:
             self._refuse(node.start_mark, path, f"nested deeper than {MAX_DEPTH} levels", "flatten the structure")
             return None
-        if not node.tag.startswith(_PREFIX):
+        if node.tag not in _COLLECTIONS:
             self._refuse_tag(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self._build(item, (*path, index)) for index, item in enumerate(node.value)]
         assert isinstance(node, yaml.MappingNode)
         return self._mapping(node, path)
 
-    def _mapping(self, node: yaml.MappingNode, path: tuple[Key, ...]) -> dict[str, Any]:
+    def _mapping(self, node: yaml.MappingNode, path: tuple[Key, ...]) -> Any:
         data: dict[str, Any] = {}
         lines: dict[str, int] = {}
         for name, value in node.value:
@@ -180,12 +181,15 @@ class _Walk:
             lines[key] = name.start_mark.line + 1
             data[key] = self._build(value, (*path, key))
         if node.flow_style and None in data.values():
-            self._check_cut_flow(node, path)
+            return self._check_cut_flow(node, path, data)
         return data
 
-    def _check_cut_flow(self, node: yaml.MappingNode, path: tuple[Key, ...]) -> None:
-        """`{address: ns=2;s=Line,Speed}` is silently cut at the comma; `{n}` without quotes is a mapping."""
-        before: tuple[str, str] | None = None
+    def _check_cut_flow(self, node: yaml.MappingNode, path: tuple[Key, ...], data: dict[str, Any]) -> Any:
+        """`{address: ns=2;s=Line,Speed}` is silently cut at the comma; `{n}` without quotes is a mapping.
+
+        Gives what was probably meant, so that the rest of the file is checked with it.
+        """
+        before: list[str] | None = None
         for name, value in node.value:
             if not isinstance(name, yaml.ScalarNode) or not isinstance(value, yaml.ScalarNode):
                 before = None
@@ -195,12 +199,16 @@ class _Walk:
                     shown = f'{before[0]}: "{before[1]},{name.value}"'
                     message = f"`{name.value}` has no value: a comma ends the text before it"
                     self._refuse(name.start_mark, (*path, name.value), message, f"put it in quotes: {shown}")
-                elif len(node.value) == 1:
+                    data.pop(name.value, None)
+                    data[before[0]] = before[1] = f"{before[1]},{name.value}"
+                    continue
+                if len(node.value) == 1:
                     message = f"`{{{name.value}}}` without quotes is a mapping, not a text"
                     self._refuse(node.start_mark, path, message, f'put it in quotes: "{{{name.value}}}"')
-                else:
-                    self._refuse(name.start_mark, (*path, name.value), f"`{name.value}` has no value", "give it one")
-            before = (name.value, value.value)
+                    return f"{{{name.value}}}"
+                self._refuse(name.start_mark, (*path, name.value), f"`{name.value}` has no value", "give it one")
+            before = [name.value, value.value]
+        return data
 
     def _scalar(self, node: yaml.ScalarNode, path: tuple[Key, ...]) -> Any:
         tag, text = node.tag, node.value

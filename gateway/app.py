@@ -213,6 +213,7 @@ def _wire(
         clock=clock,
         health=health,
         emit=emit,
+        timezone=lambda: node.settings.timezone,
     )
     audit = Audit(clock, store)
     commands = Commands(tags, latest, channels, clock, audit)
@@ -305,6 +306,7 @@ async def _run_supervised(node: Node) -> int:
         else:
             await _stop(node)
         stop.cancel()
+    _log.info("stopped")
     return code
 
 

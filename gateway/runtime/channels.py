@@ -33,6 +33,7 @@ class Channels:
         clock: Clock,
         health: Health,
         emit: Callable[[dict[str, Any]], None],
+        timezone: Callable[[], str],
     ) -> None:
         self._supervisor = supervisor
         self._registry = registry
@@ -43,6 +44,7 @@ class Channels:
         self._clock = clock
         self._health = health
         self._emit = emit
+        self._timezone = timezone
         self._runners: dict[str, ChannelRunner] = {}
         self._specs: dict[str, ChannelSpec] = {}
 
@@ -76,6 +78,7 @@ class Channels:
             health=self._health,
             memory=self._memory(spec.id),
             emit=self._emit,
+            timezone=self._timezone(),
         )
         self._runners[spec.id] = runner
         self._supervisor.add(self.unit(spec), runner.run)

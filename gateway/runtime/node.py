@@ -154,7 +154,7 @@ class Node:
             "config": config,
             "uplinks": self.uplinks.status(),
             "channels": self._channels_view(),
-            "journal": self._journal_stats(),
+            "journal": self.store.stats(),
             "units": self.supervisor.units(),
             "issues": [
                 {
@@ -186,7 +186,7 @@ class Node:
 
     def journal_view(self, *, stream: str | None, since_ms: int | None, limit: int) -> dict[str, Any]:
         """Streams with their numbers, gap records per consumer, and the latest entries of one stream."""
-        view = self._journal_stats()
+        view = self.store.stats()
         view["gaps"] = self.store.gap_view()
         if stream is not None:
             if stream not in STREAMS:
@@ -195,14 +195,6 @@ class Node:
                 stream, since_ms=since_ms or 0, limit=max(1, min(limit, MAX_ENTRIES))
             )
         return view
-
-    def _journal_stats(self) -> dict[str, Any]:
-        stats = self.store.stats()
-        streams = {
-            name: {"oldest": row["oldest"], "last": row["last"], "gaps": row["lost"]}
-            for name, row in stats["streams"].items()
-        }
-        return {**stats, "streams": streams}
 
     def generations_view(self) -> list[dict[str, Any]]:
         active = self.generations.active()

@@ -17,14 +17,14 @@ _APPLY_S = 120.0
 
 def check(session: Session) -> int:
     """Load the folder as `run` would, without touching network or state."""
-    from gateway.settings import load_tree
+    from gateway.settings.loader import load_tree
 
     given = session.option("folder")
     folder = Path(given).absolute() if given else session.config_dir
     try:
         settings = load_tree(folder)
     except ConfigError as err:
-        return show_problems(session, err.problems)
+        return show_problems(session, err.problems, "")
     devices = sum(len(channel.devices) for channel in settings.channels)
     tags = sum(len(device.tags) for channel in settings.channels for device in channel.devices)
     counts = {"channels": len(settings.channels), "devices": devices, "tags": tags, "uplinks": len(settings.uplinks)}
@@ -98,12 +98,12 @@ def generations(session: Session) -> int:
     return Exit.OK
 
 
-def show_problems(session: Session, problems: Sequence[Problem]) -> int:
+def show_problems(session: Session, problems: Sequence[Problem], outcome: str = "nothing was changed") -> int:
     """Everything wrong with a configuration: one line each, in the form that editors jump to. Returns 78."""
-    return _refused(session, {"ok": False, "errors": [asdict(problem) for problem in problems]})
+    return _refused(session, {"ok": False, "errors": [asdict(problem) for problem in problems]}, outcome)
 
 
-def _refused(session: Session, answer: dict[str, Any]) -> int:
+def _refused(session: Session, answer: dict[str, Any], outcome: str = "nothing was changed") -> int:
     if session.out.as_json:
         session.out.result(answer)
         return Exit.BAD_CONFIG
@@ -111,7 +111,7 @@ def _refused(session: Session, answer: dict[str, Any]) -> int:
     for error in errors:
         session.out.line(clean(str(error)))
     count = len(errors)
-    session.out.line(f"{count} error{'' if count == 1 else 's'}; nothing was changed")
+    session.out.line(f"{count} error{'' if count == 1 else 's'}" + (f"; {outcome}" if outcome else ""))
     return Exit.BAD_CONFIG
 
 

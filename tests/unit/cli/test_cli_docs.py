@@ -1,0 +1,57 @@
+"""The reference and the grammar agree, both ways."""
+
+import re
+from pathlib import Path
+
+from gateway.cli.parser import build
+
+DOCS = Path(__file__).parents[3] / "docs"
+TEXT = (DOCS / "reference" / "cli.md").read_text(encoding="utf-8")
+
+
+def _commands():
+    return next(action for action in build()._actions if action.choices and action.dest == "==SUPPRESS==").choices
+
+
+def test_every_command_is_in_the_reference():
+    for name in _commands():
+        assert re.search(rf"\*\*`fieldpost {name}\b", TEXT), name
+
+
+def test_every_option_of_every_command_is_in_the_reference():
+    for name, command in _commands().items():
+        for action in command._actions:
+            for option in action.option_strings:
+                assert re.search(rf"`{option}\b", TEXT), f"{name} {option}"
+
+
+def test_the_reference_names_no_command_and_no_option_that_is_not_there():
+    commands = _commands()
+    known = {option for command in commands.values() for action in command._actions for option in action.option_strings}
+    for page in (TEXT, (DOCS / "tutorial" / "first-gateway.md").read_text(encoding="utf-8")):
+        for name in re.findall(r"fieldpost ([a-z]+)\b(?=[^\n]*)", re.sub(r"fieldpost (COMMAND|\[)", "", page)):
+            assert name in commands or name in {"forget"}, name
+        for line in page.splitlines():
+            if "fieldpost " in line or line.startswith("| `--"):
+                for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", line):
+                    assert option in known, f"{option} in: {line}"
+
+
+def test_every_command_line_of_readme_and_tutorial_parses():
+    from gateway.cli.parser import parse
+
+    root = DOCS.parent
+    seen = 0
+    for page in (root / "README.md", DOCS / "tutorial" / "first-gateway.md", root / "systemd" / "README.md"):
+        text = page.read_text(encoding="utf-8")
+        for line in re.findall(r"(?m)^\$ (?:sudo )?fieldpost ([^#\n]*)", text):
+            parse(line.split())
+            seen += 1
+    assert seen >= 15
+
+
+def test_every_link_between_our_pages_leads_somewhere():
+    root = DOCS.parent
+    for page in (root / "README.md", root / "CONTRIBUTING.md", DOCS / "tutorial" / "first-gateway.md"):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{target} in {page.name}"

@@ -60,7 +60,7 @@ def _borders(spans: list[tuple[int, int]], cap: int, gap: int, forbidden: list[R
         runs, read = best[first]
         for last, width in _reach(spans, first, cap, gap, forbidden):
             cost = (runs + 1, read + width)
-            if cost < best[last]:
+            if cost <= best[last]:  # of equals the one that fills the earlier requests
                 best[last], origin[last] = cost, first
     borders, at = [], len(spans)
     while at > 0:

@@ -10,16 +10,13 @@ from gateway.store import rows
 from gateway.store.attempt import Attempt
 from gateway.store.state import Alias
 
-FIRST = 1
-
 
 def bind(attempt: Attempt, pairs: Sequence[tuple[str, str]]) -> list[int]:
     """The aliases of `pairs`, which are ALL tags configured now: others stop being live. New ones grow the dict."""
     state = attempt.state
     aliases = dict(state.aliases)
-    highest = max((alias.row.alias for alias in aliases.values()), default=FIRST - 1)
+    highest = state.highest_alias
     wanted = set(pairs)
-    before = highest
     for pair, alias in aliases.items():
         if alias.row.live and pair not in wanted:
             mark = (state.epoch, state.next["telemetry"] - 1)
@@ -35,11 +32,18 @@ def bind(attempt: Attempt, pairs: Sequence[tuple[str, str]]) -> list[int]:
             known = Alias(replace(known.row, live=True))
             _store(attempt, aliases, (device, tag), known)
         bound.append(known.row.alias)
-    if highest > before:
-        state.dict_no += 1
-        attempt.put(rows.key("dict"), [state.dict_no, highest])
+    if highest > state.highest_alias:
+        raise_to(attempt, state.dict_no + 1, highest)
     state.aliases = aliases
     return bound
+
+
+def raise_to(attempt: Attempt, dict_no: int, highest: int) -> None:
+    """A new dictionary: no alias up to `highest` is ever given again, also not by a store that was restored."""
+    state = attempt.state
+    state.dict_no = max(state.dict_no, dict_no)
+    state.highest_alias = max(state.highest_alias, highest)
+    attempt.put(rows.key("dict"), [state.dict_no, state.highest_alias])
 
 
 def _store(attempt: Attempt, aliases: dict[tuple[str, str], Alias], pair: tuple[str, str], alias: Alias) -> None:

@@ -82,7 +82,7 @@ def _load_aliases(tx: Any, state: State) -> None:
         alias, live, until = rows.unpack(value)
         state.aliases[device, tag] = Alias(AliasRow(alias, device, tag, live), tuple(until) if until else None)
     raw = tx.get(rows.key("dict"))
-    state.dict_no = rows.unpack(raw)[0] if raw is not None else 0
+    state.dict_no, state.highest_alias = rows.unpack(raw) if raw is not None else (0, 0)
 
 
 def _check_numbers(environment: Environment, tx: Any, state: State) -> None:

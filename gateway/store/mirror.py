@@ -33,6 +33,8 @@ class Remembered:
     boot: str
     clean: bool
     next: dict[str, int]
+    dict_no: int = 0
+    highest_alias: int = 0
     consumers: dict[str, list[str]] = field(default_factory=dict)
     floors: dict[str, int] = field(default_factory=dict)
 
@@ -114,6 +116,8 @@ def _form(state: State, boot: str, *, clean: bool) -> bytes:
         "boot": boot,
         "clean": clean,
         "next": state.next,
+        "dict_no": state.dict_no,
+        "highest_alias": state.highest_alias,
         "consumers": {row.name: list(row.streams) for row in state.consumers.values() if row.required},
         "floors": floors,
     }

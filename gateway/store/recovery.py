@@ -16,7 +16,7 @@ import lmdb
 from gateway.clock import Clock, boot_id
 from gateway.errors import StoreDamaged
 from gateway.journal import STREAMS, Gap
-from gateway.store import gaps
+from gateway.store import aliases, gaps
 from gateway.store.attempt import Attempt
 from gateway.store.environment import DAMAGE_ERRORS, Environment, check_length
 from gateway.store.files import Marker, Paths, quarantine, sync_directory
@@ -167,6 +167,7 @@ def record_loss(
     """
     if remembered is None:
         return
+    aliases.raise_to(attempt, remembered.dict_no + 1, remembered.highest_alias)
     exact = remembered.is_exact(boot_id())
     for consumer, streams in remembered.consumers.items():
         if consumer not in attempt.state.consumers:

@@ -48,6 +48,7 @@ class State:
     """Sorted by first number; a record without one comes first."""
     aliases: dict[tuple[str, str], Alias] = field(default_factory=dict)
     dict_no: int = 0
+    highest_alias: int = 0
 
     def copy(self) -> State:
         return replace(

@@ -1,0 +1,285 @@
+"""One channel at work: the driver's context, and what the rest of the gateway asks of a channel.
+
+A ChannelRunner outlives the attempts: states and statistics stay, the driver object and its tasks are new each time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from gateway.clock import Clock
+from gateway.devices import DeviceMonitor
+from gateway.driver import Columns, Driver, DriverSpec, Memory, PollingDriver
+from gateway.errors import RequestRefused
+from gateway.health import Health
+from gateway.model import Block, ChannelSpec, Device, DeviceState, Quality, Tag, Value, Write, WriteResult
+from gateway.ondemand import Row, nothing
+from gateway.outcome import ContainedTaskGroup, EndedUnasked, causes, contained, describe
+from gateway.plans import Line, Planner, is_readable
+from gateway.polling import Poller
+from gateway.publishing import Polled, PublishDurable, Publisher
+from gateway.pushing import PushWrites
+from gateway.stats import ErrorKind, Stats
+from gateway.wire import DriverStalled
+
+_STALLED = "driver_stalled"
+
+
+class ChannelRunner:
+    """Runs one channel. `run` is one attempt, for the supervisor.
+
+    `publish` takes each batch to bus and journal. `polled(device, mono)` tells a good poll that report by exception
+    held back. `emit` takes events of kind `device` for the journal; issues go through `health`.
+    """
+
+    def __init__(
+        self,
+        channel: ChannelSpec,
+        devices: tuple[Device, ...],
+        spec: DriverSpec,
+        *,
+        publish: PublishDurable,
+        clock: Clock,
+        health: Health,
+        memory: Memory,
+        emit: Callable[[dict[str, Any]], None],
+        polled: Polled = lambda _device, _mono: None,
+        timezone: str = "UTC",
+    ) -> None:
+        self.channel = channel
+        self.spec = spec
+        self.unit = f"driver:{channel.driver}[{channel.id}]"
+        self._memory = memory
+        self._clock = clock
+        self._health = health
+        self._emit = emit
+        self._timezone = timezone
+        self._log = logging.LoggerAdapter(logging.getLogger("fieldpost.driver"), {"unit": self.unit})
+        self._publisher = Publisher(publish, polled, clock)
+        self._stats = Stats()
+        self._lines = {device.id: self._make_line(device) for device in devices if device.spec.enabled}
+        self._poller: Poller | None = None
+        self._planner: Planner | None = None
+        self._pushed: PushWrites | None = None
+        self._cancelled = False
+
+    async def run(self) -> None:
+        """One attempt with a fresh driver. Ends with an exception only; EndedUnasked when the driver returned."""
+        driver = self.spec.create()
+        if self._cancelled:  # the last attempt was not ended by the supervisor, else there would be no new one
+            self._cancelled = False
+            self._book_end(EndedUnasked("was cancelled from inside"))
+        try:
+            async with ContainedTaskGroup(self.unit) as group:
+                await self._drive(driver, group)
+        except asyncio.CancelledError:
+            self._cancelled = True  # a planned stop, or a cancel from inside: nobody here can tell
+            raise
+        except BaseException as error:
+            self._book_end(error)
+            raise
+        finally:
+            self._poller = None
+            self._pushed = None
+
+    async def write(self, write: Write) -> WriteResult:
+        """Put a value on the wire and wait for its result. Never raises for what a device or driver does."""
+        if self._poller is not None:
+            return await self._poller.ondemand.write(write)
+        if self._pushed is not None:
+            return await self._pushed.write(write)
+        return PushWrites.unavailable(write, "the channel is not running")
+
+    async def read(self, tags: Sequence[Tag]) -> list[Row]:
+        """Read tags from their devices now: (tag, value, quality, UTC ms or None). Raises RequestRefused when the
+        driver cannot be asked.
+        """
+        if self._pushed is not None:
+            raise RequestRefused(f"driver {self.spec.name} sends its values by itself and cannot be asked", code=501)
+        by_device: dict[str, list[Tag]] = {}
+        for tag in tags:
+            by_device.setdefault(tag.device, []).append(tag)
+        found: dict[Tag, Row] = {}
+        for asked in by_device.values():
+            poller = self._poller
+            rows = nothing(asked) if poller is None else await poller.ondemand.read(asked)
+            found.update({row[0]: row for row in rows})
+        return [found[tag] for tag in tags]
+
+    def reads(self, device: str | None = None) -> dict[str, Any]:
+        """The read plan per device: requests, measured bus time, what was learned. Empty for pushing drivers."""
+        if self._planner is None:
+            return {}
+        lines = self._lines.values() if device is None else [self._lines[device]] if device in self._lines else []
+        return {line.device.id: self._planner.view(line) for line in lines}
+
+    def forget(self, device: str) -> int:
+        """Drop what was learned of a device's requests and plan anew. Returns how many cuts were forgotten."""
+        line = self._lines.get(device)
+        if line is None or self._planner is None:
+            return 0
+        count = self._planner.forget(device)
+        if count and self._poller is not None:
+            self._poller.replan(line)
+        return count
+
+    def states(self) -> dict[str, DeviceState]:
+        return {device: line.monitor.state for device, line in self._lines.items()}
+
+    def stats(self) -> dict[str, Any]:
+        """Counters: `channel`, and `devices` by id with state, reason and next probe (ms from now)."""
+        now = self._clock.mono()
+        return {
+            "channel": self._stats.view(),
+            "devices": {device: self._device_view(line, now) for device, line in self._lines.items()},
+        }
+
+    def promote(self, device: str) -> None:
+        """Ask a device that is away at once."""
+        line = self._lines.get(device)
+        if line is not None:
+            line.monitor.promote()
+            self._wake()
+
+    def demote(self, device: str, for_s: float) -> None:
+        """Take a device off the schedule by hand; it is probed again after that time."""
+        line = self._lines.get(device)
+        if line is not None:
+            line.monitor.demote("by hand", for_s)
+            self._wake()
+
+    async def _drive(self, driver: Driver, group: asyncio.TaskGroup) -> NoReturn:
+        context = Context(self, driver, group)
+        if not isinstance(driver, PollingDriver):
+            self._pushed = PushWrites(driver, self._lines, self.channel.timeout_s, self._clock)
+        await contained(driver.run(context))
+        raise EndedUnasked("the driver's run returned")
+
+    async def _poll(self, context: Context, driver: PollingDriver) -> None:
+        """What `ctx.poll` does."""
+        self._planner = Planner(driver, self._memory, self._clock)
+        self._poller = Poller(
+            self.channel,
+            list(self._lines.values()),
+            driver,
+            planner=self._planner,
+            publisher=self._publisher,
+            stats=self._stats,
+            clock=self._clock,
+            log=self._log,
+            timezone=self._timezone,
+        )
+        await self._poller.run(context)
+
+    def _make_line(self, device: Device) -> Line:
+        monitor = DeviceMonitor(
+            device.id,
+            offline_after=self.channel.offline_after,
+            probe_s=self.channel.probe_s,
+            clock=self._clock,
+            health=self._health,
+            changed=self._changed,
+            told=self._tell,
+        )
+        return Line(device, monitor, Stats())
+
+    def _changed(self, device: str, state: DeviceState, _reason: str) -> None:
+        line = self._lines[device]
+        if state in (DeviceState.OFFLINE, DeviceState.DEMOTED):
+            self._device_away(line)
+        elif state is DeviceState.ONLINE:
+            self._health.clear(_STALLED, self.channel.id)
+        self._wake()
+
+    def _device_away(self, line: Line) -> None:
+        if self._poller is not None:
+            self._poller.device_away(line)
+            return
+        tags = [tag for tag in line.device.tags if is_readable(tag)]
+        self._publisher.reset(line.device.id)
+        if tags:
+            self._publisher.bad(Block(line.device.id, tags), Quality.BAD_COMM)
+
+    def _tell(self, device: str, state: DeviceState, reason: str) -> None:
+        entry = {"ts": self._clock.wall_ms(), "kind": "device", "device": device, "state": state.value}
+        self._emit({**entry, "reason": reason} if reason else entry)
+
+    def _wake(self) -> None:
+        if self._poller is not None:
+            self._poller.wake()
+
+    def _book_end(self, error: BaseException) -> None:
+        """An attempt ended by an error: the devices are away until the next one has connected."""
+        text = describe(error)
+        kind = ErrorKind.STALLED if isinstance(error, DriverStalled) else ErrorKind.DRIVER
+        self._stats.fail(kind, text, self._clock.wall_ms(), poll=False)
+        if _has_stalled(error):
+            self._health.set(_STALLED, self.channel.id, text, "see the log; the driver was started anew")
+        for line in self._lines.values():
+            line.monitor.lost(f"the driver stopped: {text}")
+
+    def _device_view(self, line: Line, now: float) -> dict[str, Any]:
+        monitor = line.monitor
+        probe = monitor.next_probe
+        return {
+            **line.stats.view(),
+            "reason": monitor.reason,
+            "since": self._clock.wall_ms() - round((now - monitor.since) * 1000),
+            "next_probe": None if probe is None else max(0, round((probe - now) * 1000)),
+            "flapping": monitor.flapping,
+        }
+
+
+class Context:
+    """The gateway.driver.DriverContext of one attempt."""
+
+    def __init__(self, runner: ChannelRunner, driver: Driver, group: asyncio.TaskGroup) -> None:
+        self._runner = runner
+        self._driver = driver
+        self.channel = runner.channel
+        self.devices = tuple(line.device for line in runner._lines.values())
+        self.clock = runner._clock
+        self.log = runner._log
+        self.memory = runner._memory
+        self.task_group = group
+
+    def publish(
+        self,
+        block: Block,
+        values: Sequence[Value],
+        *,
+        ts: int | None = None,
+        index: Sequence[int] | None = None,
+        quality: Sequence[int] | None = None,
+        on_durable: Callable[[], None] | None = None,
+    ) -> None:
+        self._runner._publisher.put(block, Columns(values, quality, index, ts), on_durable)
+        line = self._runner._lines.get(block.device)
+        if line is not None:
+            line.stats.readings += len(values)
+            self._runner._stats.readings += len(values)
+
+    def online(self, device: str) -> None:
+        self._runner._lines[device].monitor.good()
+
+    def offline(self, device: str, reason: str) -> None:
+        self._runner._lines[device].monitor.lost(reason)
+
+    def issue(self, key: str, text: str, repair: str = "", device: str = "") -> None:
+        self._runner._health.set(key, device or self.channel.id, text, repair)
+
+    def clear(self, key: str, device: str = "") -> None:
+        self._runner._health.clear(key, device or self.channel.id)
+
+    async def poll(self, driver: PollingDriver) -> None:
+        await self._runner._poll(self, driver)
+
+
+def _has_stalled(error: BaseException) -> bool:
+    return any(isinstance(cause, DriverStalled) for cause in causes(error))
+
+
+__all__ = ["ChannelRunner", "Context", "PublishDurable"]

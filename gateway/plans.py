@@ -1,0 +1,151 @@
+"""What is asked of each device: groups of tags with one schedule, their requests, and what was learned about them.
+
+A request that a device refuses as a whole is cut by the driver (Splitting); cuts that helped are kept in the
+channel's memory with date and reason, and used again at the next start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from gateway.clock import Clock
+from gateway.devices import DeviceMonitor
+from gateway.driver import Describing, Memory, PollingDriver, Request, Splitting
+from gateway.errors import RequestRefused
+from gateway.model import Access, Device, Quality, Schedule, Tag
+from gateway.stats import Stats
+
+_LEARNED = "split:"
+
+
+class Poll:
+    """One request at work. `bad`: the quality its tags were told last, None while they are good."""
+
+    __slots__ = ("bad", "failures", "group", "line", "queued_at", "request", "rest_until", "seconds")
+
+    def __init__(self, line: Line, group: Group, request: Request) -> None:
+        self.line = line
+        self.group = group
+        self.request = request
+        self.failures = 0
+        self.bad: Quality | None = None
+        self.seconds = 0.0
+        self.queued_at: float | None = None
+        self.rest_until = 0.0
+
+
+class Group:
+    """Tags of one device with one schedule. `waiting`: requests of the current cycle that are not done."""
+
+    __slots__ = ("line", "missed", "polls", "schedule", "waiting")
+
+    def __init__(self, line: Line, schedule: Schedule) -> None:
+        self.line = line
+        self.schedule = schedule
+        self.polls: list[Poll] = []
+        self.waiting = 0
+        self.missed = 0
+
+
+class Line:
+    """One device of a channel at work."""
+
+    def __init__(self, device: Device, monitor: DeviceMonitor, stats: Stats) -> None:
+        self.device = device
+        self.monitor = monitor
+        self.stats = stats
+        self.groups: list[Group] = []
+        self.failing: set[Poll] = set()
+
+    def polls(self) -> Iterator[Poll]:
+        for group in self.groups:
+            yield from group.polls
+
+    def smallest(self) -> Poll | None:
+        """The request that costs least: what a device that is away is probed with."""
+        return min(self.polls(), key=lambda poll: len(poll.request.block.tags), default=None)
+
+
+def is_readable(tag: Tag) -> bool:
+    """Whether a tag has a value at all."""
+    return tag.spec.access is not Access.WRITE
+
+
+def is_polled(tag: Tag) -> bool:
+    """Whether a tag is read on schedule."""
+    return is_readable(tag) and not tag.spec.on_demand
+
+
+class Planner:
+    """Makes the groups of a device with one driver object."""
+
+    def __init__(self, driver: PollingDriver, memory: Memory, clock: Clock) -> None:
+        self._driver = driver
+        self._memory = memory
+        self._clock = clock
+
+    def plan(self, line: Line) -> None:
+        """Fill `line.groups`."""
+        by_schedule: dict[Schedule, list[Tag]] = {}
+        for tag in line.device.tags:
+            if is_polled(tag):
+                by_schedule.setdefault(tag.spec.schedule or line.device.spec.schedule, []).append(tag)
+        line.groups = []
+        line.failing.clear()
+        for schedule, tags in by_schedule.items():
+            group = Group(line, schedule)
+            for request in self._driver.plan(line.device, tags):
+                group.polls += [Poll(line, group, piece) for piece in self._cut(request)]
+            line.groups.append(group)
+
+    def requests(self, device: Device, tags: Sequence[Tag]) -> Sequence[Request]:
+        """Requests for a read on demand."""
+        return self._driver.plan(device, tags)
+
+    def split(self, request: Request, error: Exception) -> Sequence[Request]:
+        """Smaller requests, or none."""
+        return self._driver.split(request, error) if isinstance(self._driver, Splitting) else ()
+
+    def learn(self, request: Request, error: RequestRefused) -> None:
+        """Keep that this request is to be cut."""
+        row = {"reason": str(error), "code": error.code, "ts": self._clock.wall_ms()}
+        self._memory.put(_key(request.block.device, request.text), row)
+
+    def forget(self, device: str) -> int:
+        """Drop what was learned of a device. Returns how many cuts."""
+        keys = [key for key in self._memory.items() if key.startswith(_key(device, ""))]
+        for key in keys:
+            self._memory.delete(key)
+        return len(keys)
+
+    def view(self, line: Line) -> dict[str, Any]:
+        """A device's read plan as data (config.md section 5, `reads`)."""
+        return {
+            "cycle_ms": round(sum(poll.seconds for poll in line.polls()) * 1000, 2),
+            "requests": [self._describe(poll) for poll in line.polls()],
+            "learned": [
+                {"request": key.removeprefix(_key(line.device.id, "")), **row}
+                for key, row in sorted(self._memory.items().items())
+                if key.startswith(_key(line.device.id, ""))
+            ],
+        }
+
+    def _describe(self, poll: Poll) -> dict[str, Any]:
+        request = poll.request
+        own = dict(self._driver.describe(request)) if isinstance(self._driver, Describing) else {}
+        common = {"text": request.text, "tags": len(request.block.tags), "every_ms": poll.group.schedule.every_s * 1000}
+        return {**own, **common, "ms": round(poll.seconds * 1000, 2), "quality": poll.bad.text if poll.bad else "good"}
+
+    def _cut(self, request: Request) -> list[Request]:
+        """Apply what was learned."""
+        row = self._memory.get(_key(request.block.device, request.text))
+        if not isinstance(row, dict):
+            return [request]
+        error = RequestRefused(str(row.get("reason", "")), code=int(row.get("code", 0)))
+        pieces = self.split(request, error)
+        return [small for piece in pieces for small in self._cut(piece)] if pieces else [request]
+
+
+def _key(device: str, text: str) -> str:
+    return f"{_LEARNED}{device}:{text}"

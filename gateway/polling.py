@@ -1,0 +1,308 @@
+"""The loop of one polling channel: connect, poll on schedule, write in between, connect again.
+
+One task does everything on the wire. Per request there is no task, no queue hop and no timer of its own; the clock is
+read twice. What to do next is the arbiter's, when is the timetable's, what a device's state is the monitor's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from gateway.agenda import Agenda
+from gateway.arbiter import Arbiter
+from gateway.backoff import Backoff
+from gateway.clock import Clock
+from gateway.cutting import Cutter
+from gateway.driver import Columns, DriverContext, PollingDriver, Request
+from gateway.errors import BadFrame, DeviceUnavailable, LinkLost, RequestRefused
+from gateway.model import ChannelSpec, DeviceState, Quality
+from gateway.ondemand import OnDemand, ReadJob
+from gateway.plans import Line, Planner, Poll
+from gateway.publishing import Publisher
+from gateway.stats import ErrorKind, Stats
+from gateway.wire import CallGuard, DriverStalled
+from gateway.writes import PendingWrite
+
+CONNECT_FIRST_S = 0.5
+CONNECT_CAP_S = 10.0
+_TURNS = 32
+"""Transactions in a row after which other tasks get a turn even if the driver never really waits."""
+
+
+class Poller:
+    """Runs one driver object until an exception ends it."""
+
+    def __init__(
+        self,
+        channel: ChannelSpec,
+        lines: Sequence[Line],
+        driver: PollingDriver,
+        *,
+        planner: Planner,
+        publisher: Publisher,
+        stats: Stats,
+        clock: Clock,
+        log: logging.LoggerAdapter[logging.Logger],
+        timezone: str = "UTC",
+    ) -> None:
+        self._channel = channel
+        self._lines = lines
+        self._by_device = {line.device.id: line for line in lines}
+        self._driver = driver
+        self._planner = planner
+        self._publisher = publisher
+        self._stats = stats
+        self._clock = clock
+        self._log = log
+        self._guard = CallGuard(clock, channel.timeout_s * 2.0)
+        self._backoff = Backoff(CONNECT_FIRST_S, min(CONNECT_CAP_S, channel.probe_s))
+        self._waiter: asyncio.Future[None] | None = None
+        self._turns = 0
+        self.arbiter: Arbiter[PendingWrite, ReadJob, Poll] = Arbiter()
+        self._agenda = Agenda(channel, lines, self.arbiter, stats, clock, timezone)
+        self._cutter = Cutter(self, planner, clock)
+        self.ondemand = OnDemand(self, driver, planner, self.arbiter, clock)
+        self.connected = False
+
+    async def run(self, ctx: DriverContext) -> None:
+        """Connect, serve, and again. Ends with an exception only."""
+        for line in self._lines:
+            self._planner.plan(line)
+        try:
+            while True:
+                await self._connect(ctx)
+                try:
+                    await self._serve()
+                except DriverStalled as error:
+                    self._link_down(error)
+                    raise  # a fresh driver object: nobody knows the state of this one
+                except (LinkLost, ConnectionError) as error:
+                    self._link_down(error)
+                finally:
+                    self.connected = False
+                    await self._close()
+        finally:
+            self._guard.close()
+            self.ondemand.fail_all("the channel stopped")
+
+    def wake(self) -> None:
+        """Something new may be due."""
+        self._agenda.dirty = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def line(self, device: str) -> Line | None:
+        return self._by_device.get(device)
+
+    def replan(self, line: Line) -> None:
+        """Make a device's requests anew (what was learned is forgotten)."""
+        self._agenda.remove(line)
+        self._planner.plan(line)
+        if self.connected:
+            self._agenda.enter(line)
+        self.wake()
+
+    async def transact(self, line: Line, request: Request) -> Columns:
+        """One read on the wire with statistics and states, published. Raises what the driver raised."""
+        start = self._clock.mono()
+        try:
+            columns = await self._guard.call(self._driver.read(request))
+        except Exception as error:
+            self._book_failure(line, error)
+            raise
+        self._book_success(line, columns, start)
+        self._publisher.put(request.block, columns)
+        return columns
+
+    async def on_wire(self, what: PendingWrite) -> None:
+        """The driver's write of one value, guarded. Raises what the driver raised."""
+        tag = what.write.tag
+        line = self._by_device[tag.device]
+        await self._guard.call(self.ondemand.writer().write(line.device, tag, what.write.value))
+
+    async def _connect(self, ctx: DriverContext) -> None:
+        while True:
+            try:
+                await self._guard.call(self._driver.connect(ctx))
+            except DriverStalled as error:
+                self._link_down(error)
+                raise
+            except (DeviceUnavailable, OSError) as error:
+                await self._close()
+                self._link_down(error)
+                await self._wait(self._clock.mono() + self._backoff.next(), wake=False)
+                continue
+            self.connected = True
+            self._backoff.reset()
+            for line in self._lines:
+                line.monitor.link_up()
+                self._agenda.enter(line)
+            return
+
+    async def _close(self) -> None:
+        try:
+            await self._guard.call(self._driver.close())
+        except DriverStalled:
+            self._log.warning("closing took too long and was cut off")
+        except Exception:  # the contract says that close does not raise; a bug there must not hide the real reason
+            self._log.exception("close failed")
+
+    def _link_down(self, error: Exception) -> None:
+        text = str(error) or type(error).__name__
+        self._stats.fail(ErrorKind.LINK, text, self._clock.wall_ms(), poll=False)
+        self._stats.reconnects += 1
+        self._agenda.clear()
+        for line in self._lines:
+            line.failing.clear()
+            line.monitor.lost(text)
+        self.ondemand.fail_all(f"the link is gone: {text}")
+
+    async def _serve(self) -> None:
+        """The loop on a wire that is up."""
+        arbiter = self.arbiter
+        while True:
+            now = self._clock.mono()
+            self._agenda.collect(now)
+            if (write := arbiter.next_write()) is not None:
+                await self.ondemand.perform(write)
+            elif (job := arbiter.next_job(now)) is not None:
+                await job.run(self.ondemand)
+            elif (poll := self._agenda.next_poll(now)) is not None:
+                await self._poll(poll, now)
+            else:
+                self._turns = 0
+                await self._wait(self._agenda.next_time(now))
+                continue
+            self._turns += 1
+            if self._turns >= _TURNS:
+                self._turns = 0
+                await asyncio.sleep(0)
+
+    async def _wait(self, until: float, *, wake: bool = True) -> None:
+        """Sleep until a moment on the boot clock, or until `wake` is called."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        timer = self._clock.call_later(until - self._clock.mono(), lambda: _resolve(waiter))
+        self._waiter = waiter if wake else None
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+            timer.cancel()
+
+    async def _poll(self, poll: Poll, start: float) -> None:
+        line = poll.line
+        try:
+            columns = await self._guard.call(self._driver.read(poll.request))
+        except RequestRefused as error:
+            self._agenda.done(poll)
+            self._book_failure(line, error)
+            await self._refused(poll, error)
+        except LinkLost as error:
+            self._agenda.done(poll)
+            self._book_failure(line, error)
+            raise
+        except (DeviceUnavailable, BadFrame) as error:
+            self._agenda.done(poll)
+            self.failed(poll, error, start)
+        else:
+            self._agenda.done(poll)
+            poll.seconds = self._book_success(line, columns, start)
+            if poll.bad is not None or poll.failures:
+                self._mend(poll)
+            self._publisher.put(poll.request.block, columns)
+
+    def _book_success(self, line: Line, columns: Columns, start: float) -> float:
+        seconds = self._clock.mono() - start
+        ts = self._clock.wall_ms()
+        line.stats.succeed(seconds, len(columns.values), ts)
+        self._stats.succeed(seconds, len(columns.values), ts)
+        self._answered(line)
+        return seconds
+
+    def _answered(self, line: Line) -> None:
+        """The device is there, whatever it said."""
+        monitor = line.monitor
+        was_away = monitor.away or monitor.state is DeviceState.UNKNOWN
+        monitor.good(clean=not line.failing)
+        if was_away:
+            self._agenda.welcome(line)
+
+    def _book_failure(self, line: Line, error: Exception) -> None:
+        kind = _kind(error)
+        ts = self._clock.wall_ms()
+        line.stats.fail(kind, str(error), ts)
+        self._stats.fail(kind, f"{line.device.id}: {error}", ts)
+
+    def failed(self, poll: Poll, error: Exception, start: float) -> None:
+        """Silence or rubbish: the device's failure; when its other requests work, this request's own."""
+        line = poll.line
+        self._book_failure(line, error)
+        now = self._clock.mono()
+        self._agenda.charge(start, now)
+        poll.failures += 1
+        self._agenda.dirty = True
+        others_work = bool(line.failing or len(line.groups) > 1 or len(line.groups[0].polls) > 1)
+        line.failing.add(poll)
+        if poll.failures >= self._channel.offline_after and others_work and line.monitor.failures < poll.failures - 1:
+            self.set_bad(poll, Quality.BAD_COMM)  # the device answers others in between: only this one rests
+            poll.rest_until = now + self._channel.probe_s
+        else:
+            line.monitor.failed(str(error) or type(error).__name__)
+
+    def _mend(self, poll: Poll) -> None:
+        poll.failures = 0
+        poll.bad = None
+        poll.rest_until = 0.0
+        poll.line.failing.discard(poll)
+        poll.line.monitor.good(clean=not poll.line.failing)
+
+    async def _refused(self, poll: Poll, error: RequestRefused) -> None:
+        """The device is there and says no: cut the request if the driver can, else only its tags are bad."""
+        self._answered(poll.line)
+        pieces = self._planner.split(poll.request, error) if poll.bad is None else ()
+        if not pieces or not await self._cutter.cut(poll, error, pieces):
+            self.refuse(poll, error)
+
+    def refuse(self, poll: Poll, error: RequestRefused) -> None:
+        """Only the tags of this request are bad."""
+        config = error.reason != "comm"
+        self.set_bad(poll, Quality.BAD_CONFIG if config else Quality.BAD_COMM)
+        if config:  # asking again soon is useless
+            poll.rest_until = self._clock.mono() + max(self._channel.probe_s, poll.group.schedule.every_s)
+
+    async def serve_writes(self) -> None:
+        """Let the writes that wait go first."""
+        while (write := self.arbiter.next_write()) is not None:
+            await self.ondemand.perform(write)
+
+    def set_bad(self, poll: Poll, quality: Quality) -> None:
+        """Tell the tags of a request once that they are bad."""
+        if poll.bad is not quality:
+            poll.bad = quality
+            self._publisher.bad(poll.request.block, quality)
+
+    def device_away(self, line: Line) -> None:
+        """A device went away: each of its tags turns bad/comm once, and nothing waits for it."""
+        self._agenda.dirty = True
+        for poll in line.polls():
+            self.set_bad(poll, Quality.BAD_COMM)
+        self.ondemand.fail_device(line.device.id, f"the device is away: {line.monitor.reason}")
+
+
+def _kind(error: Exception) -> ErrorKind:
+    if isinstance(error, RequestRefused):
+        return ErrorKind.REFUSED
+    if isinstance(error, BadFrame):
+        return ErrorKind.BAD_FRAME
+    if isinstance(error, DriverStalled):
+        return ErrorKind.STALLED
+    if isinstance(error, LinkLost | ConnectionError):
+        return ErrorKind.LINK
+    return ErrorKind.TIMEOUT if isinstance(error, DeviceUnavailable) else ErrorKind.DRIVER
+
+
+def _resolve(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

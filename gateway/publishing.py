@@ -1,0 +1,79 @@
+"""From a driver's columns to batches on the bus: time stamps, report by exception, bad qualities.
+
+A block whose tags all report every poll has no filter and goes straight through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from gateway.clock import Clock
+from gateway.driver import Columns
+from gateway.model import Batch, Block, Quality
+from gateway.report import ReportFilter
+
+PublishDurable = Callable[[Batch, Callable[[], None] | None], None]
+"""Hands a batch to bus and journal; the callable is called once the batch is on disk."""
+Polled = Callable[[str, float], None]
+"""Told device and boot-clock time of a good poll that report by exception held back, wholly or in part."""
+_MAX_BLOCKS = 4096
+"""Blocks with a remembered filter. A driver that makes a block per publish loses the filter, not memory."""
+
+
+class Publisher:
+    """Publishes for one channel."""
+
+    def __init__(self, publish: PublishDurable, polled: Polled, clock: Clock) -> None:
+        self._publish = publish
+        self._polled = polled
+        self._clock = clock
+        self._filters: dict[Block, ReportFilter | None] = {}
+
+    def put(self, block: Block, columns: Columns, on_durable: Callable[[], None] | None = None) -> None:
+        """Publish what passes the block's filter. `on_durable` is called in any case, with the last batch."""
+        mono = self._clock.mono()
+        ts = self._clock.wall_ms() if columns.ts is None else columns.ts
+        try:
+            report = self._filters[block]
+        except KeyError:
+            report = self._remember(block)
+        if report is None:
+            self._publish(Batch(block, columns.values, ts, mono, columns.index, columns.quality), on_durable)
+            return
+        parts = report.select(columns, ts, mono)
+        if not columns.quality:
+            self._polled(block.device, mono)
+        self._send(block, parts, ts, mono, on_durable)
+
+    def bad(self, block: Block, quality: Quality) -> None:
+        """Each tag of the block once null with that quality, true from now on. The next readings all pass."""
+        mono, ts = self._clock.mono(), self._clock.wall_ms()
+        report = self._filters.get(block)
+        if report is not None:
+            self._send(block, report.reset(), ts, mono, None)
+        count = len(block.tags)
+        self._publish(Batch(block, [None] * count, ts, mono, quality=[int(quality)] * count), None)
+
+    def reset(self, device: str) -> None:
+        """Start report by exception of a device anew; what was held back is published."""
+        for block, report in self._filters.items():
+            if block.device == device and report is not None:
+                self._send(block, report.reset(), self._clock.wall_ms(), self._clock.mono(), None)
+
+    def _send(
+        self, block: Block, parts: Sequence[Columns], ts: int, mono: float, on_durable: Callable[[], None] | None
+    ) -> None:
+        for place, part in enumerate(parts, start=1):
+            when = ts if part.ts is None else part.ts
+            durable = on_durable if place == len(parts) else None
+            self._publish(Batch(block, part.values, when, mono, part.index, part.quality), durable)
+        if not parts and on_durable is not None:
+            asyncio.get_running_loop().call_soon(on_durable)
+
+    def _remember(self, block: Block) -> ReportFilter | None:
+        if len(self._filters) >= _MAX_BLOCKS:
+            del self._filters[next(iter(self._filters))]
+        report = ReportFilter(block)
+        self._filters[block] = None if report.plain else report
+        return self._filters[block]

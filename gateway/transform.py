@@ -28,6 +28,8 @@ _GOOD = int(Quality.GOOD)
 _SENSOR = int(Quality.BAD_SENSOR)
 _RANGE = int(Quality.BAD_RANGE)
 _UNPROCESSABLE = 422
+_MAX_FLOAT32 = 3.4028234663852886e38
+_MAX_FLOAT64 = 1.7976931348623157e308
 _MAX_RATIO = 10**12  # decimal scales beyond this are computed in floats
 
 
@@ -293,7 +295,12 @@ def to_raw(spec: TagSpec, value: Value) -> int | float | bool:
         raise _refused(spec, f"{value!r} is no finite number")
     factor, addend = _exact(spec.transform.scale, 1), _exact(spec.transform.offset, 0)
     exact = (Fraction(repr(value)) - addend) / factor
-    number: int | float = _to_float(spec, raw, exact) if raw.is_float else _to_int(spec, raw, exact, value)
+    number: int | float
+    if raw.is_float:
+        # a value that is not scaled goes through untouched: a fraction has no -0.0
+        number = _to_float(spec, raw, exact, float(value) if (factor, addend) == (1, 0) else None)
+    else:
+        number = _to_int(spec, raw, exact, value)
     if number in sentinels(raw, spec.transform):
         raise _refused(spec, f"{value!r} is the mark of an invalid value")
     return number
@@ -312,10 +319,13 @@ def _to_int(spec: TagSpec, raw: RawType, exact: Fraction, value: float) -> int:
     return number
 
 
-def _to_float(spec: TagSpec, raw: RawType, exact: Fraction) -> float:
-    number = float(exact)
-    if raw.bits == 32 and abs(number) > 3.4028234663852886e38:
-        raise _refused(spec, f"{number!r} does not fit a float32")
+def _to_float(spec: TagSpec, raw: RawType, exact: Fraction, as_is: float | None) -> float:
+    try:
+        number = float(exact) if as_is is None else as_is
+    except OverflowError:
+        number = math.inf
+    if abs(number) > (_MAX_FLOAT32 if raw.bits == 32 else _MAX_FLOAT64):
+        raise _refused(spec, f"{number!r} does not fit a {spec.type.value}")
     return number
 
 

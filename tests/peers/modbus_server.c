@@ -4,7 +4,7 @@
  * Build: gcc modbus_server.c -o modbus_server $(pkg-config --cflags --libs libmodbus)
  * Run:   modbus_server tcp PORT          (PORT 0: the kernel chooses; one client at a time, until killed)
  *        modbus_server rtu DEVICE        (9600-8N1, unit 1)
- *        modbus_server encode f32 ORDER VALUE | u32 VALUE | u64 VALUE     prints registers as hex words, then ends
+ *        modbus_server encode f32|f64|u32|u64 VALUE      (prints the registers as hex words, then ends)
  * First output line: "listening PORT" or "ready".
  */
 #include <arpa/inet.h>
@@ -64,21 +64,27 @@ static int serve_rtu(const char *device, modbus_mapping_t *memory)
     for (;;) serve(bus, memory);
 }
 
-static int encode(int argc, char **argv)
+static int encode(char **argv)
 {
     uint16_t words[4] = {0};
     int count = 2;
-    if (argc == 5 && !strcmp(argv[2], "f32")) {
-        float value = strtof(argv[4], NULL);
-        if (!strcmp(argv[3], "ABCD")) modbus_set_float_abcd(value, words);
-        else if (!strcmp(argv[3], "BADC")) modbus_set_float_badc(value, words);
-        else if (!strcmp(argv[3], "CDAB")) modbus_set_float_cdab(value, words);
-        else if (!strcmp(argv[3], "DCBA")) modbus_set_float_dcba(value, words);
-        else return 2;
-    } else if (argc == 4 && !strcmp(argv[2], "u32")) {
-        MODBUS_SET_INT32_TO_INT16(words, 0, (uint32_t)strtoul(argv[3], NULL, 10));
-    } else if (argc == 4 && !strcmp(argv[2], "u64")) {
-        MODBUS_SET_INT64_TO_INT16(words, 0, (uint64_t)strtoull(argv[3], NULL, 10));
+    const char *kind = argv[2], *text = argv[3];
+    if (!strcmp(kind, "f32")) {
+        /* not modbus_set_float_*: their letters changed meaning between libmodbus 3.1.6 and 3.1.8 */
+        float value = strtof(text, NULL);
+        uint32_t bits;
+        memcpy(&bits, &value, sizeof bits);
+        MODBUS_SET_INT32_TO_INT16(words, 0, bits);
+    } else if (!strcmp(kind, "f64")) {
+        double value = strtod(text, NULL);
+        uint64_t bits;
+        memcpy(&bits, &value, sizeof bits);
+        MODBUS_SET_INT64_TO_INT16(words, 0, bits);
+        count = 4;
+    } else if (!strcmp(kind, "u32")) {
+        MODBUS_SET_INT32_TO_INT16(words, 0, (uint32_t)strtoul(text, NULL, 10));
+    } else if (!strcmp(kind, "u64")) {
+        MODBUS_SET_INT64_TO_INT16(words, 0, (uint64_t)strtoull(text, NULL, 10));
         count = 4;
     } else {
         return 2;
@@ -90,7 +96,7 @@ static int encode(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    if (argc >= 4 && !strcmp(argv[1], "encode")) return encode(argc, argv);
+    if (argc == 4 && !strcmp(argv[1], "encode")) return encode(argv);
     modbus_mapping_t *memory = modbus_mapping_new(ENTRIES, ENTRIES, ENTRIES, ENTRIES);
     if (argc == 3 && memory && !strcmp(argv[1], "tcp")) return serve_tcp(atoi(argv[2]), memory);
     if (argc == 3 && memory && !strcmp(argv[1], "rtu")) return serve_rtu(argv[2], memory);

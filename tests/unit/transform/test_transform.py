@@ -154,6 +154,7 @@ def test_writing_undoes_reading_for_every_raw_value(kind, scale, offset, data):
         (ValueType.INT16, 32768, {}),
         (ValueType.FLOAT32, 1e39, {}),
         (ValueType.FLOAT32, math.nan, {}),
+        (ValueType.FLOAT64, 1e308, {"scale": 1e-10}),
         (ValueType.UINT16, "12", {}),
         (ValueType.UINT16, True, {}),
         (ValueType.UINT16, None, {}),

@@ -212,7 +212,8 @@ class Attempt:
         self._dirty_gaps.clear()
         self.state.serial += 1
         state = self.state
-        self.put(rows.key("next"), [state.epoch, state.serial, state.next, state.lost, state.openings])
+        numbers = [state.epoch, state.serial, state.next, state.lost, state.openings, state.past]
+        self.put(rows.key("next"), numbers)
 
 
 class Work:

@@ -13,9 +13,9 @@ from typing import Any
 
 import lmdb
 
-from gateway.errors import StoreDamaged, StoreError, StoreFull
+from gateway.errors import StoreDamaged, StoreFull
 from gateway.store import rows
-from gateway.store.environment import FULL_ERRORS, check_length
+from gateway.store.environment import check_length, is_no_room, translate
 
 MAP_SIZE = 64 << 20
 LastValue = tuple[Any, int, int]
@@ -37,7 +37,7 @@ class Checkpoint:
                 raise StoreDamaged("the file is shorter than its meta page says")  # noqa: TRY301 - one way out
             self._env = self._open()
         except (StoreDamaged, lmdb.Error) as err:
-            if isinstance(err, FULL_ERRORS):
+            if isinstance(err, lmdb.Error) and is_no_room(err):
                 raise StoreFull(str(err)) from err
             self.replaced = str(err)
             shutil.rmtree(path, ignore_errors=True)
@@ -53,10 +53,8 @@ class Checkpoint:
             with self._env.begin(write=True) as tx:
                 for (device, tag), row in values.items():
                     tx.put(rows.key(device, tag), rows.pack(row))
-        except FULL_ERRORS as err:
-            raise StoreFull(str(err)) from err
         except lmdb.Error as err:
-            raise StoreError(str(err)) from err
+            raise translate(err) from err
 
     def read(self) -> dict[tuple[str, str], LastValue]:
         """All rows that can be read."""

@@ -5,6 +5,8 @@ lib_version=0 always: files of LMDB 0.9 and 1.0 cannot read each other.
 
 from __future__ import annotations
 
+import errno
+import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 
 import lmdb
 
-from gateway.errors import StoreDamaged, StoreFull
+from gateway.errors import StoreDamaged, StoreError, StoreFull
 from gateway.journal import STREAMS
 
 FULL_ERRORS = (lmdb.MapFullError, lmdb.DiskError, lmdb.TxnFullError)
@@ -25,6 +27,8 @@ DAMAGE_ERRORS = (
     lmdb.PageFullError,
     lmdb.CursorFullError,
 )
+
+_NO_WRITE = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO))
 
 _META = struct.Struct("<IIQQ")
 _META_AT = 16
@@ -141,10 +145,18 @@ def _meta(raw: bytes) -> tuple[int, int, int] | None:
     return (page, last_page, transaction) if 512 <= page <= 65536 else None
 
 
-def translate(error: lmdb.Error) -> Exception:
+def is_no_room(error: lmdb.Error) -> bool:
+    """Whether nothing can be written now, and trying later may help: disk, quota or map full, remounted read-only.
+
+    LMDB has an error of its own for a full disk only; the others are told by the system's text.
+    """
+    return isinstance(error, (*FULL_ERRORS, lmdb.ReadonlyError)) or str(error).endswith(_NO_WRITE)
+
+
+def translate(error: lmdb.Error) -> StoreError:
     """The error of ours that an LMDB error means."""
-    if isinstance(error, FULL_ERRORS):
+    if is_no_room(error):
         return StoreFull(f"disk or map is full: {error}")
     if isinstance(error, DAMAGE_ERRORS):
         return StoreDamaged(f"the store's file is damaged: {error}")
-    return error
+    return StoreError(str(error))

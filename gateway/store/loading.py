@@ -26,8 +26,8 @@ def load(environment: Environment) -> State | None:
             if any(tx.stat(db)["entries"] for db in (environment.table, *environment.streams.values())):
                 raise StoreDamaged("the row of numbers is gone")
             return None
-        epoch, serial, numbers, lost, openings = rows.unpack(raw)
-        state = State(epoch, openings, serial)
+        epoch, serial, numbers, lost, openings, past = rows.unpack(raw)
+        state = State(epoch, openings, serial, past=past)
         state.next.update(numbers)
         state.lost.update(lost)
         for key, value in _prefix(tx, "consumer"):

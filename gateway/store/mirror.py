@@ -25,7 +25,7 @@ _log = logging.getLogger("fieldpost.store")
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What the mirror knows. `floors`: consumer and stream to the number up to which all is done."""
+    """What the mirror knows. `floors`: consumer, stream and epoch to the number up to which all is done."""
 
     serial: int
     openings: int
@@ -35,11 +35,16 @@ class Remembered:
     next: dict[str, int]
     dict_no: int = 0
     highest_alias: int = 0
+    past: dict[int, dict[str, int]] = field(default_factory=dict)
     consumers: dict[str, list[str]] = field(default_factory=dict)
     floors: dict[str, int] = field(default_factory=dict)
 
-    def floor(self, consumer: str, stream: str) -> int:
-        return self.floors.get(f"{consumer}/{stream}", 0)
+    def floor(self, consumer: str, stream: str, epoch: int) -> int:
+        return self.floors.get(f"{consumer}/{stream}/{epoch}", 0)
+
+    def epochs(self) -> dict[int, dict[str, int]]:
+        """Next numbers of each epoch that is remembered, the current one last."""
+        return {**self.past, self.epoch: self.next}
 
     def is_exact(self, boot: str) -> bool:
         """Whether no number above `next` can have been handed over: closed cleanly, or the same boot still runs."""
@@ -107,8 +112,8 @@ class Mirror:
 def _form(state: State, boot: str, *, clean: bool) -> bytes:
     floors = {}
     for (consumer, stream, epoch), done in state.cursors.items():
-        if epoch == state.epoch and done and done[0][0] == 1:
-            floors[f"{consumer}/{stream}"] = done[0][1]
+        if done and done[0][0] == 1:
+            floors[f"{consumer}/{stream}/{epoch}"] = done[0][1]
     document: dict[str, Any] = {
         "serial": state.serial,
         "openings": state.openings,
@@ -118,12 +123,13 @@ def _form(state: State, boot: str, *, clean: bool) -> bytes:
         "next": state.next,
         "dict_no": state.dict_no,
         "highest_alias": state.highest_alias,
+        "past": state.past,
         "consumers": {row.name: list(row.streams) for row in state.consumers.values() if row.required},
         "floors": floors,
     }
     body = json.dumps(document, separators=(",", ":")).encode()
     if len(body) > SLOT - 9:
-        body = json.dumps({**document, "consumers": {}, "floors": {}}, separators=(",", ":")).encode()
+        body = json.dumps({**document, "past": {}, "consumers": {}, "floors": {}}, separators=(",", ":")).encode()
     return b"%08x\n" % zlib.crc32(body) + body + b"\n"
 
 
@@ -132,6 +138,8 @@ def _parse(raw: bytes) -> Remembered | None:
     if len(lines) != 3 or lines[0] != b"%08x" % zlib.crc32(lines[1]):
         return None
     try:
-        return Remembered(**json.loads(lines[1]))
-    except (ValueError, TypeError):
+        document = json.loads(lines[1])
+        document["past"] = {int(epoch): following for epoch, following in document["past"].items()}
+        return Remembered(**document)
+    except (ValueError, TypeError, KeyError):
         return None

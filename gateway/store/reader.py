@@ -133,11 +133,8 @@ class Reader:
         while True:
             with self._environment.read() as tx:
                 cursor = tx.cursor(db=self._environment.streams[stream])
-                if at is None:
-                    more = cursor.last()
-                else:
-                    more = cursor.prev() if cursor.set_range(at) else cursor.last()
-                if not more:
+                before = cursor.prev if at is not None and cursor.set_range(at) else cursor.last
+                if not before():
                     return
                 at = bytes(cursor.key())
                 found = _found(cursor)

@@ -27,6 +27,8 @@ from gateway.store.verify import Verdict, verify_in_child
 
 _log = logging.getLogger("fieldpost.store")
 _RANDOM_EPOCHS = 1 << 20
+KEEP_EPOCHS = 16
+"""Epochs whose last numbers are remembered: so many restores in a row are told exactly."""
 
 
 @dataclass(slots=True)
@@ -142,7 +144,7 @@ class Recovery:
         if state is None:
             report.created = report.new_epoch = True
             last = remembered.epoch if remembered else 0
-            return State(choose_epoch(last, wall, self._release_ms))
+            return State(choose_epoch(last, wall, self._release_ms), past=_past(remembered))
         if remembered is None or not _is_behind(state, remembered):
             return state
         report.restored = report.new_epoch = True
@@ -151,7 +153,15 @@ class Recovery:
         fresh.epoch = choose_epoch(max(state.epoch, remembered.epoch), wall, self._release_ms)
         fresh.next = dict.fromkeys(STREAMS, 1)
         fresh.lost = dict.fromkeys(STREAMS, 0)
+        fresh.past = _past(remembered)
         return fresh
+
+
+def _past(remembered: Remembered | None) -> dict[int, dict[str, int]]:
+    if remembered is None:
+        return {}
+    epochs = remembered.epochs()
+    return {epoch: epochs[epoch] for epoch in sorted(epochs)[-KEEP_EPOCHS:]}
 
 
 def _is_behind(state: State, remembered: Remembered) -> bool:
@@ -171,17 +181,18 @@ def record_loss(
     exact = remembered.is_exact(boot_id())
     for consumer, streams in remembered.consumers.items():
         if consumer not in attempt.state.consumers:
-            row = ConsumerRow(consumer, True, tuple(streams))  # noqa: FBT003
-            attempt.add_consumer(row)
+            attempt.add_consumer(ConsumerRow(consumer, True, tuple(streams)))  # noqa: FBT003
         for stream in streams:
-            same = before is not None and before.epoch == remembered.epoch
-            held = before.next[stream] - 1 if before is not None and same else 0
-            first = max(held, remembered.floor(consumer, stream)) + 1
-            last = remembered.next.get(stream, 1) - 1
-            cursor = (consumer, stream, remembered.epoch)
-            if first <= last:
-                attempt.gap(cursor, first, last, 0, wall_ms, "store")
-            if not exact or (before is not None and not same):
-                unknown = Gap(stream, remembered.epoch, None, None, None, 0, wall_ms, "store")
-                attempt.set_gaps(cursor, gaps.merge(attempt.state.gaps.get(cursor, ()), unknown))
-            report.lost.extend(attempt.state.gaps.get(cursor, ()))
+            for epoch, following in remembered.epochs().items():
+                if before is not None and epoch < before.epoch:
+                    continue  # was over before the copy was made
+                held = before.next[stream] - 1 if before is not None and epoch == before.epoch else 0
+                first = max(held, remembered.floor(consumer, stream, epoch)) + 1
+                last = following.get(stream, 1) - 1
+                cursor = (consumer, stream, epoch)
+                if first <= last:
+                    attempt.gap(cursor, first, last, 0, wall_ms, "store")
+                if epoch == remembered.epoch and not exact:
+                    unknown = Gap(stream, epoch, None, None, None, 0, wall_ms, "store")
+                    attempt.set_gaps(cursor, gaps.merge(attempt.state.gaps.get(cursor, ()), unknown))
+                report.lost.extend(attempt.state.gaps.get(cursor, ()))

@@ -49,6 +49,8 @@ class State:
     aliases: dict[tuple[str, str], Alias] = field(default_factory=dict)
     dict_no: int = 0
     highest_alias: int = 0
+    past: dict[int, dict[str, int]] = field(default_factory=dict)
+    """Next numbers of the epochs before this one, the newest few."""
 
     def copy(self) -> State:
         return replace(

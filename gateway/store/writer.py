@@ -22,7 +22,7 @@ from gateway.journal import Gap
 from gateway.model import Batch
 from gateway.store import gaps
 from gateway.store.attempt import Attempt, Settled, Work
-from gateway.store.environment import DAMAGE_ERRORS, FULL_ERRORS, Environment, translate
+from gateway.store.environment import DAMAGE_ERRORS, Environment, is_no_room, translate
 from gateway.store.mirror import Mirror
 from gateway.store.packing import TelemetryPacker
 from gateway.store.reserve import Reserve
@@ -164,7 +164,7 @@ class Writer:
         self._take(group, outcome)
         try:
             self._store(group, outcome)
-        except DAMAGE_ERRORS as err:
+        except lmdb.Error as err:
             raise translate(err) from err
         outcome.state = self.state
         outcome.held = self._held_n
@@ -179,7 +179,7 @@ class Writer:
             self._transact(now, stamp, outcome, lambda attempt: results.append(change(attempt)))
         except _NoRoom as err:
             raise translate(err.__cause__ if isinstance(err.__cause__, lmdb.Error) else lmdb.Error(str(err))) from err
-        except DAMAGE_ERRORS as err:
+        except lmdb.Error as err:
             raise translate(err) from err
         outcome.state = self.state
         return results[0], outcome
@@ -293,11 +293,10 @@ class Writer:
             attempt.close()
             used = self._environment.used_bytes(tx)
             tx.commit()
-        except FULL_ERRORS as err:
-            _abort(tx)
-            raise _NoRoom(err) from err
         except lmdb.Error as err:
             _abort(tx)
+            if is_no_room(err):
+                raise _NoRoom(err) from err
             if isinstance(err, lmdb.PanicError):
                 outcome.fatal = True
                 raise _NoRoom(err) from err
@@ -361,10 +360,8 @@ def _apply_ops(
             continue
         try:
             results.append((op.token, attempt.run(op.work), None))
-        except FULL_ERRORS:
-            raise
         except lmdb.Error as err:
-            if isinstance(err, DAMAGE_ERRORS):
+            if is_no_room(err) or isinstance(err, DAMAGE_ERRORS):
                 raise
             results.append((op.token, None, translate(err)))
         except StoreDamaged as err:

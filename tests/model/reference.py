@@ -38,6 +38,7 @@ class Outside:
     next: int = 1
     highest_alias: int = 0
     consumers: list[str] = field(default_factory=list)
+    past: dict[int, int] = field(default_factory=dict)
 
 
 class ReferenceJournal:
@@ -118,7 +119,12 @@ class ReferenceJournal:
     def _remember(self) -> None:
         disk = self._disk
         disk.serial += 1
-        self._mirror = Outside(disk.serial, disk.epoch, disk.next, disk.highest_alias, list(disk.cursors))
+        past = (
+            self._mirror.past
+            if self._mirror.epoch == disk.epoch
+            else {**self._mirror.past, self._mirror.epoch: self._mirror.next}
+        )
+        self._mirror = Outside(disk.serial, disk.epoch, disk.next, disk.highest_alias, list(disk.cursors), past)
 
     def fill_disk(self) -> None:
         self._full = True
@@ -181,12 +187,9 @@ class ReferenceJournal:
             disk.cursors.setdefault(name, Cursor())
         if self._defect is Defect.EPOCH_KEPT_AFTER_RESTORE:
             return
-        first = disk.next if disk.epoch == mirror.epoch else 1
-        if disk.epoch != mirror.epoch:
-            for cursor in disk.cursors.values():
-                cursor.gaps.append(GapRecord(disk.epoch, None, None))
-                cursor.gaps.append(GapRecord(mirror.epoch, None, None))
-        self._give_up(mirror.epoch, first, mirror.next - 1)
+        for epoch, following in {**mirror.past, mirror.epoch: mirror.next}.items():
+            if epoch >= disk.epoch:
+                self._give_up(epoch, disk.next if epoch == disk.epoch else 1, following - 1)
         disk.serial = mirror.serial
         disk.highest_alias = max(disk.highest_alias, mirror.highest_alias)
         disk.epoch = mirror.epoch + 1

@@ -5,6 +5,7 @@ The invariants of protocol.md 2.11 are checked here, from outside: by what sinks
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 from tests.model.terms import Defect, Entry, GapRecord, Journal
@@ -203,5 +204,5 @@ def _check_ranges(ranges: list[tuple[int, int]]) -> None:
     assert len(ranges) < 64, "J10: too many done ranges"
     for low, high in ranges:
         assert 1 <= low <= high, "J10: an empty range"
-    for (_, high), (low, _) in zip(ranges, ranges[1:], strict=False):
+    for (_, high), (low, _) in itertools.pairwise(ranges):
         assert high + 1 < low, "J10: ranges overlap or touch"

@@ -298,7 +298,7 @@ def to_raw(spec: TagSpec, value: Value) -> int | float | bool:
     number: int | float
     if raw.is_float:
         # a value that is not scaled goes through untouched: a fraction has no -0.0
-        number = _to_float(spec, raw, exact, float(value) if (factor, addend) == (1, 0) else None)
+        number = _to_float(spec, raw, exact, float(value) if factor == 1 and addend == 0 else None)
     else:
         number = _to_int(spec, raw, exact, value)
     if number in sentinels(raw, spec.transform):

@@ -1,0 +1,204 @@
+"""JSON Schemas of the files, for editors: generated from the same Structs that the loader uses.
+
+`python -m gateway.settings.schema [FOLDER]` writes them (default config/schema). They help while typing; what counts is
+`fieldpost check`, which knows more than types.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gateway.driver import DriverSpec
+from gateway.settings import keys
+from gateway.settings.channel_file import CHANNEL_DEFAULTS, TAG_DEFAULTS
+from gateway.settings.convert import fields_of
+from gateway.settings.units import Bytes, Rate, Seconds
+
+Schema = dict[str, Any]
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+_UNITS: dict[Any, Schema] = {
+    Seconds: {"type": ["string", "integer"], "pattern": r"^\d+(\.\d+)?\s*(ms|s|m|min|h|d)$", "maximum": 0},
+    Bytes: {"type": ["string", "integer"], "pattern": r"^\d+(\.\d+)?\s*(B|kB|KB|MB|GB|KiB|MiB|GiB)$", "maximum": 0},
+    Rate: {"type": "string", "pattern": r"^\d+\s*/\s*\d*\s*(s|min|m|h|d)$"},
+}
+_TEMPLATE: Schema = {"type": "string", "pattern": r"\{[^{}]+\}"}
+
+
+def generate(drivers: Iterable[DriverSpec]) -> dict[str, Schema]:
+    """All schemas by file name."""
+    drivers = sorted(drivers, key=lambda driver: driver.name)
+    schemas = {"gateway.json": _gateway(), "profile.json": _profile(drivers)}
+    schemas |= {f"channel-{driver.name}.json": _channel(driver) for driver in drivers}
+    return schemas
+
+
+def write(folder: Path, drivers: Iterable[DriverSpec]) -> None:
+    """Write the schemas into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, schema in generate(drivers).items():
+        (folder / name).write_text(as_text(schema), encoding="utf-8")
+
+
+def as_text(schema: Schema) -> str:
+    """The file's text."""
+    return json.dumps(schema, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def _gateway() -> Schema:
+    uplink = _object(
+        keys.UplinkKeys,
+        tls=_object(keys.TlsKeys),
+        select=_object(keys.SelectKeys),
+        reconnect=_object(keys.ReconnectKeys),
+        batch=_object(keys.BatchKeys),
+        rate=_object(keys.RateKeys),
+    )
+    properties = {
+        "gateway": _object(keys.GatewayKeys),
+        "clock": _object(keys.ClockKeys),
+        "store": _object(keys.StoreKeys, journal=_object(keys.JournalKeys)),
+        "uplinks": _map_of(uplink),
+        "vars": {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}},
+    }
+    return _file("gateway.yaml", {"type": "object", "properties": properties, "required": ["gateway"]})
+
+
+def _channel(driver: DriverSpec) -> Schema:
+    group = {"anyOf": [_UNITS[Seconds], _object(keys.GroupKeys), _TEMPLATE]}
+    device = _join(
+        _object(keys.DeviceKeys, tags=_map_of(_tag([driver])), params={"type": "object"}, meta={"type": "object"}),
+        _object(driver.device),
+    )
+    own = _object(driver.channel)
+    kernel = _object(keys.ChannelKeys)
+    tag = _tag([driver])
+    defaults: Schema = dict(_object(driver.tag)["properties"])
+    defaults |= {name: schema for name, schema in tag["properties"].items() if name in TAG_DEFAULTS}
+    defaults |= _object(driver.device)["properties"] | own["properties"]
+    defaults |= {name: schema for name, schema in kernel["properties"].items() if name in CHANNEL_DEFAULTS}
+    channel = _join(
+        _object(
+            keys.ChannelKeys,
+            driver={"const": driver.name},
+            groups=_map_of(group),
+            defaults={"type": "object", "properties": defaults, "additionalProperties": False},
+            devices={"type": "object", "additionalProperties": device},
+        ),
+        own,
+    )
+    # A default may give what the driver needs, so only the kernel's keys are demanded here.
+    return _file(f"channels/*.yaml, driver {driver.name}", channel | {"required": ["driver"]})
+
+
+def _profile(drivers: Iterable[DriverSpec]) -> Schema:
+    drivers = list(drivers)
+    merged: Schema = {"type": "object", "properties": {}}
+    for driver in drivers:
+        merged = _join(merged, _object(driver.device))
+    defaults = dict(_tag(drivers)["properties"]) | merged["properties"]
+    kernel = _object(
+        keys.ProfileKeys,
+        tags=_map_of(_tag(drivers)),
+        params={"type": "object"},
+        meta={"type": "object"},
+        defaults={"type": "object", "properties": defaults, "additionalProperties": False},
+    )
+    return _file("profiles/*.yaml", _map_of(_join(merged, kernel)))
+
+
+def _tag(drivers: Iterable[DriverSpec]) -> Schema:
+    """A tag. Nothing is required: what a device leaves out, its profile has."""
+    tag = _object(
+        keys.TagKeys,
+        write=_object(keys.WriteKeys),
+        verify=_object(keys.VerifyKeys),
+        deadband={"anyOf": [{"type": "number"}, _object(keys.DeadbandKeys), _TEMPLATE]},
+        labels={"type": "object", "additionalProperties": {"type": "string"}},
+    )
+    for driver in drivers:
+        tag = _join(tag, _object(driver.tag))
+    return {name: value for name, value in tag.items() if name != "required"}
+
+
+def _object(struct: type[Any], **nested: Schema) -> Schema:
+    """The mapping that a Struct describes; `nested` replaces the schema of keys that are sections themselves."""
+    properties: Schema = {}
+    required = []
+    for name, field in fields_of(struct).items():
+        properties[name] = nested.get(name) or _loosened(_type(field.type))
+        if field.required:
+            required.append(name)
+    schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return schema | ({"required": required} if required else {})
+
+
+def _type(wanted: Any) -> Schema:
+    (schema,), components = msgspec.json.schema_components([wanted], schema_hook=_unit)
+    found: Schema = _inline(schema, components)
+    # `null` stands for a key that is left out; it cannot be written.
+    if "anyOf" in found:
+        kept: list[Schema] = [kind for kind in found["anyOf"] if kind != {"type": "null"}]
+        return kept[0] if len(kept) == 1 else {"anyOf": kept}
+    return found
+
+
+def _unit(wanted: type) -> Schema:
+    return _UNITS.get(wanted, {})
+
+
+def _inline(schema: Any, components: Mapping[str, Any]) -> Any:
+    if isinstance(schema, dict):
+        if "$ref" in schema:
+            return _inline(components[schema["$ref"].rpartition("/")[2]], components)
+        return {name: _inline(value, components) for name, value in schema.items() if name not in {"title", "default"}}
+    if isinstance(schema, list):
+        return [_inline(value, components) for value in schema]
+    return schema
+
+
+def _loosened(schema: Schema) -> Schema:
+    """Any value may be a reference or have parameters in braces."""
+    if schema in ({}, {"type": "string"}):
+        return schema
+    return {"anyOf": [*schema.get("anyOf", [schema]), _TEMPLATE]}
+
+
+def _join(first: Schema, second: Schema) -> Schema:
+    """One mapping with the keys of both; a key of both accepts either."""
+    properties = dict(first["properties"])
+    for name, schema in second["properties"].items():
+        known = properties.get(name, schema)
+        if known != schema:
+            kinds = [*known.get("anyOf", [known]), *schema.get("anyOf", [schema])]
+            properties[name] = {"anyOf": [kind for index, kind in enumerate(kinds) if kind not in kinds[:index]]}
+        else:
+            properties[name] = schema
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _map_of(schema: Schema) -> Schema:
+    return {"type": "object", "additionalProperties": schema}
+
+
+def _file(title: str, schema: Schema) -> Schema:
+    return {"$schema": DRAFT, "title": f"Fieldpost {title}", "additionalProperties": False} | schema
+
+
+def main() -> None:
+    """Write the schemas of all installed drivers."""
+    from gateway.registry import Registry
+
+    registry = Registry()
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path("config/schema")
+    write(folder, [registry.load(name) for name in registry.names()])
+
+
+if __name__ == "__main__":
+    main()

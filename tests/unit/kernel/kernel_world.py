@@ -9,7 +9,7 @@ import asyncio
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from gateway.context import ChannelRunner
 from gateway.driver import Columns, DriverContext, DriverSpec, PollingDriver, Request
@@ -237,7 +237,7 @@ class Running:
         for name, factory in (more or {}).items():
             self.supervisor.add(name, factory)
 
-    async def __aenter__(self) -> Running:
+    async def __aenter__(self) -> Self:
         self._group = asyncio.TaskGroup()
         await self._group.__aenter__()
         self._group.create_task(self.supervisor.run())

@@ -1,0 +1,155 @@
+"""One connection to a broker, as delivery, commands and later shadows and jobs see it. Names no MQTT library."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.errors import GatewayError
+from gateway.settings.types import TlsSettings
+
+MQTT_311 = 4
+MQTT_5 = 5
+
+NOT_AUTHORIZED = 0x87
+"""Reason code used in several tables of protocol.md 2.4."""
+
+
+class ConnectionLost(GatewayError):
+    """The connection is gone: everything in flight counts as not done.
+
+    `code` is the DISCONNECT reason of the broker, None when there was none. `reference`: another server to use.
+    """
+
+    def __init__(self, text: str, *, code: int | None = None, reference: str | None = None) -> None:
+        super().__init__(text)
+        self.code = code
+        self.reference = reference
+
+
+class ConnectFailed(GatewayError):
+    """No connection came about. `code` is the CONNACK reason, None when no CONNACK came.
+
+    `closed`: the transport was up and was closed before a CONNACK, as brokers do that do not know this MQTT level.
+    """
+
+    def __init__(
+        self, text: str, *, code: int | None = None, reference: str | None = None, closed: bool = False
+    ) -> None:
+        super().__init__(text)
+        self.code = code
+        self.reference = reference
+        self.closed = closed
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message to publish. `encoding` is `zlib` or None; `content_type` and `encoding` travel with MQTT 5 only."""
+
+    topic: str
+    payload: bytes
+    content_type: str | None = None
+    encoding: str | None = None
+    retain: bool = False
+    qos: int = 1
+    correlation: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """A message that came in. `ticket` belongs to the connection; give the message back to `confirm`."""
+
+    topic: str
+    payload: bytes
+    retain: bool
+    qos: int
+    ticket: int
+    encoding: str | None = None
+    response_topic: str | None = None
+    correlation: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectOptions:
+    """How to connect. Times in seconds. `level` is MQTT_5 or MQTT_311.
+
+    `window` bounds our unacknowledged publishes, `receive_maximum` the broker's towards us.
+    """
+
+    client_id: str
+    username: str | None = None
+    password: str | None = None
+    tls: TlsSettings | None = None
+    keepalive_s: float = 60.0
+    connect_s: float = 5.0
+    connack_s: float = 10.0
+    level: int = MQTT_5
+    clean_start: bool = False
+    session_expiry_s: int = 3600
+    will: Outgoing | None = None
+    will_delay_s: int = 10
+    window: int = 16
+    receive_maximum: int = 16
+
+
+class Connection(Protocol):
+    """A connection that is up. A new one is made for each attempt; nothing survives in it."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def level(self) -> int:
+        """MQTT_5 or MQTT_311. With 3.1.1 a refused publish looks like an accepted one."""
+        ...
+
+    @property
+    def room(self) -> int:
+        """How many publishes may be sent now without waiting."""
+        ...
+
+    @property
+    def window(self) -> int:
+        """Unacknowledged publishes allowed: min(ours, the server's Receive Maximum)."""
+        ...
+
+    @property
+    def max_packet(self) -> int | None:
+        """The server's Maximum Packet Size in bytes, None when it named none."""
+        ...
+
+    @property
+    def closed(self) -> asyncio.Future[ConnectionLost]:
+        """Done when the connection is gone, with why."""
+        ...
+
+    def send(self, message: Outgoing) -> asyncio.Future[int]:
+        """Publish at once; there must be `room`. The result is the PUBACK's reason code (0 when the level has none,
+        or when a QoS 0 message was written). The future raises ConnectionLost. Raises ConnectionLost too.
+        """
+        ...
+
+    async def publish(self, message: Outgoing) -> int:
+        """Wait for room in the window, before `send`s that come later; then as `send`."""
+        ...
+
+    async def subscribe(self, filters: list[str]) -> list[int]:
+        """One SUBSCRIBE with QoS 1; the SUBACK's codes in order."""
+        ...
+
+    async def receive(self) -> Inbound:
+        """The next message. Raises ConnectionLost. The queue is bounded by the Receive Maximum."""
+        ...
+
+    def confirm(self, message: Inbound) -> None:
+        """Acknowledge an inbound QoS 1 message, after what it asked for is durable, in order of arrival."""
+        ...
+
+    async def close(self) -> None:
+        """DISCONNECT, then close; a Will is not sent. Never raises."""
+        ...
+
+    def abort(self) -> None:
+        """Close the transport at once, without a DISCONNECT."""
+        ...

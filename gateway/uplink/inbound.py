@@ -1,0 +1,107 @@
+"""What comes down: commands and consumer acks. Each message is confirmed after its effect is durable, in order of
+arrival (MQTT asks for that order); commands run side by side, at most as many as our Receive Maximum.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from gateway.health import Health
+from gateway.uplink.codecs.base import inflate
+from gateway.uplink.connection import Connection, ConnectionLost, Inbound
+from gateway.uplink.ports import Identity
+
+Handler = Callable[[Connection, str, Inbound], Awaitable[None]]
+"""Called with the connection, the topic below the root, and the message (payload plain)."""
+
+_AT_ONCE = 16
+
+
+@dataclass(slots=True)
+class _Pending:
+    message: Inbound
+    handled: bool = False
+
+
+class Downlink:
+    """The receiving side of one uplink."""
+
+    def __init__(self, name: str, identity: Identity, health: Health, handler: Handler) -> None:
+        self._name = name
+        self._identity = identity
+        self._health = health
+        self._handler = handler
+        self.ignored = 0
+
+    async def subscribe(self, connection: Connection) -> None:
+        """Ask for what comes down. A broker that does not answer or refuses is an issue; delivery goes on (FL-8)."""
+        filters = [f"{self._identity.root}/down/#"]
+        try:
+            codes = await connection.subscribe(filters)
+        except ConnectionLost as lost:
+            if not connection.closed.done():
+                self._tell(f"the broker did not answer the subscription ({lost})")
+            return
+        refused = [f"{name} (0x{code:02x})" for name, code in zip(filters, codes, strict=False) if code >= 0x80]
+        if refused:
+            self._tell(f"the broker refuses the subscription to {', '.join(refused)}")
+        else:
+            self._health.clear("uplink_subscribe", self._name)
+
+    async def run(self, connection: Connection) -> None:
+        """Serve until the connection is lost. Raises ConnectionLost."""
+        pending: deque[_Pending] = deque()
+        slots = asyncio.Semaphore(_AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                message = await connection.receive()
+                await slots.acquire()
+                item = _Pending(message)
+                pending.append(item)
+                group.create_task(self._handle(connection, item, pending, slots))
+
+    async def _handle(
+        self, connection: Connection, item: _Pending, pending: deque[_Pending], slots: asyncio.Semaphore
+    ) -> None:
+        try:
+            await self._dispatch(connection, item.message)
+        except ConnectionLost:
+            return  # not confirmed: the broker gives it again on the next connection
+        finally:
+            slots.release()
+        item.handled = True
+        while pending and pending[0].handled:
+            connection.confirm(pending.popleft().message)
+
+    async def _dispatch(self, connection: Connection, message: Inbound) -> None:
+        prefix = f"{self._identity.root}/"
+        if not message.topic.startswith(prefix):
+            self.ignored += 1
+            return
+        if message.payload[:1] == b"\x78" or message.encoding == "zlib":
+            plain = inflate(message.payload)
+            if plain is None:
+                self.ignored += 1
+                return
+            message = Inbound(
+                message.topic,
+                plain,
+                message.retain,
+                message.qos,
+                message.ticket,
+                None,
+                message.response_topic,
+                message.correlation,
+            )
+        await self._handler(connection, message.topic[len(prefix) :], message)
+
+    def _tell(self, text: str) -> None:
+        self._health.set(
+            "uplink_subscribe",
+            self._name,
+            f"{text}: commands do not arrive; readings are delivered",
+            f"allow this gateway's user to subscribe to {self._identity.root}/down/#",
+        )

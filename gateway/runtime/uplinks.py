@@ -86,6 +86,8 @@ class Uplinks:
             await self.stop(name)
         for name in (*plan.uplinks_changed, *plan.uplinks_added):
             self.start(wanted[name])
+        for uplink in self._uplinks.values():
+            uplink.model_changed()
         self.adopt()
 
     def adopt(self) -> None:

@@ -28,6 +28,7 @@ _UNITS: dict[Any, Schema] = {
     Bytes: {"type": ["string", "integer"], "pattern": r"^\d+(\.\d+)?\s*(B|kB|KB|MB|GB|KiB|MiB|GiB)$", "maximum": 0},
     Rate: {"type": "string", "pattern": r"^\d+\s*/\s*\d*\s*(s|min|m|h|d)$"},
 }
+_NOTES = {"title", "default", "description"}
 _TEMPLATE: Schema = {"type": "string", "pattern": r"\{[^{}]+\}"}
 
 
@@ -157,7 +158,7 @@ def _inline(schema: Any, components: Mapping[str, Any]) -> Any:
     if isinstance(schema, dict):
         if "$ref" in schema:
             return _inline(components[schema["$ref"].rpartition("/")[2]], components)
-        return {name: _inline(value, components) for name, value in schema.items() if name not in {"title", "default"}}
+        return {name: _inline(value, components) for name, value in schema.items() if name not in _NOTES}
     if isinstance(schema, list):
         return [_inline(value, components) for value in schema]
     return schema

@@ -1,77 +1,17 @@
-"""A small driver of the tests' own, and trees in memory."""
+"""Trees in memory, loaded with the toy driver."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 import pytest
 
-from gateway.driver import Driver, DriverSpec, Fault
+from gateway.driver import DriverSpec
 from gateway.errors import ConfigError, Problem
-from gateway.model import ChannelSpec
-from gateway.settings.credentials import CredentialError
 from gateway.settings.loader import load_files
 from gateway.settings.types import GatewaySettings
-
-GATEWAY = "gateway: {id: plant-7}\n"
-
-
-class ToyChannel(msgspec.Struct, frozen=True):
-    url: str
-    order: str = "AB"
-    password: str | None = None
-
-
-class ToyDevice(msgspec.Struct, frozen=True):
-    unit: int = 1
-    order: str | None = None
-    forbidden: tuple[str, ...] = ()
-
-
-class ToyTag(msgspec.Struct, frozen=True):
-    address: int | str
-    order: str | None = None
-    length: int = 0
-
-
-def toy_check(channel: ChannelSpec) -> Iterable[Fault]:
-    """Units below 0 and addresses above 99 do not exist."""
-    for device in channel.devices:
-        if device.settings.unit < 0:
-            yield Fault(f"devices.{device.id}.unit", "there is no such unit", "unit: 1")
-        for tag in device.tags:
-            if isinstance(tag.source.address, int) and tag.source.address > 99:
-                yield Fault(f"devices.{device.id}.tags.{tag.path}.address", "beyond the last address")
-
-
-def never() -> Driver:
-    raise AssertionError("loading never makes a driver")
-
-
-TOY = DriverSpec(name="toy", channel=ToyChannel, device=ToyDevice, tag=ToyTag, create=never, check=toy_check)
-
-
-class Secrets:
-    """Credentials from memory."""
-
-    def __init__(self, values: Mapping[str, str] | None = None) -> None:
-        self.values = dict(values or {})
-
-    def path(self, name: str) -> Path:
-        self.read(name)
-        return Path("/credentials") / name
-
-    def read(self, name: str) -> str:
-        if name not in self.values:
-            raise CredentialError(f"there is no credential `{name}`", "make it")
-        return self.values[name]
-
-
-Load = Callable[..., GatewaySettings]
-Faults = Callable[..., list[Problem]]
+from tests.unit.settings.toy import GATEWAY, TOY, Faults, Load, Secrets
 
 
 @pytest.fixture
@@ -83,10 +23,11 @@ def load() -> Load:
         *,
         env: Mapping[str, str] | None = None,
         secrets: Mapping[str, str] | None = None,
+        drivers: Mapping[str, DriverSpec] | None = None,
         **more: Any,
     ) -> GatewaySettings:
         tree = {"gateway.yaml": GATEWAY, **(files or {})}
-        return load_files(tree, {"toy": TOY}, env=env or {}, credentials=Secrets(secrets), **more)
+        return load_files(tree, drivers or {"toy": TOY}, env=env or {}, credentials=Secrets(secrets), **more)
 
     return run
 
@@ -101,8 +42,3 @@ def faults(load: Load) -> Faults:
         return caught.value.problems
 
     return run
-
-
-def channel(devices: str = "  pump: {unit: 1, tags: {speed: {address: 1, type: uint16}}}\n", head: str = "") -> str:
-    """A channel file of the toy driver."""
-    return f"driver: toy\nurl: toy://1\n{head}devices:\n{devices}"

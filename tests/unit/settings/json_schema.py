@@ -21,7 +21,10 @@ def faults(value: Any, schema: dict[str, Any], path: str = "$") -> list[str]:
     for word, rule in schema.items():
         if word in _NOTES:
             continue
-        found += [f"{path}: {fault}" if not fault.startswith("$") else fault for fault in _word(word, rule, value, schema, path)]
+        found += [
+            f"{path}: {fault}" if not fault.startswith("$") else fault
+            for fault in _word(word, rule, value, schema, path)
+        ]
     return found
 
 

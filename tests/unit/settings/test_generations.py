@@ -193,7 +193,9 @@ def test_fl_45_a_kill_at_any_step_leaves_the_old_or_the_new_configuration(tmp_pa
         active = after.active()
         assert active is not None
         seen.add(active.number)
-        assert active.files()["gateway.yaml"] == (b"gateway: {id: a}\n" if active.number == 4 else b"gateway: {id: new}\n")
+        assert active.files()["gateway.yaml"] == (
+            b"gateway: {id: a}\n" if active.number == 4 else b"gateway: {id: new}\n"
+        )
         assert active.hash == ("old" if active.number == 4 else "new")
         assert not [path for path in (state / "generations").iterdir() if path.name.startswith(".")]
         assert after.create(TWO).number > active.number

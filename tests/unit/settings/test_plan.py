@@ -7,7 +7,7 @@ import json
 import pytest
 
 from gateway.settings.plan import diff
-from tests.unit.settings.conftest import GATEWAY, Load, channel
+from tests.unit.settings.toy import GATEWAY, Load, channel
 
 PUMP = "  pump: {unit: 1, tags: {speed: {address: 1, type: uint16, unit: rpm}, run: {type: bool, address: 2}}}\n"
 FAN = "  fan: {unit: 2, tags: {speed: {address: 1, type: uint16}}}\n"

@@ -167,6 +167,23 @@ async def test_a_cancelled_read_leaves_nothing_behind_that_the_next_one_could_ta
         assert await read_all(driver, b) == {"x": 2010}
 
 
+async def test_a_cancellation_that_meets_the_answer_in_one_turn_of_the_loop_is_not_lost(faulty):
+    a, _ = two_units()
+
+    async def poll_for_ever(driver):
+        while True:
+            await read_all(driver, a)
+
+    async with rig(faulty, a, timeout_s=5.0) as driver:
+        for turns in range(120):  # every distance in turns of the loop between a request and the cancellation
+            task = asyncio.create_task(poll_for_ever(driver))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            _, running = await asyncio.wait({task}, timeout=5)
+            assert not running, f"still polling after a cancellation at turn {turns}"
+
+
 async def test_closing_twice_and_before_connecting_is_harmless(faulty):
     a, _ = two_units()
     async with rig(faulty, a) as driver:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import pwd
 import shutil
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
+from gateway.demo.processes import CONFIG
 from gateway.errors import GatewayError
 
 _MOSQUITTO = """\
@@ -24,20 +26,29 @@ class NoBroker(GatewayError):
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """How to start one."""
+    """How to start one. `config` is the text of the file that `CONFIG` in the command stands for.
+
+    `user`: mosquitto gives up root by itself, but a process that changes its user is no longer ended with its parent
+    (prctl(2), PR_SET_PDEATHSIG): so it is started as that user.
+    """
 
     name: str
     command: tuple[str, ...]
+    config: str = ""
+    user: str | None = None
 
 
-def find_broker(folder: Path, port: int) -> Broker:
-    """The broker that is here, to listen at `port` on loopback; its files go to `folder`. Raises NoBroker."""
+def find_broker(port: int) -> Broker:
+    """The broker that is here, to listen at `port` on loopback. Raises NoBroker."""
     mosquitto = shutil.which("mosquitto") or shutil.which("mosquitto", path=_SBIN)
     if mosquitto:
-        config = folder / "mosquitto.conf"
-        config.write_text(_MOSQUITTO.format(port=port), encoding="ascii")
-        config.chmod(0o644)
-        return Broker("mosquitto", (mosquitto, "-c", str(config)))
+        user = _unprivileged() if os.geteuid() == 0 else None
+        return Broker("mosquitto", (mosquitto, "-c", CONFIG), _MOSQUITTO.format(port=port), user)
     if importlib.util.find_spec("amqtt"):
         return Broker("amqtt", (sys.executable, "-m", "gateway.demo.amqtt_broker", str(port)))
     raise NoBroker("the demo needs a broker: `apt install mosquitto`, or `pip install 'fieldpost[demo]'`")
+
+
+def _unprivileged() -> str:
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return "mosquitto" if "mosquitto" in names else "nobody"

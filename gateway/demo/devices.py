@@ -151,7 +151,7 @@ class Pump:
         target = float(self.setpoint) if self.run else 0.0
         self._ripple += dt
         wanted = target * (1 + 0.002 * math.sin(self._ripple * 1.7))
-        self.speed += (wanted - self.speed) * min(1.0, dt / 1.5)
+        self.speed += (wanted - self.speed) * min(1.0, dt / 0.8)
         self._tank.inflow = self.RATED_FLOW * self.speed / self.RATED_RPM if self.speed > 150 else 0.0
         self.motor_temperature += (24.0 + self.power / 75 - self.motor_temperature) * dt / 45
         self.seconds += dt if self.run else 0.0

@@ -15,6 +15,8 @@ from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _TAIL = 4000
+CONFIG = "{config}"
+"""Stands in a command for the path of its configuration."""
 
 
 class Child:
@@ -62,19 +64,32 @@ async def spawn(
     env: Mapping[str, str] | None = None,
     *,
     stdout: bool = False,
+    config: str = "",
+    user: str | None = None,
 ) -> Child:
-    """Start `command`; its log is `folder`/`name`.log. With `stdout` its standard output can be read."""
+    """Start `command`; its log is `folder`/`name`.log. With `stdout` its standard output can be read.
+
+    `config` is handed over in memory, so that a `user` who cannot see our folder can read it.
+    """
     log = folder / f"{name}.log"
-    with log.open("ab") as sink:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE if stdout else sink,
-            stderr=sink,
-            env={**os.environ, **(env or {})},
-            start_new_session=True,
-            preexec_fn=_die_with_parent(os.getpid()),  # noqa: PLW1509 - no threads here that could hold a lock
-        )
+    memory = os.memfd_create(f"{name}.conf", 0)
+    try:
+        os.write(memory, config.encode())
+        with log.open("ab") as sink:
+            process = await asyncio.create_subprocess_exec(
+                *(f"/proc/self/fd/{memory}" if word == CONFIG else word for word in command),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE if stdout else sink,
+                stderr=sink,
+                env={**os.environ, **(env or {})},
+                start_new_session=True,
+                pass_fds=(memory,),
+                user=user,
+                extra_groups=[] if user else None,
+                preexec_fn=_die_with_parent(os.getpid()),  # noqa: PLW1509 - no threads here that could hold a lock
+            )
+    finally:
+        os.close(memory)
     return Child(name, process, log)
 
 

@@ -42,7 +42,7 @@ def lines(view: View) -> list[str]:
         parts.setdefault(str(row["device"]), []).append(_inline(row))
     stamp = _running(view.seconds)
     texts = [f"{device}: {', '.join(values)}" for device, values in parts.items()]
-    texts += [_uplink_line(view), _journal_line(view)]
+    texts += [_uplink_line(view), _broker_line(view), _journal_line(view)]
     if view.received:
         texts.append(view.received)
     return [clean(f"{stamp} {text}") for text in texts]
@@ -104,7 +104,8 @@ def _headline(view: View) -> str:
 def _footer(view: View) -> list[tuple[str, str]]:
     issues = view.status.get("issues", [])
     rows = [
-        (_uplink_line(view), "" if view.broker_running and _all_online(view) else "uncertain"),
+        (_uplink_line(view), "" if _all_online(view) else "uncertain"),
+        (_broker_line(view), "" if view.broker_running else "uncertain"),
         (_journal_line(view), ""),
     ]
     if view.received:
@@ -127,8 +128,11 @@ def _uplink_line(view: View) -> str:
         if backlog.get("oldest"):
             waiting += f", the oldest for {forms.since(backlog['oldest'])}"
         texts.append(f"{name} {uplink.get('state')} for {forms.since(uplink.get('since'))}, {waiting}")
-    running = "running" if view.broker_running else "STOPPED"
-    return f"uplink   {'; '.join(texts) or 'none'}  ({view.broker} is {running})"
+    return f"uplink   {'; '.join(texts) or 'none'}"
+
+
+def _broker_line(view: View) -> str:
+    return f"broker   {'running' if view.broker_running else 'STOPPED'}: {view.broker}"
 
 
 def _journal_line(view: View) -> str:

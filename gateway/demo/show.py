@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from gateway.cli import forms
 from gateway.cli.output import Output
 from gateway.demo import terminal
 from gateway.demo.screen import View, is_live, lines, screen
@@ -83,13 +84,18 @@ class Show:
             self._keys.put_nowait(key.lower())
 
     async def paint(self, end: float | None) -> None:
-        """The live screen until `end`."""
-        while end is None or time.monotonic() < end:
-            width, height = terminal.size()
-            terminal.draw(screen(await self._view(), width, height, self._out))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_SCREEN_S):
-                    await self._obey(await self._keys.get())
+        """The live screen until `end`. What a key asked for runs beside it: a write may take seconds to verify."""
+        async with asyncio.TaskGroup() as group:
+            obeying = group.create_task(self._obey_keys(), name="demo:keys")
+            while end is None or time.monotonic() < end:
+                width, height = terminal.size()
+                terminal.draw(screen(await self._view(), width, height, self._out))
+                await asyncio.sleep(_SCREEN_S)
+            obeying.cancel()
+
+    async def _obey_keys(self) -> None:
+        while True:
+            await self._obey(await self._keys.get())
 
     async def print_lines(self, end: float | None) -> None:
         """Lines every two seconds until `end`, the first as soon as every value is live."""
@@ -150,6 +156,7 @@ class Show:
 
     async def _toggle_broker(self) -> None:
         if self._stage.broker is not None:
+            self._notice = "stopping the broker ..."
             await self._stage.stop_broker()
             self._notice = "the broker is stopped: readings wait in the journal; b starts it again"
         else:
@@ -161,13 +168,14 @@ class Show:
         return rows[0]["value"] if rows else None
 
     async def _write(self, values: dict[str, Any]) -> None:
+        self._notice = f"writing {', '.join(f'{name} = {forms.value(value)}' for name, value in values.items())} ..."
         try:
             results = (await self._client.call("write", {"values": values}))["results"]
         except OpError as err:
             self._notice = f"write: {err}"
             return
         self._notice = "; ".join(
-            f"wrote {row['device']}.{row['tag']}: {row['state']}, read back {row['value']}"
+            f"wrote {row['device']}.{row['tag']}: {row['state']}, read back {forms.value(row['value'])}"
             + (f" ({row['text']})" if row.get("text") else "")
             for row in results
         )

@@ -39,7 +39,7 @@ class Stage:
         self.broker: Child | None = None
         self.plant: Child | None = None
         self.gateway: Child | None = None
-        self._broker_command = broker.command
+        self._broker = broker
 
     @property
     def config(self) -> Path:
@@ -64,7 +64,8 @@ class Stage:
         self.ports.update(json.loads(line))
 
     async def start_broker(self) -> None:
-        self.broker = await spawn("broker", self._broker_command, self.folder)
+        how = self._broker
+        self.broker = await spawn("broker", how.command, self.folder, config=how.config, user=how.user)
 
     async def stop_broker(self) -> None:
         if self.broker is not None:
@@ -111,7 +112,7 @@ async def staged(port_base: int | None) -> AsyncIterator[Stage]:
     stage = None
     try:
         _furnish(folder)
-        stage = Stage(folder, ports, find_broker(folder, ports["broker"]))
+        stage = Stage(folder, ports, find_broker(ports["broker"]))
         await stage.start_broker()
         await stage.start_plant()
         await stage.start_gateway()
@@ -125,7 +126,6 @@ async def staged(port_base: int | None) -> AsyncIterator[Stage]:
 
 
 def _furnish(folder: Path) -> None:
-    folder.chmod(0o755)  # a broker that gives up root must find its file
     (folder / "state").mkdir(mode=0o700)
     shutil.copytree(Path(__file__).parent / "config", folder / "config")
 

@@ -18,7 +18,7 @@ _HOME, _CLEAR_LINE, _CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 
 def draw(text: Sequence[str]) -> None:
     """Paint over what is there: no flicker, as nothing is cleared first."""
-    sys.stdout.write(_HOME + "".join(f"{line}{_CLEAR_LINE}\r\n" for line in text[:-1]))
+    sys.stdout.write(_HOME + "".join(f"{line}{_CLEAR_LINE}\n" for line in text[:-1]))
     sys.stdout.write(f"{text[-1]}{_CLEAR_LINE}{_CLEAR_BELOW}")
     sys.stdout.flush()
 

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.demo import broker as broker_module
 from gateway.demo.broker import NoBroker, find_broker
-from gateway.demo.processes import spawn
+from gateway.demo.processes import CONFIG, spawn
 from gateway.demo.stage import _remove_left_overs
 from tests.support.eventually import wait_until
 
@@ -68,6 +68,14 @@ async def test_a_child_is_not_in_the_terminal_s_group(tmp_path):
     await child.end(5)
 
 
+async def test_a_configuration_reaches_a_child_that_may_not_see_our_folder(tmp_path):
+    tmp_path.chmod(0o700)
+    user = "nobody" if os.geteuid() == 0 else None
+    child = await spawn("child", ["cat", CONFIG], tmp_path, config="listener 1\n", user=user, stdout=True)
+    assert await child.first_line(20) == "listener 1\n"
+    assert await child.process.wait() == 0
+
+
 def test_when_the_parent_is_killed_the_kernel_ends_the_child(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", PARENT, json.dumps(SLEEPER), str(tmp_path)], stdout=subprocess.PIPE, text=True
@@ -78,20 +86,20 @@ def test_when_the_parent_is_killed_the_kernel_ends_the_child(tmp_path):
     wait_until(lambda: not _alive(pid), within=20)
 
 
-def test_mosquitto_is_told_to_listen_on_loopback_only(tmp_path, monkeypatch):
+def test_mosquitto_is_told_to_listen_on_loopback_only(monkeypatch):
     monkeypatch.setattr(broker_module.shutil, "which", lambda *_args, **_kw: "/usr/sbin/mosquitto")
-    broker = find_broker(tmp_path, 1883)
+    broker = find_broker(1883)
     assert broker.name == "mosquitto"
-    assert "listener 1883 127.0.0.1" in Path(broker.command[-1]).read_text()
+    assert "listener 1883 127.0.0.1" in broker.config
 
 
-def test_without_mosquitto_the_extra_is_used_and_without_both_one_is_told(tmp_path, monkeypatch):
+def test_without_mosquitto_the_extra_is_used_and_without_both_one_is_told(monkeypatch):
     monkeypatch.setattr(broker_module.shutil, "which", lambda *_args, **_kw: None)
     monkeypatch.setattr(broker_module.importlib.util, "find_spec", lambda _name: object())
-    assert find_broker(tmp_path, 1883).name == "amqtt"
+    assert find_broker(1883).name == "amqtt"
     monkeypatch.setattr(broker_module.importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(NoBroker, match=r"apt install mosquitto.*fieldpost\[demo\]"):
-        find_broker(tmp_path, 1883)
+        find_broker(1883)
 
 
 def test_folders_of_killed_demos_are_removed_and_no_others(tmp_path, monkeypatch):

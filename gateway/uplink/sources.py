@@ -81,6 +81,7 @@ class Sources:
 
     def committed(self, now: float) -> None:
         """Something was committed."""
+        self._dict_ready(self._consumer.dict_no)  # a new tag: ask for a birth, whatever the codec
         if not self._news:
             self._news_since = now
         self._news = True

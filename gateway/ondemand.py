@@ -208,7 +208,11 @@ class OnDemand:
         if line is None or line.monitor.away or not self._wire.connected:
             return nothing(tags)
         job = ReadJob(line, tags)
-        self._arbiter.put_job(job, self._clock.mono())
+        try:
+            self._arbiter.put_job(job, self._clock.mono())
+        except Full:
+            _log.warning("too many reads wait for %s", line.device.id)
+            return nothing(tags)
         self._wire.wake()
         return await job.done
 

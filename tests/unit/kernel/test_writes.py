@@ -214,3 +214,32 @@ async def test_a_read_on_demand_goes_before_the_polls_and_brings_tags_that_are_n
         world.wire.silent.add("a")
         await world.clock.advance(10.0)
         assert [row[1:] for row in await world.runner.read([world.tag("a.x")])] == [(None, 129, None)]
+
+
+async def test_fl_22_a_device_that_answers_after_20_s_on_its_own_wire_delays_no_other_command() -> None:
+    """FL-22: 200 commands to others are done while the slow one still runs; it times out alone."""
+    slow = World([device_spec("slow", [rw("x")], every_s=600.0)], timeout_s=30.0, channel_id="slow")
+    others = [World([device_spec(f"d{i}", [rw("x")])], clock=slow.clock, channel_id=f"c{i}") for i in range(200)]
+    async with Running(slow, *others) as running:
+        await slow.clock.advance(0.5)
+        slow.wire.answer_s = 20.0
+        late = running.task(slow.write("slow.x", 1, within_s=60))
+        tasks = [running.task(world.write(f"d{i}.x", i)) for i, world in enumerate(others)]
+        await slow.clock.advance(0.1)
+        assert [task.result().state for task in tasks] == [WriteState.OK] * 200
+        assert not late.done()
+        await slow.clock.advance(45.0)
+        assert late.result().state is WriteState.OK
+
+
+async def test_reads_on_demand_are_bounded() -> None:
+    world = World([device_spec("a", [tag_spec("x")])], timeout_s=5.0)
+    async with Running(world) as running:
+        await world.clock.advance(0.5)
+        tasks = [running.task(world.runner.read([world.tag("a.x")])) for _ in range(300)]
+        await world.clock.settle()
+        full = [task for task in tasks if task.done()]
+        assert len(full) >= 300 - 257
+        assert {row[2] for task in full for row in task.result()} == {129}
+        await world.clock.advance(5.0)
+        assert all(task.done() for task in tasks)

@@ -226,8 +226,8 @@ class _Walk:
             return None
         try:
             value = _number(tag, text)
-        except ValueError:
-            self._refuse_tag(node, path)
+        except ValueError:  # `!!int x`, or more digits than Python converts
+            self._refuse(node.start_mark, path, f"`{text[:40]}` is not a number", "put it in quotes if it is a text")
             return text
         if isinstance(value, float) and not math.isfinite(value):
             self._refuse(node.start_mark, path, f"`{text}` is too large for a number", "write a finite number")

@@ -1,0 +1,97 @@
+"""An uplink at work over a journal in memory, and a scripted MQTT peer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from random import Random
+from typing import Any
+
+import pytest
+
+from gateway.clock import SystemClock
+from gateway.health import Health
+from gateway.settings.types import UplinkSettings
+from gateway.uplink.ports import DeviceRow, Identity, TagRow
+from gateway.uplink.uplink import Uplink
+from tests.unit.uplink.memory_journal import MemoryJournal
+
+IDENTITY = Identity("gw1", "acme", "0.1.0", "5f0c9a1e")
+ROOT = IDENTITY.root
+
+
+class Model:
+    """A ModelView of what the journal has seen."""
+
+    def __init__(self, journal: MemoryJournal) -> None:
+        self._journal = journal
+
+    @property
+    def rows(self) -> list[TagRow]:
+        return [TagRow(row.alias, row.device, row.tag, "float64", "", "r") for row in self._journal.alias_rows.values()]
+
+    @property
+    def devices(self) -> list[DeviceRow]:
+        return [DeviceRow(device, "sim", "") for device in {row.device for row in self._journal.alias_rows.values()}]
+
+    @property
+    def dict_no(self) -> int:
+        return self._journal.dict_no
+
+
+class NoLatest:
+    def current(self) -> list[Any]:
+        return []
+
+    def get(self, slot: int) -> None:
+        return None
+
+    def subscribe(self, listener: Any) -> Callable[[], None]:
+        return lambda: None
+
+
+async def ops(op: str, device: str | None, args: dict[str, Any]) -> dict[str, Any]:
+    return {"code": 200, "out": {"op": op, "device": device, "args": args}}
+
+
+class Rig:
+    """Starts uplinks and ends them."""
+
+    def __init__(self) -> None:
+        self.clock = SystemClock()
+        self.health = Health(self.clock)
+        self.journal = MemoryJournal()
+        self.tasks: list[asyncio.Task[None]] = []
+        self.uplinks: list[Uplink] = []
+
+    def uplink(self, *urls: str, journal: Any = None, handler: Any = ops, **settings: Any) -> Uplink:
+        consumer = self.journal if journal is None else journal
+        uplink = Uplink(
+            UplinkSettings("cloud", urls, settings.pop("client_id", "gw1"), **settings),
+            IDENTITY, consumer, lambda: Model(consumer), NoLatest(), self.clock, self.health, handler,
+            random=Random(1),
+        )  # fmt: skip
+        self.uplinks.append(uplink)
+        self.tasks.append(asyncio.ensure_future(uplink.run()))
+        return uplink
+
+    def issues(self) -> list[str]:
+        return [issue.id for issue in self.health.open()]
+
+    async def close(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        for task in self.tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+@pytest.fixture
+async def rig(caplog: pytest.LogCaptureFixture) -> AsyncIterator[Rig]:
+    caplog.set_level(logging.WARNING)
+    rig = Rig()
+    yield rig
+    await rig.close()
+    assert not caplog.records, [record.getMessage() for record in caplog.records]

@@ -191,23 +191,50 @@ async def test_closing_twice_and_before_connecting_is_harmless(faulty):
         await driver.close()
 
 
+async def read_with_cuts(driver, device):
+    """Values by path, refused paths, and the requests that worked, when every refused request is cut."""
+    waiting, good, bad, worked = list(driver.plan(device, device.tags)), {}, [], []
+    while waiting:
+        request = waiting.pop()
+        try:
+            columns = await driver.read(request)
+        except RequestRefused as err:
+            parts = driver.split(request, err)
+            waiting.extend(parts)
+            bad += [] if parts else [tag.path for tag in request.block.tags]
+        else:
+            worked.append(request)
+            good |= dict(zip([tag.path for tag in request.block.tags], columns.values, strict=True))
+    return good, bad, worked
+
+
 async def test_fl_26_only_the_refused_tag_is_lost_when_a_block_is_split(faulty):
     device = device_of([tag_spec(f"x{i}", f"holding/{i}") for i in range(40)], "a")
     faulty.forbidden = {17}
     async with rig(faulty, device) as driver:
-        waiting, good, bad = list(driver.plan(device, device.tags)), {}, []
-        while waiting:
-            request = waiting.pop()
-            try:
-                columns = await driver.read(request)
-            except RequestRefused as err:
-                parts = driver.split(request, err)
-                waiting.extend(parts)
-                bad += [] if parts else [tag.path for tag in request.block.tags]
-            else:
-                good |= dict(zip([tag.path for tag in request.block.tags], columns.values, strict=True))
+        good, bad, worked = await read_with_cuts(driver, device)
     assert bad == ["x17"]
     assert good == {f"x{i}": 1000 + i for i in range(40) if i != 17}
+    assert len(worked) <= 10
+
+
+async def test_fl_26_a_refused_register_that_nobody_wants_costs_no_tag(faulty):
+    device = device_of([tag_spec(f"x{i}", f"holding/{i}") for i in (0, 1, 5, 6)], "a")
+    faulty.forbidden = {3}
+    async with rig(faulty, device) as driver:
+        good, bad, worked = await read_with_cuts(driver, device)
+    assert (len(good), bad) == (4, [])
+    assert sorted(request.text for request in worked) == ["holding/0 x 2", "holding/5 x 2"]
+
+
+@pytest.mark.parametrize("limit", [16, 32, 64])
+async def test_fl_26_a_device_with_an_unknown_limit_is_read_completely_after_cuts(faulty, limit):
+    device = device_of([tag_spec(f"x{i}", f"holding/{i}") for i in range(125)], "a")
+    faulty.max_registers = limit
+    async with rig(faulty, device) as driver:
+        good, bad, worked = await read_with_cuts(driver, device)
+    assert (len(good), bad) == (125, [])
+    assert len(worked) <= 2 * -(-125 // limit)
 
 
 async def test_fl_26_later_and_unreachable_teach_nothing(faulty):

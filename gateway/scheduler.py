@@ -134,7 +134,8 @@ class Timetable(Generic[K]):
             entry.missed += passed
             entry.n += passed + 1
             entry.due = entry.base + entry.n * entry.period
-            if entry.due <= now:  # rounding of a long grid
+            if entry.due <= now:  # the division above was rounded down over a grid point
+                entry.missed += 1
                 entry.n += 1
                 entry.due = entry.base + entry.n * entry.period
         self._push(entry)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.model import Schedule
 from gateway.scheduler import Timetable, next_multiple
 
 
+@example(0.05, [1.0])  # (1.0 - 0.05) / 0.05 is a little less than 19
 @given(st.floats(0.01, 100.0), st.lists(st.floats(0.0, 30.0), min_size=1, max_size=40))
 def test_fl_49_every_poll_lies_on_the_grid_or_after_it_and_all_grid_points_are_accounted_for(
     period: float, pauses: list[float]

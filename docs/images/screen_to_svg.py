@@ -25,29 +25,32 @@ _STYLE = re.compile(r"\x1b\[([0-9;]*)m")
 _OTHER = re.compile(r"\x1b\[[0-9;?]*[A-Za-ln-z]|\x1b[()][A-Z0-9]|\x0f")
 
 
-def runs(line: str) -> list[tuple[int, str, str]]:
-    """(column, style, text) of each stretch of one style."""
+def runs(line: str, style: str = "") -> tuple[list[tuple[int, str, str]], str]:
+    """(column, style, text) of each stretch of one style, and the style at the end: tmux carries it over lines."""
     parts = _STYLE.split(_OTHER.sub("", line))
-    found, column, style = [], 0, ""
+    found, column = [], 0
     for number, part in enumerate(parts):
         if number % 2:
             style = next((STYLES[code] for code in part.split(";") if code in STYLES), "")
         elif part:
             found.append((column, style, part))
             column += len(part)
-    return found
+    return found, style
 
 
 def svg(screen: str) -> str:
     """The whole picture. Each run has its own x, so that any monospaced font lines up."""
-    text = [line.rstrip() for line in screen.rstrip("\n").split("\n")]
-    columns = max(sum(len(part) for _, _, part in runs(line)) for line in text)
+    text, style = [], ""
+    for line in screen.rstrip("\n").split("\n"):
+        found, style = runs(line.rstrip(), style)
+        text.append(found)
+    columns = max(sum(len(part) for _, _, part in found) for found in text)
     width, height = round(columns * CELL + 2 * MARGIN), len(text) * LINE + 2 * MARGIN
     rows = [
         f'<text x="{MARGIN + column * CELL:.1f}" y="{MARGIN + (number + 0.75) * LINE:.1f}" {style}'
         f' textLength="{len(part) * CELL:.1f}">{escape(part)}</text>'
-        for number, line in enumerate(text)
-        for column, style, part in runs(line)
+        for number, found in enumerate(text)
+        for column, style, part in found
         if part.strip()
     ]
     size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'

@@ -156,6 +156,10 @@ def _add_delivery(add: _Add) -> None:
     proof.add_argument(
         "--for", dest="lasting", type=_duration, default=10.0, metavar="TIME", help="listen so long (10s)"
     )
+    proof.add_argument(
+        "--from-first", action="store_true", help="leave out of account what came before the first number"
+    )
+    proof.add_argument("--ca", metavar="FILE", help="certificate authority for mqtts and wss (default: of the uplink)")
     proof.add_argument("--username", metavar="NAME", help="user name at the broker")
     proof.add_argument("--password-file", metavar="FILE", help="file that holds the password")
 

@@ -48,6 +48,15 @@ def lines(view: View) -> list[str]:
     return [clean(f"{stamp} {text}") for text in texts]
 
 
+def received(streams: Sequence[Mapping[str, Any]]) -> str:
+    """What a consumer at the broker has, from the report of its ledger: the proof, running along."""
+    readings = [row for row in streams if row["stream"] == "telemetry"]
+    count = sum(row["received"] for row in readings)
+    missing = sum(last - first + 1 for row in streams for first, last in row["missing"])
+    again = sum(row["duplicates"] for row in streams)
+    return f"proof    a consumer at the broker has {count} readings, {missing} missing, {again} came twice"
+
+
 def is_live(tags: Sequence[Mapping[str, Any]]) -> bool:
     """Whether every device has brought a good value."""
     return bool(tags) and all(row.get("quality") == "good" for row in tags)

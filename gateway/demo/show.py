@@ -13,14 +13,16 @@ from typing import Any
 from gateway.cli import forms
 from gateway.cli.output import Output
 from gateway.demo import terminal
-from gateway.demo.screen import View, is_live, lines, screen
+from gateway.demo.screen import View, is_live, lines, received, screen
 from gateway.demo.stage import Stage, staged
 from gateway.errors import GatewayError
 from gateway.local.client import AsyncClient
 from gateway.local.wire import OpError
+from gateway.proof import Collector, Ledger
 
 _SCREEN_S = 0.5
 _LINES_S = 2.0
+_ACK_S = 0.5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -52,23 +54,33 @@ async def _play(
 ) -> int:
     if not plain and not out.as_json:
         out.line("starting a plant, a broker and a gateway ...")
-    async with staged(port_base) as stage, AsyncClient(stage.socket) as client:
-        shown = Show(stage, client, out, started, stop)
-        end = None if lasting_s is None else time.monotonic() + lasting_s
-        if plain or out.as_json or not sys.stdout.isatty():
-            await shown.print_lines(end)
-        else:
-            with terminal.taken_over(shown.on_key):
-                await shown.paint(end)
+    async with staged(port_base) as stage, asyncio.TaskGroup() as group:
+        await stage.start_broker()
+        consumer = Collector(stage.broker_url, "default", "demo", ack_s=_ACK_S)
+        consuming = group.create_task(consumer.run(), name="demo:consumer")
+        await stage.start_plant()
+        await stage.start_gateway()
+        async with AsyncClient(stage.socket) as client:
+            shown = Show(stage, client, consumer.ledger, out, started, stop)
+            end = None if lasting_s is None else time.monotonic() + lasting_s
+            if plain or out.as_json or not sys.stdout.isatty():
+                await shown.print_lines(end)
+            else:
+                with terminal.taken_over(shown.on_key):
+                    await shown.paint(end)
+        consuming.cancel()
     return 0
 
 
 class Show:
     """Asks the gateway, prints, and does what keys ask for."""
 
-    def __init__(self, stage: Stage, client: AsyncClient, out: Output, started: float, stop: asyncio.Event) -> None:
+    def __init__(
+        self, stage: Stage, client: AsyncClient, ledger: Ledger, out: Output, started: float, stop: asyncio.Event
+    ) -> None:
         self._stage = stage
         self._client = client
+        self._ledger = ledger
         self._out = out
         self._started = started
         self._stop = stop
@@ -138,6 +150,7 @@ class Show:
             tags=tags,
             broker=f"{self._stage.broker_name} at {self._stage.broker_url}",
             broker_running=running,
+            received=received(self._ledger.report()["streams"]),
             notice=self._notice,
             hints=(
                 f"keys     b {'stop' if running else 'start'} broker   p pump on/off   a pump automatic   q quit",

@@ -1,0 +1,112 @@
+"""The Modbus driver under the kernel's own poller, on a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+from drivers.modbus import SPEC
+from gateway.clock import SystemClock
+from gateway.context import ChannelRunner
+from gateway.health import Health
+from gateway.model import Batch, Report, Schedule, WriteState
+from gateway.model import Write as WriteJob
+from tests.drivers.modbus.fault_server import FaultServer
+from tests.drivers.modbus.kit import Table, channel_of, device_of, tag_spec
+from tests.support.eventually import eventually
+
+
+class Line:
+    """A channel at work and all that it published."""
+
+    def __init__(self, server: FaultServer, *specs, every_s: float = 0.02, **options: Any) -> None:
+        device = device_of(list(specs), "dev")
+        spec = replace(device.spec, schedule=Schedule(every_s))
+        self.device = replace(device, spec=spec)
+        self.clock = SystemClock()
+        self.memory = Table()
+        self.batches: list[Batch] = []
+        self.runner = ChannelRunner(
+            replace(channel_of(self.device, port=server.port, timeout_s=0.3), **options),
+            (self.device,),
+            SPEC,
+            publish=lambda batch, _durable: self.batches.append(batch),
+            clock=self.clock,
+            health=Health(self.clock),
+            memory=self.memory,
+            emit=lambda _event: None,
+        )
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Line]:
+        task = asyncio.create_task(self.runner.run())
+        try:
+            yield self
+        finally:
+            task.cancel()
+            _, left = await asyncio.wait({task}, timeout=5)
+            assert not left, "the channel did not stop"
+
+    def seen(self, path: str) -> list[tuple[object, int]]:
+        """(value, quality) of a tag in the order of publishing."""
+        return [
+            (value, code)
+            for batch in self.batches
+            for tag, value, code in zip(batch.tags, batch.values, batch.quality or [0] * len(batch.values), strict=True)
+            if tag.path == path
+        ]
+
+    async def write(self, path: str, value: Any):
+        tag = self.device.tag(path)
+        assert tag is not None
+        return await self.runner.write(WriteJob(tag, value, self.clock.mono() + 2.0))
+
+
+async def test_a_channel_polled_flat_out_stops_when_it_is_told(faulty):
+    for _ in range(20):
+        async with Line(faulty, tag_spec("x", "holding/5"), every_s=0.0001).running() as line:
+            await eventually(lambda line=line: len(line.batches) > 3)
+
+
+async def test_fl_33_one_refused_register_costs_only_its_own_tag(faulty):
+    faulty.forbidden = {7}
+    async with Line(faulty, *(tag_spec(f"x{i}", f"holding/{i}") for i in range(20))).running() as line:
+        await eventually(lambda: len(line.seen("x19")) > 3 and line.seen("x7"))
+        assert line.seen("x19")[-1] == (1019, 0)
+        assert all(value is None and code >= 128 for value, code in line.seen("x7"))
+        assert any("holding/0 x 20" in key for key in line.memory.items())
+
+
+async def test_a_write_is_verified_by_what_the_device_says(faulty):
+    specs = [tag_spec("speed", "holding/1", access="rw", scale=0.1), tag_spec("run", "coil/0", "bool", access="rw")]
+    async with Line(faulty, *specs).running() as line:
+        await eventually(lambda: line.batches)
+        result = await line.write("speed", 21.5)
+        assert (result.state, result.code, result.value, result.verified) == (WriteState.OK, 200, 21.5, True)
+        assert faulty.registers[1, 1] == 215
+        assert (await line.write("run", True)).state is WriteState.OK
+        assert (await line.write("speed", 99999)).code == 422
+
+
+async def test_a_dropped_link_makes_tags_bad_once_and_comes_back(faulty):
+    async with Line(faulty, tag_spec("x", "holding/5")).running() as line:
+        await eventually(lambda: line.seen("x"))
+        faulty.drop()
+        await eventually(lambda: faulty.connections == 2)
+        count = len(line.batches)
+        await eventually(lambda: len(line.batches) > count + 3)
+    assert line.seen("x")[-1] == (1005, 0)
+    assert len([code for _, code in line.seen("x") if code]) <= 1
+
+
+async def test_an_unchanged_tag_that_reports_on_change_is_published_once(faulty):
+    specs = [tag_spec("x", "holding/5", report=Report(on_change=True)), tag_spec("y", "holding/6")]
+    async with Line(faulty, *specs).running() as line:
+        await eventually(lambda: len(line.seen("y")) > 10)
+        assert line.seen("x") == [(1005, 0)]
+        faulty.registers[1, 5] = 7
+        await eventually(lambda: line.seen("x")[-1] == (7, 0))
+    assert line.seen("x") == [(1005, 0), (1005, 0), (7, 0)]

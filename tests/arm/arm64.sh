@@ -75,9 +75,14 @@ mkdir -p "$root/proc" "$root/dev" "$root/tmp"
 mount -t proc proc "$root/proc" && mounted+=("$root/proc")
 mount --bind /dev "$root/dev" && mounted+=("$root/dev")
 
+# No shell inside (nothing is configured there): Python itself changes into the folder.
 in_root() {
-    env -i PATH=/usr/bin:/bin LANG=C.UTF-8 PYTHONPATH=/opt/fieldpost:/opt/site PYTHONDONTWRITEBYTECODE=1 \
-        FIELDPOST_SLOW=20 TMPDIR=/tmp chroot "$root" /bin/sh -c 'cd /opt/fieldpost && exec "$@"' sh "$@"
+    env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 PYTHONPATH=/opt/fieldpost:/opt/site PYTHONDONTWRITEBYTECODE=1 \
+        FIELDPOST_SLOW=20 TMPDIR=/tmp chroot "$root" /usr/bin/python3 -c '
+import os, sys
+os.chdir("/opt/fieldpost")
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])' "$@"
 }
-in_root /usr/bin/python3 -c 'import platform, lmdb, msgpack, msgspec; print(platform.machine(), platform.python_version(), "lmdb", lmdb.version())'
-in_root /usr/bin/python3 -m pytest -q -p no:cacheprovider -m unit tests
+in_root -c 'import platform, lmdb, msgpack, msgspec
+print(platform.machine(), platform.python_version(), "lmdb", lmdb.version())'
+in_root -m pytest -q -p no:cacheprovider -m unit tests

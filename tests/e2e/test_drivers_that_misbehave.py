@@ -80,11 +80,11 @@ def test_a_driver_that_cannot_be_imported_is_an_issue_and_not_an_exit(make_scene
 @pytest.mark.timeout(240)
 def test_fl_52_the_watchdog_ends_a_blocked_process_and_names_the_culprit(make_scene: MakeScene, site: Path) -> None:
     """FL-52: a synchronous call in a driver blocks the loop; the process ends, the journal is intact."""
-    scene = make_scene(2, start=False, env={"PYTHONPATH": str(site), "WATCHDOG_USEC": "3000000"})
+    scene = make_scene(2, start=False, env={"PYTHONPATH": str(site), "FIELDPOST_LOOP_LIMIT_S": "3"})
     scene.gateway.write("channels/imp.yaml", {**CHANNEL, "behaviour": "block", "after": 3.0})
     scene.gateway.start()
     code = scene.gateway.process.wait(90)
-    assert code != 0
+    assert code == 70
     scene.losses.killed(scene.plant.counts(), interval_s=scene.interval_s)
     log = scene.gateway.log()
     assert "imp" in log, "the channel is named"

@@ -119,12 +119,18 @@ class Gateway:
     def pid(self) -> int:
         return self.process.pid
 
-    def start(self, *, wait: bool = True, env: Mapping[str, str] | None = None, within: float = 30) -> Gateway:
-        """Start it; returns when it says READY=1."""
+    def start(
+        self,
+        *arguments: str,
+        wait: bool = True,
+        env: Mapping[str, str] | None = None,
+        within: float = 30,
+    ) -> Gateway:
+        """Start it; returns when it says READY=1. `arguments` are added to the command."""
         self.notifications.clear()
         self._process = self._processes.start(
             self._name,
-            [*self._prefix, str(FIELDPOST), "run", "--config", str(self.config)],
+            [*self._prefix, str(FIELDPOST), "run", "--config", str(self.config), *arguments],
             env={"NOTIFY_SOCKET": self.notifications.path, "PYTHONFAULTHANDLER": "1", **self._env, **(env or {})},
             cwd=ROOT if self._prefix else None,
         )

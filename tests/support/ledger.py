@@ -46,6 +46,10 @@ class Ledger:
             key = (stream, status["epoch"])
             self.last[key] = max(self.last.get(key, 0), state["last"])
 
+    def up_to(self, last: dict[Key, int]) -> Ledger:
+        """The same ledger asked only for numbers up to `last`: what was given out later may still be under way."""
+        return Ledger(self.numbers, self.gaps, dict(last), self.duplicates, self.historical, self.conflicts)
+
     def missing(self, key: Key) -> list[tuple[int, int]]:
         """Ranges of numbers up to the last known one that neither came nor are in a gap record."""
         covered = sorted(_ranges(self.numbers[key]) + self._gap_ranges(key))

@@ -4,6 +4,7 @@
 set -eu
 root=${1:?usage: make_rootfs.sh ROOT}
 [ ! -x "$root/usr/bin/systemctl" ] || exit 0
+mkdir -p "$(dirname "$root")"
 mmdebstrap --quiet --variant=minbase --include=systemd,systemd-sysv,dbus,python3 \
     bookworm "$root.new" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}"
 mv -T "$root.new" "$root"

@@ -30,11 +30,11 @@ class Model:
 
     @property
     def rows(self) -> list[TagRow]:
-        return [TagRow(row.alias, row.device, row.tag, "float64", "", "r") for row in self._journal.alias_rows.values()]
+        return [TagRow(row.alias, row.device, row.tag, "float64", "", "r") for row in self._journal.aliases().values()]
 
     @property
     def devices(self) -> list[DeviceRow]:
-        return [DeviceRow(device, "sim", "") for device in {row.device for row in self._journal.alias_rows.values()}]
+        return [DeviceRow(device, "sim", "") for device in {row.device for row in self._journal.aliases().values()}]
 
     @property
     def dict_no(self) -> int:

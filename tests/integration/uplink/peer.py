@@ -21,6 +21,7 @@ class Script:
     max_packet: int | None = None
     suback: bool = True
     hold_acks: bool = False
+    silent: bool = False
 
 
 @dataclass
@@ -145,6 +146,8 @@ class Link(asyncio.Protocol):
         script = self.peer.script
         self.level = body[6]
         self.peer.levels.append(self.level)
+        if script.silent:
+            return
         if self.level == 5 and script.close_v5:
             self.abort()
             return

@@ -10,6 +10,7 @@ synced: a clock that steps by a year must not empty the journal (FL-50).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,12 +61,15 @@ class Retention:
         if excess > 0:
             self.free(attempt, excess)
 
-    def free(self, attempt: Attempt, wanted: int) -> int:
-        """Drop until `wanted` bytes fewer are in use or nothing is left to drop; returns the bytes freed."""
+    def free(self, attempt: Attempt, wanted: int, streams: Sequence[str] = STREAMS) -> int:
+        """Drop until `wanted` bytes fewer are in use or nothing is left to drop; returns the bytes freed.
+
+        `streams`, most important first: what else is held is not touched.
+        """
         start = attempt.environment.used_bytes(attempt.tx)
-        for stream in reversed(STREAMS):
+        for stream in reversed(streams):
             self._drop_history(attempt, stream, start - wanted)
-        for stream in reversed(STREAMS):
+        for stream in reversed(streams):
             while attempt.environment.used_bytes(attempt.tx) > start - wanted:
                 if not _drop_oldest(attempt, stream):
                     break

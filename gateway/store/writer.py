@@ -32,6 +32,12 @@ from gateway.store.state import CursorKey, State
 
 _log = logging.getLogger("fieldpost.store")
 
+EXPENDABLE = ("telemetry", "log")
+"""Only these are dropped to make room on a full disk: an alarm never goes to make room for a reading."""
+
+SPARE_PAGES = 16
+"""What a commit needs beside its segments: copied tree pages and the list of free pages."""
+
 Durable = Callable[[], None]
 
 
@@ -315,10 +321,11 @@ class Writer:
     def _free(self, group: Group, wanted: int, outcome: Outcome) -> None:
         """Drop by policy, in transactions of its own; pages they free can be used from the next but one on."""
         self._reserve.release()
-        wanted = max(2 * wanted, 64 * self._environment.page_size)
-        for part in (8, 2, 1):
+        wanted = 2 * wanted + SPARE_PAGES * self._environment.page_size
+        for part in (1, 4, 16):
             try:
                 self._transact(group.now, group.stamp, outcome, partial(self._free_some, wanted // part))
+                break
             except _NoRoom as err:
                 _log.debug("dropping a part of the journal found no room itself: %s", err)
         try:
@@ -327,7 +334,7 @@ class Writer:
             _log.debug("the commit that makes freed pages usable found no room: %s", err)
 
     def _free_some(self, wanted: int, attempt: Attempt) -> None:
-        self._retention.free(attempt, wanted)
+        self._retention.free(attempt, wanted, EXPENDABLE)
 
 
 def _abort(tx: Any) -> None:

@@ -38,7 +38,7 @@ def block(store: Store, n: int, device: str = "dev", type_: ValueType = ValueTyp
 
 
 def batch(block: Block, values: Sequence[Any], ts: int = 1_000, **more: Any) -> Batch:
-    return Batch(block, values, ts, 1.0, **more)
+    return Batch(block, values, ts, 1_000.0, **more)
 
 
 def everything(consumer: Any, stream: str = "telemetry", limit: int = 1000) -> list[Segment]:

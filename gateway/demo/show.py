@@ -57,7 +57,7 @@ async def _play(
     async with staged(port_base) as stage, asyncio.TaskGroup() as group:
         await stage.start_broker()
         consumer = Collector(stage.broker_url, "default", "demo", ack_s=_ACK_S)
-        consuming = group.create_task(consumer.run(), name="demo:consumer")
+        consuming = group.create_task(consumer.run(), name="demo:consumer") if stage.has_consumer else None
         await stage.start_plant()
         await stage.start_gateway()
         async with AsyncClient(stage.socket) as client:
@@ -68,7 +68,8 @@ async def _play(
             else:
                 with terminal.taken_over(shown.on_key):
                     await shown.paint(end)
-        consuming.cancel()
+        if consuming is not None:
+            consuming.cancel()
     return 0
 
 
@@ -150,7 +151,7 @@ class Show:
             tags=tags,
             broker=f"{self._stage.broker_name} at {self._stage.broker_url}",
             broker_running=running,
-            received=received(self._ledger.report()["streams"]),
+            received=received(self._ledger.report()["streams"]) if self._stage.has_consumer else "",
             notice=self._notice,
             hints=(
                 f"keys     b {'stop' if running else 'start'} broker   p pump on/off   a pump automatic   q quit",

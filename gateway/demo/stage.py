@@ -53,6 +53,11 @@ class Stage:
     def broker_url(self) -> str:
         return f"mqtt://127.0.0.1:{self.ports['broker']}"
 
+    @property
+    def has_consumer(self) -> bool:
+        """Whether the demo's own consumer can be used: it speaks MQTT 5."""
+        return self._broker.mqtt5
+
     async def start_plant(self) -> None:
         """The plant says itself which ports it got."""
         wanted = [str(self.ports.get(name, 0)) for name in NAMES]
@@ -78,6 +83,7 @@ class Stage:
     async def start_gateway(self) -> None:
         """Returns when its socket answers."""
         env = {f"FIELDPOST_DEMO_{name.upper()}": str(port) for name, port in self.ports.items()}
+        env["FIELDPOST_DEMO_ACK"] = "consumer" if self.has_consumer else "broker"
         env["FIELDPOST_DEMO_STATE"] = str(self.folder / "state")
         command = [sys.executable, "-m", "gateway.cli", "run", "--config", str(self.config)]
         self.gateway = await spawn("gateway", command, self.folder, env)

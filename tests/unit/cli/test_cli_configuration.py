@@ -159,4 +159,5 @@ def test_the_demo_s_own_configuration_checks(monkeypatch, tmp_path):
     for name in ("METER", "INVERTER", "PUMP", "TANK", "BROKER"):
         monkeypatch.setenv(f"FIELDPOST_DEMO_{name}", "15020")
     monkeypatch.setenv("FIELDPOST_DEMO_STATE", str(tmp_path))
+    monkeypatch.setenv("FIELDPOST_DEMO_ACK", "consumer")
     assert main(["check", str(Path(stage.__file__).parent / "config")]) == 0

@@ -135,8 +135,13 @@ async def test_amqtt_takes_a_connection(tmp_path):
                     break
             # MQTT 3.1.1 section 3.1: CONNECT, clean session, keep-alive 60 s, client id "t"
             writer.write(bytes.fromhex("100d00044d5154540402003c000174"))
-            assert (await reader.readexactly(4))[:1] == b"\x20"
-        writer.close()
+            assert await reader.readexactly(4) == bytes.fromhex("20020000")
+            writer.close()
+            # the same with level 5 and no properties: told in MQTT 5's words (3.2.2.2) that this version is unknown
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(bytes.fromhex("100e00044d5154540502003c00000174"))
+            assert await reader.read() == bytes.fromhex("2003008400")
+            writer.close()
     finally:
         await child.end(10)
     assert child.process.returncode == 0, child.tail()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 
 import pytest
 from hypothesis import given, seed, settings
@@ -144,66 +146,62 @@ def test_fl_64_random_bytes_never_give_a_traceback(raw: bytes) -> None:
         load_files(files, {"toy": TOY}, env={}, credentials=Secrets())
 
 
-WORDS = st.sampled_from(
-    [
-        "gateway",
-        "id",
-        "uplinks",
-        "urls",
-        "tls",
-        "key",
-        "password",
-        "store",
-        "journal",
-        "vars",
-        "driver",
-        "url",
-        "devices",
-        "defaults",
-        "groups",
-        "tags",
-        "params",
-        "profile",
-        "extends",
-        "type",
-        "address",
-        "range",
-        "deadband",
-        "labels",
-        "write",
-        "verify",
-        "invalid",
-        "interval",
-        "every",
-        "align",
-        "select",
-        "batch",
-        "rate",
-        "meta",
-        "d{1..2}",
-        "t",
-    ]
+_WORDS = (
+    "gateway id uplinks urls tls key password store journal vars driver url devices defaults groups tags params profile "
+    "extends type address range deadband labels write verify invalid interval every align select batch rate meta d{1..2} "
+    "t min max percent n tenant path topic codec unit order forbidden"
 )
-_JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(max_size=8)
-    | st.sampled_from(["{n}", "${env:X}", "5s"]),
-    lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(max_size=5) | WORDS, below, max_size=4),
-    max_leaves=12,
-)
+_SCALARS = [
+    *(None, True, False, 0, -1, 5, 10**30, 10**400, 1.5, 1e308, "", "x", "{n}", "{n", "{t}", "${env:X}", "${var:t}"),
+    *(
+        "5s",
+        "a b",
+        "mqtt://x",
+        "http://[",
+        "uint16",
+        "bool",
+        "p",
+        "q",
+        "flat",
+        "toy",
+        "é" * 3,
+        "\u2028",
+        "\ud83d",
+        "01",
+    ),
+]
 
 
-@seed(SEED)
-@settings(max_examples=400, deadline=None)
-@given(st.dictionaries(WORDS, _JSON, max_size=6), st.dictionaries(WORDS, _JSON, max_size=6))
-def test_fl_64_any_value_at_any_place_is_told_and_never_raises(one: dict[str, object], two: dict[str, object]) -> None:
-    gateway = json.dumps({"gateway": {"id": "a"}, **one})
-    line = json.dumps({"driver": "toy", "url": "x", "devices": {"d": two, "e{1..2}": {"tags": {"t": two}}}, **one})
-    files = {"gateway.yaml": gateway, "channels/a.yaml": line, "profiles/p.yaml": json.dumps({"p": two, "q": one})}
-    try:
-        load_files(files, {"toy": TOY}, env={"X": "5"}, credentials=Secrets())
-    except ConfigError as error:
-        assert error.problems
+class Trees:
+    """Random values under the words of the configuration."""
+
+    def __init__(self, number: int) -> None:
+        self._random = random.Random(number)
+        self._words = _WORDS.split(" ")
+
+    def mapping(self, depth: int = 0) -> dict[str, object]:
+        return {self._random.choice(self._words): self._value(depth + 1) for _ in range(self._random.randint(0, 5))}
+
+    def _value(self, depth: int) -> object:
+        kind = self._random.random()
+        if depth > 4 or kind < 0.5:
+            return self._random.choice(_SCALARS)
+        if kind < 0.65:
+            return [self._value(depth + 1) for _ in range(self._random.randint(0, 3))]
+        return self.mapping(depth)
+
+
+def test_fl_64_any_value_at_any_place_is_told_and_never_raises() -> None:
+    """500 random trees; a failure names the seed to give as FIELDPOST_TEST_SEED."""
+    print(f"FIELDPOST_TEST_SEED={SEED}")
+    trees = Trees(SEED)
+    for _ in range(500):
+        one, two = trees.mapping(), trees.mapping()
+        line = {"driver": "toy", "url": "x", "devices": {"d": two, "e{1..2}": {"tags": {"t": two}}}, **trees.mapping()}
+        files = {
+            "gateway.yaml": json.dumps({"gateway": {"id": "a"}, **one}),
+            "channels/a.yaml": json.dumps(line),
+            "profiles/p.yaml": json.dumps({"p": two, "q": trees.mapping()}),
+        }
+        with contextlib.suppress(ConfigError):
+            load_files(files, {"toy": TOY}, env={"X": "5"}, credentials=Secrets())

@@ -261,3 +261,39 @@ async def test_one_request_that_always_times_out_does_not_take_its_device_down()
     assert [row[2] for row in world.readings("a") if row[0] == "dead"] == [Quality.BAD_COMM]
     assert len([row for row in world.readings("a") if row[0] == "good"]) >= 58
     assert world.wire.asked["dead"] <= 3 + 120 / 30
+
+
+async def test_a_device_that_comes_back_is_asked_for_all_its_groups_at_once() -> None:
+    world = World([device_spec("a", [tag_spec("fast"), tag_spec("slow", schedule=Schedule(3600.0))])], probe_s=10.0)
+    async with Running(world):
+        await world.clock.advance(1.5)
+        world.wire.silent.add("a")
+        await world.clock.advance(30.0)
+        world.wire.silent.clear()
+        await world.clock.advance(15.0)
+    slow = [row[1:3] for row in world.readings("a") if row[0] == "slow"]
+    assert [quality for _, quality in slow] == [Quality.GOOD, Quality.BAD_COMM, Quality.GOOD]
+
+
+async def test_a_unit_that_was_silent_before_the_link_was_lost_gets_one_chance_after_it() -> None:
+    world = World([device_spec("a"), device_spec("b")], probe_s=60.0, offline_after=3)
+    async with Running(world):
+        world.wire.silent.add("a")
+        await world.clock.advance(20.0)
+        world.wire.down = True
+        await world.clock.advance(5.0)
+        asked = world.wire.asked["a"]
+        world.wire.down = False
+        await world.clock.advance(30.0)
+        assert world.runner.states() == {"a": "offline", "b": "online"}
+        assert world.wire.asked["a"] == asked + 1
+
+
+async def test_a_small_request_that_is_refused_in_all_its_pieces_stays_whole() -> None:
+    world = World([device_spec("a", 2)], driver=SplittingPolling)
+    world.wire.refused_tags = {"a.t0", "a.t1"}
+    async with Running(world):
+        await world.clock.advance(1.5)
+        assert [request["tags"] for request in world.runner.reads("a")["a"]["requests"]] == [2]
+    assert world.memory.rows == {}
+    assert [row[2] for row in world.readings("a")] == [Quality.BAD_CONFIG] * 2

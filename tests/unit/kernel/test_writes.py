@@ -243,3 +243,21 @@ async def test_reads_on_demand_are_bounded() -> None:
         assert {row[2] for task in full for row in task.result()} == {129}
         await world.clock.advance(5.0)
         assert all(task.done() for task in tasks)
+
+
+async def test_reads_and_read_backs_that_wait_end_when_the_link_is_lost() -> None:
+    slow = rw("x", verify=Verify(settle_s=5.0))
+    world = World([device_spec("a", [slow, tag_spec("y")])], timeout_s=5.0)
+    async with Running(world) as running:
+        await world.clock.advance(0.5)
+        write = running.task(world.write("a.x", 1))
+        await world.clock.advance(0.6)  # written; the read-back waits
+        world.wire.answer_s = 1.0
+        await world.clock.advance(1.0)  # a poll is on the wire
+        read = running.task(world.runner.read([world.tag("a.y")]))
+        await world.clock.settle()
+        world.wire.down = True
+        await world.clock.advance(1.5)
+        assert (write.result().state, write.result().code) == (WriteState.FAILED, 504)
+        assert "written, but not read back" in write.result().text
+        assert [row[1:] for row in read.result()] == [(None, 129, None)]

@@ -99,9 +99,10 @@ class DeviceMonitor:
         self._become(DeviceState.OFFLINE, reason)
 
     def link_up(self) -> None:
-        """The link is back: ask once on schedule. A device that was silent before gets a single chance."""
+        """The link is back: ask once on schedule. One failure makes the device offline again."""
         if self._held_until is None:
-            self.failures = self._offline_after - 1 if self.failures >= self._offline_after else 0
+            if self.failures < self._offline_after:  # one that was silent before stays doubtful: it waits for idle time
+                self.failures = 0
             self.next_probe = None
 
     def demote(self, reason: str, for_s: float | None = None) -> None:

@@ -73,7 +73,7 @@ class Inverter:
         amps = self.power / 0.97 / volts if volts else 0.0
         fill(holding, 0, (self.state, int16(self.power / 10), *uint32(self.energy_wh)))
         fill(holding, 4, (round(volts * 10), round(amps * 100), int16(self.temperature * 10)))
-        fill(holding, 10, (self.limit_percent,))
+        fill(holding, 7, (0, 0, 0, self.limit_percent))  # 7 to 9: reserved, read as 0
 
     def _write(self, table: str, address: int, value: int) -> None:
         if (table, address) != (HOLDING, 10):

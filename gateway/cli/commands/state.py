@@ -205,6 +205,13 @@ def _entry_line(entry: Mapping[str, Any]) -> str:
     return f"{entry.get('seq', '-'):>8}  {forms.clock(entry.get('ts'))}  {entry.get('kind', ''):<8} {details}"
 
 
+def _counts(item: Any) -> str:
+    """Counters by kind as `refused 3, timeout 1`; a number as it is."""
+    if isinstance(item, dict):
+        return ", ".join(f"{kind} {count}" for kind, count in item.items()) or "0"
+    return _plain(item)
+
+
 def _plain(item: Any) -> str:
     if isinstance(item, dict | list):
         return json.dumps(item, ensure_ascii=False)

@@ -5,6 +5,7 @@ switched in. Wired by gateway/app.py; the local socket's handlers and the uplink
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from gateway.audit import Audit
 from gateway.bus import Bus
 from gateway.clock import Clock
 from gateway.commands import Commands
-from gateway.errors import DeviceUnavailable, GatewayError
+from gateway.errors import DeviceUnavailable, GatewayError, StoreFull
 from gateway.health import Health
 from gateway.journal import STREAMS
 from gateway.model import Batch, Block, Quality, Value
@@ -32,6 +33,8 @@ from gateway.tags import TagTable
 
 READ_TIMEOUT_S = 30.0
 MAX_ENTRIES = 10_000
+
+_log = logging.getLogger("fieldpost")
 
 
 class UnknownDevice(GatewayError):
@@ -88,8 +91,11 @@ class Node:
         self.restart_required = sorted({*self.restart_required, *plan.process})
 
     async def checkpoint(self) -> None:
-        """Keep the last values over a restart."""
-        await self.store.checkpoint(self.latest.checkpoint(self.tags.tags()))
+        """Keep the last values over a restart. A full disk only means that they are older then: the journal tells it."""
+        try:
+            await self.store.checkpoint(self.latest.checkpoint(self.tags.tags()))
+        except StoreFull as error:
+            _log.warning("last values are not kept this time: %s", error)
 
     def look_for_drift(self) -> None:
         """Whether the configuration folder differs from the active generation; shown, never written."""

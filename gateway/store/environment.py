@@ -5,9 +5,11 @@ lib_version=0 always: files of LMDB 0.9 and 1.0 cannot read each other.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,7 @@ class Environment:
     def __init__(self, path: Path, map_size: int) -> None:
         self.path = path
         self.map_size = map_size
+        self.damage = ""
         self._open()
 
     def _open(self) -> None:
@@ -67,9 +70,18 @@ class Environment:
         """A write transaction; only on the writer thread."""
         return self.env.begin(write=True, parent=parent, db=self.table)
 
-    def read(self) -> Any:
-        """A read transaction with memoryviews: copy out and close, never across an await."""
-        return self.env.begin(buffers=True, db=self.table)
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Any]:
+        """A read transaction with memoryviews: copy out and close, never across an await.
+
+        Raises StoreDamaged for a broken tree, and remembers it: the next commit ends the store.
+        """
+        try:
+            with self.env.begin(buffers=True, db=self.table) as tx:
+                yield tx
+        except DAMAGE_ERRORS as err:
+            self.damage = str(err)
+            raise StoreDamaged(f"the store's file is damaged: {err}") from err
 
     def used_bytes(self, tx: Any) -> int:
         """Bytes of the pages in use by journal and tables, as this transaction sees them."""

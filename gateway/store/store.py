@@ -185,6 +185,8 @@ class Store:
         """Commit everything pending. Raises StoreFull when some of it found no room (it is kept and tried again)."""
         async with self._lock:
             writer = self._open_parts.writer
+            if self._open_parts.environment.damage:
+                raise StoreDamaged(self._open_parts.environment.damage)
             if self._pending.is_empty and not self.held:
                 self._schedule.committed(again=False)
                 return

@@ -86,6 +86,17 @@ def test_2000_coils_are_one_request_and_2001_are_two():
     assert len(requests_of([tag_spec(f"c{i}", f"coil/{i}", "bool") for i in range(2001)])) == 2
 
 
+def test_every_second_of_8000_coils_are_four_requests():
+    assert len(requests_of([tag_spec(f"c{i}", f"coil/{2 * i}", "bool") for i in range(4000)])) == 4
+
+
+def test_all_bits_of_250_registers_are_two_requests():
+    specs = [tag_spec(f"b{i}", f"holding/{i // 16}.{i % 16}", "bool") for i in range(4000)]
+    requests = requests_of(specs)
+    assert [r.detail.count for r in requests] == [125, 125]
+    assert sum(len(r.block.tags) for r in requests) == 4000
+
+
 def test_tables_are_never_mixed():
     specs = [
         tag_spec("a", "holding/0"),

@@ -9,7 +9,7 @@ import contextlib
 import errno
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ class Environment:
         self.path = path
         self.map_size = map_size
         self.damage = ""
+        self.on_damage: Callable[[], None] = _nobody
         self._open()
 
     def _open(self) -> None:
@@ -79,8 +80,9 @@ class Environment:
         try:
             with self.env.begin(buffers=True, db=self.table) as tx:
                 yield tx
-        except DAMAGE_ERRORS as err:
+        except (*DAMAGE_ERRORS, lmdb.BadTxnError) as err:
             self.damage = str(err)
+            self.on_damage()
             raise StoreDamaged(f"the store's file is damaged: {err}") from err
 
     def used_bytes(self, tx: Any) -> int:
@@ -155,6 +157,10 @@ def _meta(raw: bytes) -> tuple[int, int, int] | None:
     (page,) = struct.unpack_from("<I", raw, _META_AT + _META.size)
     last_page, transaction = _TAIL.unpack_from(raw, tail_at)
     return (page, last_page, transaction) if 512 <= page <= 65536 else None
+
+
+def _nobody() -> None:
+    """Nobody is to be told yet."""
 
 
 def is_no_room(error: lmdb.Error) -> bool:

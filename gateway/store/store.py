@@ -88,6 +88,7 @@ class Store:
         self.state: State = parts.writer.state
         self.reader: Reader = parts.reader
         self.file_bytes = parts.environment.file_bytes()
+        parts.environment.on_damage = self._schedule.now
         for stream, epoch, first in parts.report.damaged:
             self._pending.damaged(stream, epoch, first)
         for entry in self._telling.opened(parts.report, parts.checkpoint.replaced, self._clock.wall_ms()):

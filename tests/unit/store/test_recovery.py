@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.errors import StoreDamaged
 from gateway.health import Health
 from gateway.store import Store
 from gateway.store.verify import verify_in_child
@@ -241,4 +242,25 @@ async def test_damaged_last_values_are_thrown_away_and_told(tmp_path: Path) -> N
     store = opened(tmp_path, health=health)
     assert store.last_values() == {}
     assert [issue.id for issue in health.open()] == ["values_damaged"]
+    await store.close()
+
+
+async def test_a_broken_tree_found_by_a_reader_ends_the_store_and_is_verified_at_the_next_start(tmp_path: Path) -> None:
+    epoch = await _filled(tmp_path)
+    store = opened(tmp_path)
+    consumer = store.consumer("a")
+    raw = _data(tmp_path).read_bytes()
+    # Every branch and leaf page but the first two (LMDB's meta pages) gets flags that no page has.
+    with _data(tmp_path).open("r+b") as file:
+        for page in range(2, len(raw) // 4096):
+            file.seek(page * 4096 + 10)
+            file.write(b"\xff\x00")
+    with pytest.raises(StoreDamaged):
+        consumer.next_segment("telemetry", (0, 0))
+    with pytest.raises(StoreDamaged):
+        await store.run()
+    store.abandon()
+    store = opened(tmp_path)
+    assert store.report.quarantined
+    assert store.state.epoch > epoch
     await store.close()

@@ -46,7 +46,7 @@ def find_broker(port: int) -> Broker:
         user = _unprivileged() if os.geteuid() == 0 else None
         return Broker("mosquitto", (mosquitto, "-c", CONFIG), _MOSQUITTO.format(port=port), user)
     if importlib.util.find_spec("amqtt"):
-        return Broker("amqtt", (sys.executable, "-m", "gateway.demo.amqtt_broker", str(port)), mqtt5=False)
+        return Broker("amqtt", (sys.executable, "-P", "-m", "gateway.demo.amqtt_broker", str(port)), mqtt5=False)
     raise NoBroker("the demo needs a broker: `apt install mosquitto`, or `pip install 'fieldpost[demo]'`")
 
 

@@ -61,7 +61,7 @@ class Stage:
     async def start_plant(self) -> None:
         """The plant says itself which ports it got."""
         wanted = [str(self.ports.get(name, 0)) for name in NAMES]
-        command = [sys.executable, "-m", "gateway.demo.plant", *wanted]
+        command = [sys.executable, "-P", "-m", "gateway.demo.plant", *wanted]
         self.plant = await spawn("plant", command, self.folder, stdout=True)
         try:
             line = await self.plant.first_line(_START_S)
@@ -85,7 +85,7 @@ class Stage:
         env = {f"FIELDPOST_DEMO_{name.upper()}": str(port) for name, port in self.ports.items()}
         env["FIELDPOST_DEMO_ACK"] = "consumer" if self.has_consumer else "broker"
         env["FIELDPOST_DEMO_STATE"] = str(self.folder / "state")
-        command = [sys.executable, "-m", "gateway.cli", "run", "--config", str(self.config)]
+        command = [sys.executable, "-P", "-m", "gateway.cli", "run", "--config", str(self.config)]
         self.gateway = await spawn("gateway", command, self.folder, env)
         try:
             async with asyncio.timeout(_START_S):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -122,6 +123,10 @@ class Connection(Protocol):
     @property
     def closed(self) -> asyncio.Future[ConnectionLost]:
         """Done when the connection is gone, with why."""
+        ...
+
+    def on_room(self, callback: Callable[[], None]) -> None:
+        """Call `callback` whenever a slot of the window is given back, by whoever used it."""
         ...
 
     def send(self, message: Outgoing) -> asyncio.Future[int]:

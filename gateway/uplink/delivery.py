@@ -82,6 +82,7 @@ class Delivery:
         self._heard_at = now
         self._backlog_from = now + (random.uniform(0.0, 60.0) if settings.profile == "fleet" else 0.0)
         sources.begin(now)
+        connection.on_room(self._wake.set)  # a status or a birth may have used the last slot
 
     async def run(self) -> None:
         """Deliver until the connection is lost. Raises ConnectionLost."""

@@ -44,6 +44,7 @@ class FlatView:
         """Deliver until the connection is lost. Raises ConnectionLost."""
         unsubscribe = self._latest.subscribe(self._changed)
         connection.closed.add_done_callback(self._closed)
+        connection.on_room(self._wake.set)
         try:
             self._waiting = dict.fromkeys([*self._topics, *(latest.slot for latest in self._latest.current())])
             while True:

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
+from collections.abc import Callable
 from typing import Any
 
 import aiomqtt
@@ -158,6 +159,7 @@ class MqttConnection:
         self._level = options.level
         allowed = getattr(client.connack, "ReceiveMaximum", None) or 65_535
         self._window = Window(max(1, min(options.window, allowed)))
+        self._room_listener: Callable[[], None] | None = None
         self._max_packet: int | None = getattr(client.connack, "MaximumPacketSize", None)
         self._retain = getattr(client.connack, "RetainAvailable", 1) != 0
         self._max_qos: int = getattr(client.connack, "MaximumQoS", 2)
@@ -228,9 +230,14 @@ class MqttConnection:
             self._client.acks[info.mid] = ack
         return ack
 
+    def on_room(self, callback: Callable[[], None]) -> None:
+        self._room_listener = callback
+
     def _freed(self, ack: asyncio.Future[int]) -> None:
         self._window.give()
         _retrieve(ack)
+        if self._room_listener is not None:
+            self._room_listener()
 
     def _publish_properties(self, message: Outgoing) -> Properties | None:
         if self._level != MQTT_5:

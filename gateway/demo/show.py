@@ -39,6 +39,8 @@ async def show(out: Output, lasting_s: float | None, port_base: int | None, *, p
                 watch.cancel()
         except* GatewayError as failed:
             raise _first(failed) from None
+        except* BrokenPipeError:
+            raise BrokenPipeError from None
         if main.cancelled():
             return 0
         return main.result()

@@ -151,6 +151,17 @@ def test_a_part_that_dies_ends_the_demo_with_its_last_words(demo):
     assert error.count("\n") == 1
 
 
+def test_a_reader_that_leaves_ends_the_demo_without_a_word(demo):
+    process = demo(stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    _lines_until(process, "live after")
+    children = _children(process.pid)
+    process.stdout.close()
+    assert process.wait(60) == 1
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert _alive(children) == []
+
+
 def test_json_is_an_object_a_line(demo):
     process = demo("--json", "--for", "3s", stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
     first = json.loads(process.stdout.readline())

@@ -80,14 +80,14 @@ class Wire:
         self.host, self.port, self._timeout = host, port, timeout_s
         self._client: AsyncModbusTcpClient | None = None
         self._unit = self._code = 0
-        self._received = self._partial = self._in_flight = False
+        self._received = self._partial = self._in_flight = self._wanted = False
         self._silent = 0
         self.foreign = 0
         """Frames that answered another request than the one in flight, since the driver started."""
 
     async def connect(self) -> None:
         """Open the connection. Raises LinkLost."""
-        self.close()
+        self._drop()
         # The kernel logs what it learns by exceptions; pymodbus would log every time-out once more, as an error.
         logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
         client = AsyncModbusTcpClient(
@@ -103,14 +103,19 @@ class Wire:
             client.register(answer)
         client.set_max_no_responses(_NEVER)
         client.ctx.max_buffer_size = _ROOM
-        self._client = client
+        self._client, self._wanted = client, True
         if not await _cancellable(client.connect()):
-            self.close()
+            self._drop()
             raise LinkLost(f"cannot connect to {self.host}:{self.port}")
         self._silent = 0
 
     def close(self) -> None:
-        """Close the connection; harmless when there is none."""
+        """Close for good, until `connect`; harmless when there is no connection."""
+        self._wanted = False
+        self._drop()
+
+    def _drop(self) -> None:
+        """Give this connection up; the next request opens another one."""
         client, self._client = self._client, None
         if client is not None:
             with contextlib.suppress(OSError):
@@ -146,6 +151,8 @@ class Wire:
 
     async def _live_client(self) -> AsyncModbusTcpClient:
         """The client, connected. A connection that was given up on is replaced here."""
+        if not self._wanted:
+            raise LinkLost("not connected")
         if self._client is None:
             await self.connect()
         client = self._client
@@ -156,14 +163,14 @@ class Wire:
     def _no_answer(self, unit: int) -> GatewayError:
         """Time is up. Half a frame would shift every later one: such a connection is not used again."""
         if self._client is None or not self._client.connected:
-            self.close()
+            self._drop()
             return LinkLost(f"connection to {self.host}:{self.port} was lost")
         if self._partial:
-            self.close()
+            self._drop()
             return BadFrame("half an answer came")
         self._silent = 0 if self._received else self._silent + 1
         if self._silent >= SILENCE_LIMIT:
-            self.close()  # the other end may be gone without a word; units that live answer on a new connection
+            self._drop()  # the other end may be gone without a word; units that live answer on a new connection
         return DeviceUnavailable(f"unit {unit} did not answer within {self._timeout:g} s")
 
     # --- called by pymodbus -----------------------------------------------------------------------------------
@@ -194,7 +201,7 @@ class Wire:
 
     def _garbage(self, text: str) -> bytes:
         self._fail(BadFrame(text))
-        self.close()
+        self._drop()
         return b""
 
     def _fail(self, error: GatewayError) -> None:

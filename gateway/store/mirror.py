@@ -113,7 +113,9 @@ def _form(state: State, boot: str, *, clean: bool) -> bytes:
     floors = {}
     for (consumer, stream, epoch), done in state.cursors.items():
         if done and done[0][0] == 1:
-            floors[f"{consumer}/{stream}/{epoch}"] = done[0][1]
+            # What only a waiting gap record covers is not told yet: with the store that record would be lost too.
+            waiting = [gap.first - 1 for gap in state.gaps.get((consumer, stream, epoch), ()) if gap.first]
+            floors[f"{consumer}/{stream}/{epoch}"] = min([done[0][1], *waiting])
     document: dict[str, Any] = {
         "serial": state.serial,
         "openings": state.openings,

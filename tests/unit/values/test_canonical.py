@@ -28,7 +28,9 @@ def test_numbers_are_written_as_ecmascript_writes_them(value, text):
 
 
 def test_keys_are_sorted_by_utf16_units_and_text_is_not_escaped():
-    assert canonical({"€": 1, "a": [True, None], "\U0001f600": "ä"}).decode() == '{"a":[true,null],"€":1,"\U0001f600":"ä"}'
+    assert (
+        canonical({"€": 1, "a": [True, None], "\U0001f600": "ä"}).decode() == '{"a":[true,null],"€":1,"\U0001f600":"ä"}'
+    )
 
 
 def test_a_number_that_json_cannot_carry_is_refused():

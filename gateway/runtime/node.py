@@ -91,7 +91,7 @@ class Node:
         self.restart_required = sorted({*self.restart_required, *plan.process})
 
     async def checkpoint(self) -> None:
-        """Keep the last values over a restart. A full disk only means that they are older then: the journal tells it."""
+        """Keep the last values over a restart. A full disk only makes them older: the journal tells of it."""
         try:
             await self.store.checkpoint(self.latest.checkpoint(self.tags.tags()))
         except StoreFull as error:

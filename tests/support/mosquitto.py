@@ -96,7 +96,7 @@ class Broker:
         lines = [
             f"listener {self.port} 127.0.0.1",
             f"user {getpass.getuser()}",
-            "max_queued_messages 0",
+            "max_queued_messages 10000000",  # 0 would make mosquitto 2.0.11 end connections after each refused publish
             "max_queued_bytes 0",
             "log_type error",
             "log_type warning",

@@ -34,8 +34,8 @@ class Container:
         ]  # fmt: skip
         script = f'{joined}; exec "$@"' if joined else 'exec "$@"'
         self._process: Process = processes.start("nspawn", ["/bin/bash", "-c", script, "nspawn", *argv])
-        self._init = wait_until(self._find_init, 30, why=lambda: f"the container starts: {self._process.output()}")
-        wait_until(self._is_up, 90, every=0.2, why="systemd is up")
+        self._init = 0
+        wait_until(self._is_up, 90, every=0.2, why=lambda: f"systemd is up: {self._process.output()}")
 
     def run(self, *argv: str, check: bool = True) -> str:
         """Output of a command inside."""
@@ -83,6 +83,10 @@ class Container:
         return int(children[0]) if children else 0
 
     def _is_up(self) -> bool:
+        # Looked up each time: nspawn's first child is not the container's init yet.
+        self._init = self._find_init()
+        if not self._init:
+            return False
         return self.run("systemctl", "is-system-running", check=False).strip() in {"running", "degraded"}
 
 

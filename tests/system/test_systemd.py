@@ -109,7 +109,7 @@ def test_a_frozen_process_is_replaced_and_the_store_goes_on(service: tuple[Conta
     container.run("systemctl", "restart", "fieldpost")
     _polls(plant, 3)
     first = container.show("fieldpost", "MainPID")
-    container.run("kill", "-STOP", first)
+    container.run("/bin/sh", "-c", f"kill -STOP {first}")
     wait_until(lambda: container.show("fieldpost", "NRestarts") != "0", 60, every=0.3)
     wait_until(lambda: container.show("fieldpost", "ActiveState") == "active", 60, every=0.3)
     assert container.show("fieldpost", "MainPID") != first

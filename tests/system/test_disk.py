@@ -89,23 +89,24 @@ def test_fl_4_the_cap_holds_also_on_a_full_disk_and_gaps_count_every_loss(make_s
 
 @pytest.mark.timeout(900 if SOAK else 400)
 def test_fl_5_what_a_full_disk_could_not_store_is_counted(make_scene: MakeScene, disk: Path) -> None:
-    """FL-5: the disk is full long before the journal has its size; what gets no number is one gap record later."""
+    """FL-5: the disk is full long before the journal has its size: the oldest goes by policy, what still finds no
+    room gets no number and is counted; either way gap records say exactly how much.
+    """
     scene = make_scene(10, codec="native", interval_s=0.02, noise=True, state=disk / "state", start=False)
     scene.broker.stop()
     scene.gateway.start()
     pid = scene.gateway.pid
     scene.wait_polls(100)
     filler = _fill(disk)
-    wait_until(lambda: _full(scene), 120, every=0.5, why=lambda: f"an issue tells it: {scene.gateway.issues()}")
+    wait_until(lambda: _told(scene), 120, every=0.5, why=lambda: f"an issue tells it: {scene.gateway.issues()}")
     _polls_go_on(scene, scaled(10, 60))
     filler.unlink()
-    wait_until(lambda: not _full(scene), 60, every=0.5, why=lambda: f"the issue ends: {scene.gateway.issues()}")
     scene.wait_polls(100)
-    _closes_the_books(scene, pid, {"full"})
+    _closes_the_books(scene, pid, {"size", "full"})
 
 
-def _full(scene: Scene) -> bool:
-    return any("full" in issue["id"] + issue["text"] for issue in scene.gateway.issues())
+def _told(scene: Scene) -> bool:
+    return any(issue["entity"] == "store" for issue in scene.gateway.issues())
 
 
 def _polls_go_on(scene: Scene, seconds: float) -> None:
@@ -145,7 +146,9 @@ def _closes_the_books(scene: Scene, pid: int, reasons: set[str]) -> None:
 
     wait_until(balanced, 60, every=0.5)
     ledger = scene.sink.snapshot()
-    assert {gap["why"] for gaps in ledger.gaps.values() for gap in gaps} == reasons
+    found = {gap["why"] for gaps in ledger.gaps.values() for gap in gaps}
+    assert found, "something was lost, and told"
+    assert found <= reasons
     assert {key[0] for key in ledger.gaps} == {"telemetry"}, "events outlive telemetry"
     kinds = [entry["kind"] for entry in ledger.entries("event")]
     assert "device" in kinds

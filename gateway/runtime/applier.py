@@ -124,8 +124,15 @@ class Applier:
         window = confirm_within_s if confirm_within_s is not None else _gate_window(gates)
         wait = needs_person or bool(gates)
         self._generations.activate(generation, confirm_within_s=window if wait else None)
+        try:
+            await self._gateway.switch(new, plan)
+        except Exception:
+            target = self._generations.rollback(previous.number)
+            self._emit_step("failed", generation, who)
+            if self._gateway.settings.hash != target.hash:
+                await self._back_to(target)
+            raise
         self._emit_step("applied", generation, who)
-        await self._gateway.switch(new, plan)
         if wait:
             deadline = self._clock.mono() + window
             self._pending = _Pending(generation, previous, gates, deadline, needs_person)

@@ -78,12 +78,13 @@ class Node:
     async def switch(self, new: GatewaySettings, plan: Plan) -> None:
         """Make `new` run: stop what is gone or changed, start what is new or changed, leave the rest alone."""
         changed = {spec.id: spec for spec in new.channels}
+        names = TagTable.names(new.channels)
+        # the one step that can fail (a full disk) comes first, while nothing has been touched
+        aliases = dict(zip(names, await self.store.bind_aliases_async(names), strict=True))
         for channel in (*plan.channels_removed, *plan.channels_changed):
             gone = self.channels.slots(channel)
             await self.channels.stop(channel)
             self.flat.changed(gone)
-        names = TagTable.names(new.channels)
-        aliases = dict(zip(names, await self.store.bind_aliases_async(names), strict=True))
         self.settings = new
         for channel in (*plan.channels_changed, *plan.channels_added):
             self.channels.start(changed[channel], aliases, {})

@@ -1,0 +1,201 @@
+"""Applying a configuration: real generations in a folder, a manual clock, and a gateway that only keeps the books."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from gateway.errors import ConfigError, StoreError
+from gateway.health import Health
+from gateway.registry import Registry
+from gateway.runtime.applier import GATE_UPLINK_S, Applier, Busy
+from gateway.settings import load_files, read_tree
+from gateway.settings.credentials import credentials_of
+from gateway.settings.generations import Generations
+from gateway.testing import ManualClock
+
+GATEWAY = """\
+gateway: {id: gw}
+store: {path: state}
+uplinks:
+  cloud: {urls: ["mqtt://127.0.0.1:1883"]}
+"""
+CHANNEL = """\
+driver: sim
+devices:
+  dev: {tags: {a: {signal: SIGNAL, type: float32}}}
+"""
+
+
+class Site:
+    """A folder, its generations, and a switchable gateway whose parts are up or down as a test says."""
+
+    def __init__(self, tmp_path):
+        self.folder = tmp_path / "config"
+        self.write("channels/line.yaml", CHANNEL.replace("SIGNAL", "sine"))
+        self.write("gateway.yaml", GATEWAY)
+        self.clock = ManualClock()
+        self.health = Health(self.clock)
+        self.events = []
+        self.switched = []
+        self.fail = None
+        self.is_up = {"channel:line", "uplink:cloud"}
+        self.generations = Generations(tmp_path / "state")
+        files = read_tree(self.folder)
+        self.settings = self.load(files)
+        self.generations.activate(self.generations.create(files, "first", hash=self.settings.hash))
+        self.applier = Applier(self, self.generations, self.load, self.clock, self.health, self.events.append)
+
+    def load(self, files):
+        return load_files(files, Registry().load, env={}, credentials=credentials_of(self.folder), base=self.folder)
+
+    def write(self, name, text):
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def change(self, signal="ramp"):
+        self.write("channels/line.yaml", CHANNEL.replace("SIGNAL", signal))
+
+    def change_uplink(self):
+        self.write("gateway.yaml", GATEWAY.replace("1883", "1884"))
+
+    async def switch(self, new, plan):
+        if self.fail is not None:
+            raise self.fail
+        self.settings = new
+        self.switched.append((new.hash, plan.touched()))
+
+    def up(self):
+        return frozenset(self.is_up)
+
+    def steps(self):
+        return [event["step"] for event in self.events]
+
+    @contextlib.asynccontextmanager
+    async def running(self):
+        task = asyncio.get_running_loop().create_task(self.applier.run(), name="applier")
+        try:
+            yield self
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+@pytest.fixture
+def site(tmp_path):
+    return Site(tmp_path)
+
+
+async def test_a_change_whose_gates_hold_is_confirmed_by_itself(site):
+    async with site.running():
+        site.change()
+        answer = await site.applier.apply(site.folder, confirm_within_s=None, who="anna")
+        assert (answer["generation"], answer["gates"]) == (2, ["channel:line"])
+        await site.clock.advance(1)
+        assert site.applier.pending() is None
+        assert site.generations.pending() is None
+    assert site.steps() == ["applied", "confirmed"]
+    assert site.generations.active().number == 2
+
+
+async def test_a_change_that_takes_an_uplink_down_goes_back_when_its_window_ends(site):
+    before = site.settings.hash
+    async with site.running():
+        site.change_uplink()
+        await site.applier.apply(site.folder, confirm_within_s=None, who="anna")
+        site.is_up.discard("uplink:cloud")
+        await site.clock.advance(GATE_UPLINK_S - 5)
+        assert site.applier.pending()["waiting_for"] == ["uplink:cloud"]
+        await site.clock.advance(10)
+        assert site.settings.hash == before
+    assert site.steps() == ["applied", "reverted"]
+    (issue,) = site.health.open()
+    assert issue.id == "config_reverted"
+    assert "uplink:cloud" in issue.text
+
+
+async def test_what_was_down_before_is_no_gate(site):
+    site.is_up.clear()
+    site.change()
+    answer = await site.applier.apply(site.folder, confirm_within_s=None, who="anna")
+    assert answer["gates"] == []
+    assert site.applier.pending() is None
+
+
+async def test_a_confirm_window_ends_with_the_old_configuration_unless_somebody_confirms(site):
+    before = site.settings.hash
+    async with site.running():
+        site.change()
+        await site.applier.apply(site.folder, confirm_within_s=60, who="anna")
+        await site.clock.advance(59)
+        assert site.settings.hash != before
+        await site.clock.advance(2)
+        assert site.settings.hash == before
+        assert site.generations.active().number == 1
+
+
+async def test_a_confirmed_change_stays(site):
+    async with site.running():
+        site.change()
+        await site.applier.apply(site.folder, confirm_within_s=60, who="anna")
+        await site.applier.confirm("anna")
+        await site.clock.advance(120)
+        assert site.generations.active().number == 2
+    assert site.steps() == ["applied", "confirmed"]
+
+
+async def test_a_second_change_must_wait_for_the_first_to_be_settled(site):
+    async with site.running():
+        site.change()
+        await site.applier.apply(site.folder, confirm_within_s=60, who="anna")
+        site.change("square")
+        with pytest.raises(Busy, match="generation 2"):
+            await site.applier.apply(site.folder, confirm_within_s=None, who="bert")
+
+
+async def test_fl_44_the_same_tree_again_restarts_nothing(site):
+    answer = await site.applier.apply(site.folder, confirm_within_s=None, who="anna")
+    assert answer["unchanged"]
+    assert site.switched == []
+    assert [generation.number for generation in site.generations.list()] == [1]
+
+
+async def test_fl_45_a_broken_tree_changes_nothing(site):
+    site.write("channels/line.yaml", "driver: sim\ndevices: {dev: {tags: {a: {signal: sine, typ: float32}}}}\n")
+    with pytest.raises(ConfigError) as caught:
+        await site.applier.apply(site.folder, confirm_within_s=None, who="anna")
+    assert caught.value.problems[0].line == 2
+    assert site.switched == []
+    assert site.generations.active().number == 1
+
+
+async def test_a_switch_that_fails_leaves_the_old_generation_active(site):
+    site.change()
+    site.fail = StoreError("the journal has no room")
+    with pytest.raises(StoreError):
+        await site.applier.apply(site.folder, confirm_within_s=None, who="anna")
+    assert site.steps() == ["failed"]
+    assert site.generations.active().number == 1
+    assert site.applier.pending() is None
+
+
+async def test_rollback_of_a_pending_change_ends_its_window(site):
+    before = site.settings.hash
+    async with site.running():
+        site.change()
+        await site.applier.apply(site.folder, confirm_within_s=60, who="anna")
+        answer = await site.applier.rollback("bert")
+        assert (answer["generation"], site.settings.hash) == (1, before)
+        await site.clock.advance(120)
+        assert site.generations.active().number == 1
+    assert site.steps() == ["applied", "rolled_back"]
+
+
+async def test_a_kill_before_the_confirm_brings_the_old_configuration_back(site, tmp_path):
+    site.change()
+    await site.applier.apply(site.folder, confirm_within_s=60, who="anna")
+    again = Generations(tmp_path / "state")
+    assert again.recover() == (2, 1)
+    assert again.active().number == 1

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from gateway.clock import Clock
 from gateway.devices import DeviceMonitor
-from gateway.driver import Columns, Driver, DriverSpec, Memory, PollingDriver
+from gateway.driver import Columns, Counting, Driver, DriverSpec, Memory, PollingDriver
 from gateway.errors import RequestRefused
 from gateway.health import Health
 from gateway.model import Block, ChannelSpec, Device, DeviceState, Quality, Tag, Value, Write, WriteResult
@@ -68,7 +68,7 @@ class ChannelRunner:
 
     async def run(self) -> None:
         """One attempt with a fresh driver. Ends with an exception only; EndedUnasked when the driver returned."""
-        driver = self.spec.create()
+        driver = self._driver = self.spec.create()
         if self._cancelled:  # the last attempt was not ended by the supervisor, else there would be no new one
             self._cancelled = False
             self._book_end(EndedUnasked("was cancelled from inside"))
@@ -132,8 +132,9 @@ class ChannelRunner:
     def stats(self) -> dict[str, Any]:
         """Counters: `channel`, and `devices` by id with state, reason and next probe (ms from now)."""
         now = self._clock.mono()
+        own = dict(self._driver.counters()) if isinstance(self._driver, Counting) else {}
         return {
-            "channel": self._stats.view(),
+            "channel": {**self._stats.view(), **own},
             "devices": {device: self._device_view(line, now) for device, line in self._lines.items()},
         }
 

@@ -212,9 +212,17 @@ class Describing(Protocol):
     def describe(self, request: Request) -> Mapping[str, Any]: ...
 
 
+@runtime_checkable
+class Counting(Protocol):
+    """A driver with counters of its own (frames that belong to nobody...), shown beside the channel's statistics."""
+
+    def counters(self) -> Mapping[str, int]: ...
+
+
 __all__ = [
     "CONTRACT",
     "Columns",
+    "Counting",
     "Describing",
     "Driver",
     "DriverContext",

@@ -84,6 +84,9 @@ class ModbusDriver(PollingDriver):
         """Answers that belonged to no request in flight; never values."""
         return 0 if self._wire is None else self._wire.foreign
 
+    def counters(self) -> Mapping[str, int]:
+        return {"foreign_frames": self.foreign_frames}
+
     def _context(self) -> DriverContext:
         if self._ctx is None:
             raise RuntimeError("the driver has no context yet: call connect or run first")

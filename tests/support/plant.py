@@ -31,7 +31,7 @@ class Plant:
         if ports is not None:
             spec["ports"] = list(ports)
         argv = [*prefix, sys.executable, "-m", "tests.support.plant_server", json.dumps(spec)]
-        self.process = processes.start("plant", argv, cwd=ROOT)
+        self.process = processes.start(processes.unique("plant"), argv, cwd=ROOT)
         self.process.wait_output('"control"')
         line = next(line for line in self.process.output().splitlines() if '"control"' in line)
         hello = json.loads(line)

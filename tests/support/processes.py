@@ -113,6 +113,10 @@ class Processes:
         self._started.append(process)
         return process
 
+    def unique(self, name: str) -> str:
+        """`name` with a number that no process of this test has yet: its log is its own."""
+        return f"{name}-{len(self._started)}"
+
     def end_all(self) -> None:
         for process in reversed(self._started):
             process.end()

@@ -103,6 +103,7 @@ class Commands:
         if len(values) > MAX_ITEMS:
             raise WriteRejected(f"{len(values)} items; at most {MAX_ITEMS} in one call", code=413)
         checked, refused = self._check(values)
+        before = {tag.name: self._latest.value(tag) for tag, _ in checked}
         if refused:
             skipped = [
                 WriteResult(tag.device, tag.path, WriteState.REJECTED, 400, text="not tried: another item was refused")
@@ -116,7 +117,7 @@ class Commands:
             results = await asyncio.gather(
                 *(self._one(Write(tag, value, deadline, origin, rid)) for tag, value in checked)
             )
-        self._record(values, results, origin, via, rid)
+        self._record(values, before, results, origin, via, rid)
         return results
 
     def _check(self, values: Mapping[str, object]) -> tuple[list[tuple[Tag, Value]], list[WriteResult]]:
@@ -161,14 +162,19 @@ class Commands:
         return await target.write(write)
 
     def _record(
-        self, values: Mapping[str, object], results: list[WriteResult], origin: str, via: str, rid: str
+        self,
+        values: Mapping[str, object],
+        before: Mapping[str, Value],
+        results: list[WriteResult],
+        origin: str,
+        via: str,
+        rid: str,
     ) -> None:
         for result in results:
             name = f"{result.device}.{result.tag}"
-            tag = self._tags.find(name)
             details: dict[str, object] = {"device": result.device, "tag": result.tag, "code": result.code}
-            if tag is not None:
-                details["old"] = _plain(self._latest.value(tag))
+            if name in before:
+                details["old"] = _plain(before[name])
             details["new"] = _plain(values.get(name))
             if rid:
                 details["rid"] = rid

@@ -18,13 +18,17 @@ _NEVER = -1.0
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """One tag's latest value. `ts` in UTC ms; `age_ms` None when it was not read since the start."""
+    """One tag's latest value. `ts` in UTC ms; `age_ms` None when it was not read since the start.
+
+    While there is no value (the device is away), `last` is the last one there was, (value, UTC ms), for people only.
+    """
 
     tag: Tag
     value: Value
     quality: Quality
     ts: int | None
     age_ms: int | None
+    last: tuple[Value, int] | None = None
 
 
 class LatestValues:
@@ -37,6 +41,8 @@ class LatestValues:
         self._ts: list[int] = []
         self._mono: list[float] = []
         self._polled: dict[str, float] = {}
+        self._kept: dict[str, dict[int, tuple[Value, int, int]]] = {}
+        """Device -> slot -> (value, ts, quality) from before its value turned to null."""
 
     def grow(self, size: int) -> None:
         """Make room for `size` slots; new ones are bad/comm with no value: never heard."""
@@ -50,6 +56,8 @@ class LatestValues:
     def on_batch(self, batch: Batch) -> None:
         """Bus subscriber. Whole blocks with consecutive slots are copied as slices."""
         n = len(batch.values)
+        if batch.quality is not None or batch.block.device in self._kept:
+            self._keep(batch)
         if batch.index is None and batch.block.start >= 0:
             start = batch.block.start
             stop = start + n
@@ -60,6 +68,17 @@ class LatestValues:
         else:
             self._scatter(batch)
         self._polled[batch.block.device] = batch.mono
+
+    def _keep(self, batch: Batch) -> None:
+        """Remember values that turn to null, forget those that are back."""
+        kept = self._kept.setdefault(batch.block.device, {})
+        for slot, value in zip(batch.slots, batch.values, strict=True):
+            if value is not None:
+                kept.pop(slot, None)
+            elif self._values[slot] is not None:
+                kept[slot] = (self._values[slot], self._ts[slot], self._quality[slot])
+        if not kept:
+            del self._kept[batch.block.device]
 
     def _scatter(self, batch: Batch) -> None:
         values, quality, ts, mono = self._values, self._quality, self._ts, self._mono
@@ -99,11 +118,14 @@ class LatestValues:
 
     def checkpoint(self, tags: Iterable[Tag]) -> dict[tuple[str, str], tuple[Value, int, int]]:
         """Rows to keep over a restart: the last real value of each tag with its own time."""
-        return {
-            (tag.device, tag.path): (self._values[tag.slot], self._ts[tag.slot], int(self._quality[tag.slot]))
-            for tag in tags
-            if self._values[tag.slot] is not None
-        }
+        rows: dict[tuple[str, str], tuple[Value, int, int]] = {}
+        for tag in tags:
+            slot = tag.slot
+            if self._values[slot] is not None:
+                rows[tag.device, tag.path] = (self._values[slot], self._ts[slot], int(self._quality[slot]))
+            elif (kept := self._kept.get(tag.device, {}).get(slot)) is not None:
+                rows[tag.device, tag.path] = kept
+        return rows
 
     def value(self, tag: Tag) -> Value:
         return self._values[tag.slot]
@@ -117,4 +139,5 @@ class LatestValues:
                 heard = max(heard, self._polled.get(tag.device, heard))
             age = max(0, round((self._clock.mono() - heard) * 1000))
         ts = self._ts[tag.slot] or None
-        return Current(tag, self._values[tag.slot], quality, ts, age)
+        kept = self._kept.get(tag.device, {}).get(tag.slot)
+        return Current(tag, self._values[tag.slot], quality, ts, age, kept and kept[:2])

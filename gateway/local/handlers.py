@@ -251,7 +251,10 @@ class _Ops:
 
     def _row(self, tag: Tag) -> dict[str, Any]:
         current: Current = self._node.latest.current(tag)
-        return _tag_row(tag, current.value, current.quality, current.ts, current.age_ms)
+        row = _tag_row(tag, current.value, current.quality, current.ts, current.age_ms)
+        if current.last is not None:
+            row["last"] = {"value": plain(current.last[0]), "ts": current.last[1]}
+        return row
 
 
 def _tag_row(tag: Tag, value: Value, quality: Quality, ts: int | None, age: int | None) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def devices(session: Session) -> int:
             row["device"],
             str(row.get("channel", "")),
             str(row.get("state", "")),
-            *(_plain(row.get(key)) for key in extra),
+            *(_kinds(row.get(key)) if key == "errors" else _plain(row.get(key)) for key in extra),
         )
         for row in rows
     ]
@@ -44,6 +44,13 @@ def devices(session: Session) -> int:
     heads = [key.replace("_", " ") if key == "last_error" else f">{key.replace('_', ' ')}" for key in extra]
     session.out.table(("device", "channel", "state", *heads), cells, styles)
     return Exit.OK
+
+
+def _kinds(errors: Any) -> str:
+    """Errors by kind: `timeout 3, link 1`."""
+    return (
+        ", ".join(f"{kind} {count}" for kind, count in errors.items()) if isinstance(errors, dict) else _plain(errors)
+    )
 
 
 def reads(session: Session) -> int:

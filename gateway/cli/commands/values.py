@@ -60,6 +60,9 @@ def row_cells(row: dict[str, Any]) -> tuple[str, ...]:
     text = forms.value(row.get("value"))
     if row.get("label") is not None:
         text = f"{text} ({row['label']})"
+    last = row.get("last")
+    if row.get("value") is None and isinstance(last, dict):  # what it was before the device went away, for people
+        text = f"was {forms.value(last.get('value'))}"
     name = f"{row.get('device')}.{row.get('tag')}"
     return name, text, str(row.get("unit") or ""), str(row.get("quality")), forms.age(row.get("age"))
 

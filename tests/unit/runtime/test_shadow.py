@@ -91,3 +91,15 @@ def test_differing_names_only_slots_whose_value_or_quality_changes():
     assert values.differing(Batch(block, [1, 2, 3], 2, clock.mono(), None, [0, 0, Quality.BAD_COMM])) == [
         device.tags[2].slot
     ]
+
+
+async def test_the_last_value_is_kept_for_people_while_the_device_is_away_and_forgotten_when_it_is_back():
+    values, device, clock = latest(tag("speed"))
+    block = Block(device.id, device.tags)
+    values.on_batch(Batch(block, [42], 1000, clock.mono()))
+    values.on_batch(Batch(block, [None], 2000, clock.mono(), None, [Quality.BAD_COMM]))
+    away = values.current(device.tags[0])
+    assert (away.value, away.quality, away.ts, away.last) == (None, Quality.BAD_COMM, 2000, (42, 1000))
+    assert values.checkpoint(device.tags) == {("pump", "speed"): (42, 1000, Quality.GOOD)}
+    values.on_batch(Batch(block, [43], 3000, clock.mono()))
+    assert values.current(device.tags[0]).last is None

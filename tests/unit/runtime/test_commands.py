@@ -2,7 +2,7 @@ import pytest
 
 from gateway.audit import entry_hash
 from gateway.commands import Commands
-from gateway.model import Transform, ValueType, WriteResult, WriteState
+from gateway.model import Batch, Block, Transform, ValueType, WriteResult, WriteState
 from gateway.shadow import LatestValues
 from gateway.testing import ManualClock
 from tests.unit.runtime.support import LIMITED, WRITABLE, bound, channel, tag
@@ -13,11 +13,13 @@ class Line:
 
     def __init__(self):
         self.seen = []
+        self.before = lambda write: None
 
     def target(self, device):
         return self if device != "gone" else None
 
     async def write(self, write):
+        self.before(write)
         self.seen.append((write.tag.name, write.value))
         return WriteResult(write.tag.device, write.tag.path, WriteState.OK, 200, write.value, verified=True)
 
@@ -111,3 +113,16 @@ def test_the_audit_hash_covers_every_field_but_itself_and_the_number():
     value = entry_hash(entry)
     assert entry_hash(entry | {"hash": value, "seq": 9}) == value
     assert entry_hash(entry | {"who": "b"}) != value
+
+
+async def test_the_audit_entry_has_the_value_from_before_the_write():
+    cmd, line, trail, clock = commands(tag("level", **WRITABLE))
+    device = cmd._tags.device("pump")
+
+    def read_back(write):  # the device answers with the new value before the write's result is there
+        cmd._latest.on_batch(Batch(Block("pump", device.tags), [write.value], 2, clock.mono()))
+
+    cmd._latest.on_batch(Batch(Block("pump", device.tags), [3], 1, clock.mono()))
+    line.before = read_back
+    await cmd.write({"pump.level": 9}, origin="x", via="local")
+    assert (trail.entries[0][3]["old"], trail.entries[0][3]["new"]) == (3, 9)

@@ -28,7 +28,7 @@ trap undo EXIT
 
 if [ ! -e "$root/usr/bin/python3" ]; then
     mkdir -p "$(dirname "$root")"
-    mmdebstrap --quiet --variant=extract --architectures=arm64 --include=python3,libpython3-stdlib,ca-certificates \
+    mmdebstrap --quiet --variant=extract --architectures=arm64 --include=python3,libpython3-stdlib,ca-certificates,tzdata \
         bookworm "$root" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}"
 fi
 

@@ -11,8 +11,9 @@ import abc
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
+
+from msgspec import Struct
 
 from gateway.clock import Clock
 from gateway.model import Block, ChannelSpec, Device, Tag, Value
@@ -21,8 +22,7 @@ CONTRACT = 1
 """Version of this contract. A third-party driver names the version it was written for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """Something wrong in a channel's settings that only the driver can see.
 
     `path` is the field path below the channel (`devices.pump.tags.speed.address`); the loader adds file and line.
@@ -38,8 +38,7 @@ def no_faults(_channel: ChannelSpec) -> Iterable[Fault]:
     return ()
 
 
-@dataclass(frozen=True, slots=True)
-class DriverSpec:
+class DriverSpec(Struct, frozen=True):
     """What the kernel must know of a driver before it runs one.
 
     `channel`, `device`, `tag`: frozen msgspec Structs for the driver's own keys at each level; the loader refuses

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
 class GatewayError(Exception):
@@ -62,8 +62,7 @@ class StoreDamaged(StoreError):
     """A store file is truncated or fails a check."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """One thing wrong with a configuration tree, where a person can find it.
 
     `line` and `column` are 1-based; 0 means that no position in the file is to blame.

@@ -6,13 +6,13 @@ Alarms subscribe to issues later; the journal gets each change as an event of ki
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gateway.clock import Clock
 
 
-@dataclass(frozen=True, slots=True)
-class Issue:
+class Issue(Struct, frozen=True):
     """One condition. Identity is (id, entity): `device_offline` of `pump`. `since` in UTC ms."""
 
     id: str

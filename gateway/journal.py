@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
+
+from msgspec import Struct, field
 
 from gateway.model import Batch
 
@@ -28,8 +29,7 @@ class Level(enum.IntEnum):
     LAZY = 2
 
 
-@dataclass(slots=True)
-class Segment:
+class Segment(Struct):
     """A run of consecutive numbers of one stream, decoded: what is stored, and what a codec sends.
 
     telemetry: `border_n[k]` readings share time `border_ts[k]` (UTC ms), one device and no repeated tag: an entry,
@@ -60,8 +60,7 @@ class Segment:
         return self.first + self.n - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(Struct, frozen=True):
     """Numbers that will never be delivered to a consumer. `why`: size, age, full, disk, refused, codec, store.
 
     `first`, `last`, `n` may be None with `store`: the tail of that epoch can never be proved.
@@ -77,8 +76,7 @@ class Gap:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class AliasRow:
+class AliasRow(Struct, frozen=True):
     """A tag's persistent number. `live` is False when the tag is no longer configured."""
 
     alias: int
@@ -87,8 +85,7 @@ class AliasRow:
     live: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Backlog:
+class Backlog(Struct, frozen=True):
     """What a consumer has still to take. `oldest` is UTC ms of the oldest reading, None when nothing waits."""
 
     readings: int
@@ -96,8 +93,7 @@ class Backlog:
     oldest: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class StreamState:
+class StreamState(Struct, frozen=True):
     """Numbers of one stream in the current epoch. `oldest` is the lowest held (next number when none is)."""
 
     oldest: int

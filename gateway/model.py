@@ -8,8 +8,9 @@ from __future__ import annotations
 import enum
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 Value = bool | int | float | str | bytes | None
 
@@ -90,8 +91,7 @@ class Access(enum.StrEnum):
     READ_WRITE = "rw"
 
 
-@dataclass(frozen=True, slots=True)
-class Transform:
+class Transform(Struct, frozen=True):
     """Raw value to engineering value, in EdgeX' order: mask, shift, base, scale, offset (gateway/transform.py)."""
 
     mask: int | None = None
@@ -109,8 +109,7 @@ class Transform:
 IDENTITY = Transform()
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """Report by exception of one tag. The default reports every poll.
 
     `deadband` is absolute, in engineering units; `deadband_percent` is of the tag's range. `heartbeat_s` is the
@@ -126,16 +125,14 @@ class Report:
         return not self.on_change and self.deadband is None
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(Struct, frozen=True):
     """When a group of tags is polled. `align`: on multiples of the period on the site's wall clock."""
 
     every_s: float
     align: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class WriteLimits:
+class WriteLimits(Struct, frozen=True):
     """What a written value must satisfy. `rate`: (writes, per seconds)."""
 
     minimum: float | None = None
@@ -143,8 +140,7 @@ class WriteLimits:
     rate: tuple[int, float] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Verify:
+class Verify(Struct, frozen=True):
     """How a write is checked: read back from `tag` (None: the tag itself) after `settle_s`, within `tolerance`.
 
     `tolerance` None means one raw step for integer wire types and one float epsilon for floats.
@@ -155,8 +151,7 @@ class Verify:
     tolerance: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TagSpec:
+class TagSpec(Struct, frozen=True):
     """A tag as configured. `source` is the driver's own part (an address...), a frozen msgspec Struct."""
 
     path: str
@@ -177,8 +172,7 @@ class TagSpec:
     labels: tuple[tuple[int, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceSpec:
+class DeviceSpec(Struct, frozen=True):
     """A device as configured. `settings` is the driver's own part (a unit id...)."""
 
     id: str
@@ -190,8 +184,7 @@ class DeviceSpec:
     meta: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelSpec:
+class ChannelSpec(Struct, frozen=True):
     """A channel as configured: one wire or session. `settings` is the driver's own part (a URL...).
 
     `timeout_s`: one request. `silence_share`: the share of the wire's time that silent devices may cost.
@@ -209,8 +202,7 @@ class ChannelSpec:
     enabled: bool = True
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Tag:
+class Tag(Struct, frozen=True, eq=False):
     """A tag at work. `slot` is its place in the process' columns, `alias` its persistent number (never reused).
 
     Identity is (device, path): over a reload a tag keeps slot and alias even when its spec changes.
@@ -227,8 +219,7 @@ class Tag:
         return f"{self.device}.{self.path}"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Device:
+class Device(Struct, frozen=True, eq=False):
     """A device at work: its spec and its tags."""
 
     id: str
@@ -322,8 +313,7 @@ class WriteState(enum.StrEnum):
     EXPIRED = "expired"
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(Struct, frozen=True):
     """A value to be put into a tag. `deadline` is on the boot clock (seconds); after it nothing reaches the wire."""
 
     tag: Tag
@@ -333,8 +323,7 @@ class Write:
     rid: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class WriteResult:
+class WriteResult(Struct, frozen=True):
     """How a write ended. `code` as in protocol.md 1.3; `value` is what was read back, never what was asked."""
 
     device: str

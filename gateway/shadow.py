@@ -8,7 +8,8 @@ time stamp. Values restored after a restart keep their own time and are uncertai
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gateway.clock import Clock
 from gateway.model import Batch, Quality, Tag, Value
@@ -16,8 +17,7 @@ from gateway.model import Batch, Quality, Tag, Value
 _NEVER = -1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Current:
+class Current(Struct, frozen=True):
     """One tag's latest value. `ts` in UTC ms; `age_ms` None when it was not read since the start.
 
     While there is no value (the device is away), `last` is the last one there was, (value, UTC ms), for people only.

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
+
+from msgspec import Struct
 
 from gateway.errors import WriteRejected
 from gateway.model import Access, Quality, TagSpec, Transform, Value, ValueType
@@ -33,8 +34,7 @@ _MAX_FLOAT64 = 1.7976931348623157e308
 _MAX_RATIO = 10**12  # decimal scales beyond this are computed in floats
 
 
-@dataclass(frozen=True, slots=True)
-class RawType:
+class RawType(Struct, frozen=True):
     """What the wire delivers. `bits` 0: no number (text, bytes)."""
 
     bits: int
@@ -73,8 +73,7 @@ RAW = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class TransformFault:
+class TransformFault(Struct, frozen=True):
     """A transform that cannot work. `field` is the tag's key to blame."""
 
     field: str

@@ -20,10 +20,11 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+from msgspec import Struct
 
 from gateway import sdnotify
 from gateway.health import Health
@@ -38,8 +39,7 @@ CULPRIT_FILE = "blocked_by.json"
 _log = logging.getLogger("fieldpost.watchdog")
 
 
-@dataclass(frozen=True, slots=True)
-class Culprit:
+class Culprit(Struct, frozen=True):
     """Who blocked the loop. `unit` is a task name such as `driver:modbus[line1]`, `place` file:line of the call."""
 
     unit: str

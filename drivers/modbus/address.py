@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 LAST_OFFSET = 65535
 REGISTER_BITS = 16
@@ -45,8 +46,7 @@ class AddressError(ValueError):
         self.hint = hint
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """A place in a table. `offset` as on the wire; `bit` 0 is the least significant of a register."""
 
     table: Table
@@ -64,8 +64,7 @@ class Address:
         return f"{self.table}/{self.offset}{bit}"
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(Struct, frozen=True):
     """Offsets `first` to `last` of a table, both included."""
 
     table: Table

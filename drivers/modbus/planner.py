@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from drivers.modbus.address import REGISTER_BITS, Range, Table
 from drivers.modbus.point import Limits, Point
@@ -17,8 +18,7 @@ MAX_REGISTERS = 125
 MAX_BITS = 2000
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """One request: `count` registers or bits from `start`. `members`: indices of the points it brings."""
 
     table: Table

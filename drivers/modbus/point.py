@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from drivers.modbus.address import LAST_OFFSET, Address, Range, parse_address, parse_range
 from drivers.modbus.settings import ChannelSettings, DeviceSettings, TagSettings, WriteWith
@@ -23,8 +24,7 @@ class PointError(ValueError):
         self.hint = hint
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(Struct, frozen=True):
     """`count`: registers, or 1 for a coil. `order`: letters written out for the whole value."""
 
     address: Address
@@ -37,8 +37,7 @@ class Point:
         return self.address.offset + self.count
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What a request to one device may look like."""
 
     registers: int
@@ -47,8 +46,7 @@ class Limits:
     forbidden: tuple[Range, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     host: str
     port: int
 

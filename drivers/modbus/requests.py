@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from drivers.modbus.address import Address, Table
 from drivers.modbus.decode import decoder
@@ -18,8 +19,7 @@ READ_CODE = {Table.COIL: 1, Table.DISCRETE: 2, Table.HOLDING: 3, Table.INPUT: 4}
 """Function codes, Modbus Application Protocol V1.1b3, 6.1 to 6.4."""
 
 
-@dataclass(frozen=True, slots=True)
-class Detail:
+class Detail(Struct, frozen=True):
     """What goes to the wire for a request, and how its answer becomes columns. `size`: payload bytes expected."""
 
     unit: int

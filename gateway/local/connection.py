@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, cast
+
+from msgspec import Struct
 
 from gateway.errors import ConfigError, DeviceUnavailable, GatewayError, RequestRefused, WriteRejected
 from gateway.local.outbox import Outbox, Stream
@@ -21,8 +22,7 @@ Call = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 Source = Callable[[dict[str, Any]], AsyncIterator[dict[str, Any]]]
 
 
-@dataclass(frozen=True, slots=True)
-class Handler:
+class Handler(Struct, frozen=True):
     """What serves one op: a coroutine function args -> out, or with `stream` an async generator function of items.
 
     It raises OpError (or any GatewayError) to refuse; anything else is a bug, is logged and answers 500.
@@ -34,8 +34,7 @@ class Handler:
     stream: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What one peer may cost. `stall_s`: a peer that takes nothing for so long is cut off. `call_s`: one call."""
 
     connections: int = 32

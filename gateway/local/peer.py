@@ -10,7 +10,8 @@ import enum
 import os
 import socket
 import struct
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _SO_PEERGROUPS = 59  # linux/asm-generic/socket.h; not in Python's socket module
 _MOST_GROUPS = 4096
@@ -28,8 +29,7 @@ class Scope(enum.IntEnum):
         return cls[text.upper()]
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(Struct, frozen=True):
     """Credentials that the kernel recorded when the peer connected."""
 
     pid: int

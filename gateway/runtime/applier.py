@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from gateway.clock import Clock
 from gateway.errors import ConfigError, GatewayError
@@ -45,8 +46,7 @@ class Switchable(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Pending:
+class _Pending(Struct):
     """A switched, unconfirmed change. `deadline` on the boot clock."""
 
     generation: Generation

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gateway.commands import Commands
 from gateway.errors import GatewayError, WriteRejected
@@ -15,8 +16,7 @@ from gateway.tags import TagTable
 from gateway.uplink.ports import DeviceRow, Latest, TagRow
 
 
-@dataclass(frozen=True, slots=True)
-class ModelView:
+class ModelView(Struct, frozen=True):
     """A frozen picture of the model (gateway.uplink.ports.ModelView)."""
 
     rows: Sequence[TagRow]

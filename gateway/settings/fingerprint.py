@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import asdict
 
 from gateway.model import ChannelSpec
 from gateway.settings.references import is_secret_key
@@ -27,7 +27,7 @@ def fingerprint(settings: GatewaySettings, *, base: Path, secrets: Mapping[str, 
     """16 hex digits of SHA-256 over the resolved tree. `secrets` maps secret values to their references: a rotated
     password changes nothing here. Files below `base` count by their relative name.
     """
-    tree = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+    tree = asdict(settings)
     del tree["hash"]
     tree["channels"] = {channel.id: _channel(channel) for channel in settings.channels}
     tree["uplinks"] = {uplink.name: uplink for uplink in settings.uplinks}
@@ -38,13 +38,13 @@ def fingerprint(settings: GatewaySettings, *, base: Path, secrets: Mapping[str, 
 
 
 def _channel(channel: ChannelSpec) -> dict[str, Any]:
-    fields = {field.name: getattr(channel, field.name) for field in dataclasses.fields(channel)}
+    fields = asdict(channel)
     fields["devices"] = {device.id: _device(device) for device in channel.devices}
     return fields
 
 
 def _device(device: Any) -> dict[str, Any]:
-    fields = {field.name: getattr(device, field.name) for field in dataclasses.fields(device)}
+    fields = asdict(device)
     fields["tags"] = {tag.path: tag for tag in device.tags}
     fields["meta"] = dict(device.meta)
     return fields

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import zoneinfo
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from gateway.settings import reserved
 from gateway.settings.ids import ID_RULE, did_you_mean, is_id, suggest_id
@@ -21,8 +22,7 @@ DEFAULT_STATE = "/var/lib/fieldpost"
 MIN_JOURNAL = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class GatewayFile:
+class GatewayFile(Struct, frozen=True):
     """What gateway.yaml says, resolved."""
 
     id: str

@@ -17,9 +17,10 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from gateway.errors import GatewayError
 from gateway.settings.atomic import fsync_folder, replace_file, write_tree
@@ -34,8 +35,7 @@ class GenerationError(GatewayError):
     """A generation is missing or its files are not what was written."""
 
 
-@dataclass(frozen=True, slots=True)
-class Generation:
+class Generation(Struct, frozen=True):
     """One stored configuration. `hash` names its meaning, `digest` its bytes; `time` is UTC ms."""
 
     number: int
@@ -62,8 +62,7 @@ class Generation:
         return files
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(Struct, frozen=True):
     """An active generation that goes back to `previous` unless it is confirmed until `deadline` (UTC ms)."""
 
     number: int

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+from msgspec.structs import replace
 
 from gateway.errors import Problem
 from gateway.settings.channel_file import Channels, Drivers
@@ -85,8 +86,8 @@ def load_files(
         hash="",
     )
     name = fingerprint(settings, base=base or Path(), secrets=tree.secrets)
-    store = settings.store if state_dir is None else dataclasses.replace(settings.store, path=state_dir)
-    return dataclasses.replace(settings, hash=name, store=store)
+    store = settings.store if state_dir is None else replace(settings.store, path=state_dir)
+    return replace(settings, hash=name, store=store)
 
 
 def _installed() -> Drivers:

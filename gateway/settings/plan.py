@@ -5,10 +5,11 @@ An untouched channel is not in any list: it keeps its connection and its ticks.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from gateway.model import ChannelSpec
 from gateway.settings.fingerprint import channel_bytes
@@ -17,8 +18,7 @@ from gateway.settings.types import GatewaySettings, UplinkSettings
 _SECRET_FIELDS = ("password",)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """Ids of channels and names of uplinks by what happens to them.
 
     `process`: settings that only a restart of the process brings in. `details`: for a changed one, what differs.
@@ -136,7 +136,7 @@ def _uplink_details(old: UplinkSettings, new: UplinkSettings) -> tuple[str, ...]
 
 def _different(old: Any, new: Any) -> list[str]:
     """Names of fields that differ; values are left out, as some are secrets."""
-    return [field.name for field in dataclasses.fields(old) if getattr(old, field.name) != getattr(new, field.name)]
+    return [name for name, value in asdict(old).items() if value != getattr(new, name)]
 
 
 def _unit(name: str) -> str:

@@ -6,18 +6,17 @@ is reported, so a good tree pays nothing for it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from msgspec import Struct
 
 from gateway.errors import ConfigError, Problem
 
 Key = str | int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Document:
+class Document(Struct, frozen=True, eq=False):
     """One YAML document. `data` holds dicts with text keys, lists and scalars; `node` is the same with marks."""
 
     file: str
@@ -51,8 +50,7 @@ def _is_empty(node: yaml.Node) -> bool:
     return isinstance(node, yaml.ScalarNode) and node.start_mark.index == node.end_mark.index
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """A field of a document: what a problem points at."""
 
     document: Document

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gateway.settings import reserved
 from gateway.settings.convert import fields_of, show, to_struct
@@ -16,8 +17,7 @@ from gateway.settings.sections import mapping_at
 MAX_EXTENDS = 8
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Profile:
+class Profile(Struct, frozen=True, eq=False):
     """A profile with what it extends laid below it. `own` are keys for the driver's device settings."""
 
     name: str

@@ -5,23 +5,23 @@ Channels are gateway.model.ChannelSpec. These values are what the rest of the ga
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from gateway.model import ChannelSpec
 
 MB = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class JournalSettings:
+class JournalSettings(Struct, frozen=True):
     max_bytes: int = 256 * MB
     max_age_s: float = 30 * 86400.0
     min_age_s: float = 24 * 3600.0
 
 
-@dataclass(frozen=True, slots=True)
-class StoreSettings:
+class StoreSettings(Struct, frozen=True):
     """`path` is the state directory: store, generations, socket."""
 
     path: Path
@@ -30,23 +30,20 @@ class StoreSettings:
     journal: JournalSettings = field(default_factory=JournalSettings)
 
 
-@dataclass(frozen=True, slots=True)
-class TlsSettings:
+class TlsSettings(Struct, frozen=True):
     ca: Path | None = None
     cert: Path | None = None
     key: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """What an uplink carries: device ids (`*` and `?` match) and streams."""
 
     devices: tuple[str, ...] = ("*",)
     streams: tuple[str, ...] = ("alarm", "event", "telemetry")
 
 
-@dataclass(frozen=True, slots=True)
-class UplinkSettings:
+class UplinkSettings(Struct, frozen=True):
     """One uplink. `codec`: json, native, flat. `ack`: broker or consumer. Defaults of `profile` are applied."""
 
     name: str
@@ -56,7 +53,7 @@ class UplinkSettings:
     profile: str = "default"
     ack: str = "broker"
     username: str | None = None
-    password: str | None = field(default=None, repr=False)
+    password: str | None = None
     tls: TlsSettings | None = None
     select: Selection = field(default_factory=Selection)
     topic: str | None = None
@@ -72,12 +69,17 @@ class UplinkSettings:
     window: int = 16
     bytes_per_s: float | None = None
     messages_per_s: float | None = None
+    bytes_per_day: int | None = None
     status_s: float = 300.0
     start: str = "oldest"
 
+    def __repr__(self) -> str:
+        """Without the password: settings end up in logs and tracebacks."""
+        shown = {name: value for name, value in asdict(self).items() if name != "password"}
+        return f"UplinkSettings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
-@dataclass(frozen=True, slots=True)
-class GatewaySettings:
+
+class GatewaySettings(Struct, frozen=True):
     """A whole, valid configuration. `hash` names its content: 16 hex digits of SHA-256 over the resolved tree."""
 
     id: str

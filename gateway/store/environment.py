@@ -10,11 +10,11 @@ import errno
 import os
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lmdb
+from msgspec import Struct
 
 from gateway.errors import StoreDamaged, StoreError, StoreFull
 from gateway.journal import STREAMS
@@ -110,8 +110,7 @@ class Environment:
         self.env.close()
 
 
-@dataclass(frozen=True, slots=True)
-class Length:
+class Length(Struct, frozen=True):
     """What the file's own meta page says: bytes that must be there, against bytes that are."""
 
     expected: int

@@ -7,8 +7,9 @@ import fcntl
 import json
 import os
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from gateway.errors import StoreError
 
@@ -17,8 +18,7 @@ DEATHS = 3
 """So many deaths in a row soon after opening, and the store is verified before it is opened again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Paths:
+class Paths(Struct, frozen=True):
     """All paths of a store, from the state directory."""
 
     base: Path

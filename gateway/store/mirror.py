@@ -13,9 +13,10 @@ import json
 import logging
 import os
 import zlib
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from gateway.store.state import State
 
@@ -23,8 +24,7 @@ SLOT = 16_384
 _log = logging.getLogger("fieldpost.store")
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
+class Remembered(Struct, frozen=True):
     """What the mirror knows. `floors`: consumer, stream and epoch to the number up to which all is done."""
 
     serial: int

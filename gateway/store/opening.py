@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gateway.clock import Clock
 from gateway.errors import StoreFull
@@ -26,8 +27,7 @@ MAX_CHUNK = 1 << 20
 _log = logging.getLogger("fieldpost.store")
 
 
-@dataclass(slots=True)
-class Parts:
+class Parts(Struct):
     """What is open."""
 
     lock: Lock

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gateway.errors import StoreDamaged
 from gateway.journal import Segment
@@ -16,8 +17,7 @@ DECODED = 4
 """Segments kept decoded: one that is sent in several cuts is decoded once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """Where a number is: the stored segment that holds it, or the first one after it."""
 
     epoch: int

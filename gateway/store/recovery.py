@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import logging
 import secrets
-from dataclasses import dataclass, field
 
 import lmdb
+from msgspec import Struct, field
 
 from gateway.clock import Clock, boot_id
 from gateway.errors import StoreDamaged
@@ -31,8 +31,7 @@ KEEP_EPOCHS = 16
 """Epochs whose last numbers are remembered: so many restores in a row are told exactly."""
 
 
-@dataclass(slots=True)
-class Report:
+class Report(Struct):
     """What opening found. `damaged`: segments to drop with a gap record `disk`."""
 
     epoch: int = 0
@@ -47,8 +46,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class Opened:
+class Opened(Struct):
     """An open environment, its state, and what is still to be committed."""
 
     environment: Environment

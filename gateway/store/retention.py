@@ -11,8 +11,9 @@ synced: a clock that steps by a year must not empty the journal (FL-50).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gateway.errors import StoreDamaged
 from gateway.journal import STREAMS
@@ -27,8 +28,7 @@ SWEEP = 256
 """At most this many segments of a stream are deleted by age in one commit: commits stay short."""
 
 
-@dataclass(frozen=True, slots=True)
-class Now:
+class Now(Struct, frozen=True):
     """The moment of a commit."""
 
     boot: str

@@ -14,10 +14,10 @@ import bisect
 import itertools
 import struct
 import zlib
-from dataclasses import dataclass
 from typing import Any
 
 import msgpack
+from msgspec import Struct
 
 from gateway.errors import StoreDamaged
 from gateway.journal import STREAMS, Segment
@@ -31,8 +31,7 @@ HEADER_SIZE = _HEADER.size + _CRC.size
 _KEY = struct.Struct(">QQ")
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(Struct, frozen=True):
     """The clock that stamped a segment. `offset`: wall minus boot clock, ms. `flag`: "s" synced, "u" not."""
 
     boot: str
@@ -40,8 +39,7 @@ class Stamp:
     flag: str
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
+class Packed(Struct, frozen=True):
     """A segment that has no numbers yet. `mono`: boot clock of its first reading, ms."""
 
     stream: str
@@ -79,8 +77,7 @@ class Packed:
         return b"".join((header, _CRC.pack(zlib.crc32(header)), self.borders, self.body))
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Struct, frozen=True):
     """What a segment says about itself without its body."""
 
     stream: str

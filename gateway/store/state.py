@@ -6,7 +6,8 @@ the commit is on disk. So the event loop may read the last one without a lock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from gateway.journal import STREAMS, AliasRow, Gap
 from gateway.store.ranges import Ranges
@@ -15,8 +16,7 @@ CursorKey = tuple[str, str, int]
 """Consumer, stream, epoch."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConsumerRow:
+class ConsumerRow(Struct, frozen=True):
     """A known consumer. A required one holds segments until it is done with them."""
 
     name: str
@@ -24,16 +24,14 @@ class ConsumerRow:
     streams: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Alias:
+class Alias(Struct, frozen=True):
     """A tag's number; `until`: (epoch, telemetry number) after which no reading can carry it, None while live."""
 
     row: AliasRow
     until: tuple[int, int] | None = None
 
 
-@dataclass(slots=True)
-class State:
+class State(Struct):
     """All small facts of the journal. `serial` counts commits over the store's life."""
 
     epoch: int

@@ -12,11 +12,11 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lmdb
+from msgspec import Struct
 
 from gateway.errors import StoreDamaged
 from gateway.journal import STREAMS
@@ -24,8 +24,7 @@ from gateway.store import rows
 from gateway.store.segments import read_segment, split_segment_key
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """`damaged`: segments to drop, as (stream, epoch, first)."""
 
     ok: bool

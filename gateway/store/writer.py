@@ -11,11 +11,11 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import lmdb
+from msgspec import Struct, field
 
 from gateway.errors import StoreDamaged
 from gateway.journal import Gap
@@ -41,8 +41,7 @@ SPARE_PAGES = 16
 Durable = Callable[[], None]
 
 
-@dataclass(slots=True)
-class Run:
+class Run(Struct):
     """Batches that were stamped by one clock, each with whom to tell when it is on disk."""
 
     stamp: Stamp
@@ -50,8 +49,7 @@ class Run:
     told: list[Durable | None] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class EntryOp:
+class EntryOp(Struct):
     """An entry to be stored, frozen at the time it came."""
 
     stream: str
@@ -61,16 +59,14 @@ class EntryOp:
     entry: dict[str, Any]
 
 
-@dataclass(slots=True)
-class WorkOp:
+class WorkOp(Struct):
     """A submitted work. `token` is the caller's (the future)."""
 
     work: Callable[[Work], Any]
     token: Any
 
 
-@dataclass(slots=True)
-class Lost:
+class Lost(Struct):
     """Readings or entries of one stream that found no room: a count and the times between which they were true."""
 
     n: int = 0
@@ -85,8 +81,7 @@ class Lost:
         self.n += n
 
 
-@dataclass(slots=True)
-class Group:
+class Group(Struct):
     """What one commit is to store."""
 
     now: Now
@@ -100,8 +95,7 @@ class Group:
     lost: dict[str, Lost] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Outcome:
+class Outcome(Struct):
     """What became of a group."""
 
     state: State
@@ -125,8 +119,7 @@ class Outcome:
     unstored: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
+class _Held(Struct, frozen=True):
     packed: Packed
     told: tuple[Durable, ...]
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gateway.health import Health
 from gateway.uplink.codecs.base import inflate
@@ -20,8 +21,7 @@ Handler = Callable[[Connection, str, Inbound], Awaitable[None]]
 _AT_ONCE = 16
 
 
-@dataclass(slots=True)
-class _Pending:
+class _Pending(Struct):
     message: Inbound
     handled: bool = False
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+
+class Identity(Struct, frozen=True):
     """Who is speaking. `boot` names this boot of the machine (gateway.clock.boot_id)."""
 
     id: str
@@ -58,8 +58,7 @@ class ModelView(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Latest:
+class Latest(Struct, frozen=True):
     """The current value of one tag. `ts` is UTC ms when it was true; `quality` is a gateway.model.Quality number."""
 
     slot: int

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from gateway.cli.output import clean
 from gateway.cli.session import CommandFailed, Exit, Session
@@ -14,8 +15,7 @@ from gateway.settings.types import GatewaySettings, TlsSettings, UplinkSettings
 _MOST_HOLES = 20
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
+class _Target(Struct, frozen=True):
     """Where to listen, for whom, as whom."""
 
     url: str

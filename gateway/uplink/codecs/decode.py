@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgpack
 import msgspec
+from msgspec import Struct, field
 
 from gateway.model import Quality
 from gateway.uplink.codecs.base import SAFE_INTEGER, inflate
@@ -34,8 +34,7 @@ class Reading(NamedTuple):
     quality: str
 
 
-@dataclass(slots=True)
-class BatchMessage:
+class BatchMessage(Struct):
     """A message of `up/{stream}`. It covers first .. first+n-1.
 
     `batches` (json) or `columns` (native) for telemetry, `entries` for the other streams.
@@ -79,8 +78,7 @@ class BatchMessage:
                 yield Reading(self.first + k, device, tag, ts, wire_value(value), quality.get(k, _GOOD))
 
 
-@dataclass(frozen=True, slots=True)
-class GapMessage:
+class GapMessage(Struct, frozen=True):
     """A gap record. `first` and `last` are None where a lost store's tail can never be proved."""
 
     gateway: str

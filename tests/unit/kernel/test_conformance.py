@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from gateway.driver import Columns, DriverContext, DriverSpec, PollingDriver, Request
 from gateway.errors import LinkLost

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.driver import CONTRACT, DriverSpec
 from gateway.errors import PermanentError

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gateway.model import Access, Schedule, Verify, WriteLimits
@@ -232,7 +232,7 @@ def test_a_driver_whose_check_raises_is_named_and_nothing_else_stops(faults: Fau
     def broken(_channel: object) -> list[object]:
         raise RuntimeError("boom")
 
-    toy = dataclasses.replace(TOY, check=broken)  # type: ignore[arg-type]
+    toy = msgspec.structs.replace(TOY, check=broken)  # type: ignore[arg-type]
     found = faults({"channels/a.yaml": channel()}, drivers={"toy": toy})
     assert "failed while it checked this channel: RuntimeError: boom" in found[0].message
 

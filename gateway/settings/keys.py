@@ -67,6 +67,7 @@ class ReconnectKeys(msgspec.Struct, frozen=True):
 class RateKeys(msgspec.Struct, frozen=True):
     bytes: Bytes | None = None
     messages: Annotated[float, Meta(gt=0)] | None = None
+    bytes_per_day: Bytes | None = None
 
 
 class UplinkKeys(msgspec.Struct, frozen=True):

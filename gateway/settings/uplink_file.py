@@ -21,6 +21,7 @@ PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 SECURE = ("mqtts", "wss")
 MAX_CLIENT_ID = 128
 MIN_PAYLOAD = 1_000
+MIN_DAY = 1_000_000
 # What a profile changes against UplinkSettings' own defaults (protocol.md 1.2, 2.7). A key in the file wins.
 PROFILES: dict[str, dict[str, Any]] = {
     "default": {},
@@ -81,12 +82,14 @@ class Uplinks:
         if select is None or batch is None or rate is None or reconnect is None:
             return None
         self._check_limits(keys, batch, reconnect, place)
+        self._check_budget(keys, rate, place.child("rate", "bytes_per_day"))
         given = {
             "batch_age_s": batch.age,
             "batch_readings": batch.readings,
             "max_payload": batch.bytes,
             "bytes_per_s": rate.bytes,
             "messages_per_s": rate.messages,
+            "bytes_per_day": rate.bytes_per_day,
             "reconnect_max_s": reconnect.max,
             "compress": keys.compress or ("zlib" if keys.codec == "native" else None),
         }
@@ -190,6 +193,14 @@ class Uplinks:
                 self._problems.at(origin, f"`{name}` is {low}s to {high}s")
         if batch.bytes is not None and not MIN_PAYLOAD <= batch.bytes <= 268_435_455:
             self._problems.at(place.child("batch", "bytes"), "a message has 1KB to 256MB", "write 120KB")
+
+    def _check_budget(self, keys: UplinkKeys, rate: RateKeys, origin: Origin) -> None:
+        if rate.bytes_per_day is None:
+            return
+        if rate.bytes_per_day < MIN_DAY:
+            self._problems.at(origin, "a day's budget is 1MB or more", "write 50MB")
+        if keys.codec == "flat":
+            self._problems.at_key(origin, "a flat feed keeps no count over a restart", "remove `bytes_per_day`")
 
     def _check_client_ids(self) -> None:
         """Two connections with one id on one broker throw each other out for ever (protocol.md 1.1)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -11,6 +12,8 @@ from gateway.journal import Consumer, Gap
 from gateway.uplink.slices import cut
 
 _MAX_RANGES = 1000
+_END = 2**63
+"""Numbers and epochs are below this; a foreign message may say anything."""
 
 
 class AckMessage(msgspec.Struct, frozen=True):
@@ -27,9 +30,10 @@ def parse_ack(payload: bytes) -> AckMessage | None:
     """None for what is not an ack of version 1."""
     try:
         ack = msgspec.json.decode(payload, type=AckMessage)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    if ack.v != 1 or ack.upto < 0 or len(ack.ranges) > _MAX_RANGES:
+    numbers = (ack.epoch, ack.upto, *chain.from_iterable(ack.ranges))
+    if ack.v != 1 or len(ack.ranges) > _MAX_RANGES or not all(0 <= number < _END for number in numbers):
         return None
     return ack
 
@@ -56,6 +60,10 @@ class ConsumerAcks:
             if any(self._covers(gap, first, end) for first, end in pieces):
                 self._consumer.gap_done(gap)
                 told.discard(gap)
+        for gap in [gap for gap in told if gap.first is None and gap.stream == ack.stream and gap.epoch <= ack.epoch]:
+            # the lost tail of an old epoch has no numbers that an ack could name: one that came later stands for it
+            self._consumer.gap_done(gap)
+            told.discard(gap)
         return True
 
     def _last(self, ack: AckMessage, state: Any) -> int | None:
@@ -65,7 +73,7 @@ class ConsumerAcks:
         if ack.epoch == self._consumer.epoch:
             return int(state.last)
         # rows of an earlier epoch end where they end: the walk over held segments bounds it
-        return 2**63
+        return _END
 
     @staticmethod
     def _covers(gap: Gap, first: int, end: int) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from gateway.canonical import digest
 from gateway.health import Health
@@ -21,8 +22,7 @@ STATE = "birth"
 _RETRY_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Birth:
+class Birth(Struct, frozen=True):
     """Messages in the order they go, parts before `birth`. `hash` names the model, however it is cut."""
 
     hash: str
@@ -106,13 +106,16 @@ class BirthKeeper:
         self._memory = memory
         self._health = health
         self._ask = asyncio.Event()
+        self._force = asyncio.Event()
         self._forced = False
         self._dict_acked = -1
         self.hash: str | None = None
 
     def request(self, *, force: bool = False) -> None:
         """Look at the model again; with `force` publish even what is known."""
-        self._forced = self._forced or force
+        if force:
+            self._forced = True
+            self._force.set()
         self._ask.set()
 
     def ready(self, dict_no: int) -> bool:
@@ -129,15 +132,19 @@ class BirthKeeper:
         while True:
             await self._ask.wait()
             self._ask.clear()
-            if await self._publish(connection, limit()):
+            before = (self.hash, self._dict_acked)
+            if not await self._publish(connection, limit()):
+                await self._rest()
+            elif before != (self.hash, self._dict_acked):  # else who waits for another dictionary would ask for ever
                 changed()
-            else:
-                # refused: it is an issue, and tried again in a while or when somebody asks
-                try:
-                    async with asyncio.timeout(_RETRY_S):
-                        await self._ask.wait()
-                except TimeoutError:
-                    self._ask.set()
+
+    async def _rest(self) -> None:
+        """Refused: it is an issue, and tried again in a while or when a person asks, not at each commit."""
+        self._force.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_RETRY_S):
+                await self._force.wait()
+        self._ask.set()
 
     async def _publish(self, connection: Connection, limit: int) -> bool:
         birth = make_birth(self._identity, self._model(), limit)

@@ -41,7 +41,7 @@ def parse_command(payload: bytes) -> CommandMessage | None:
     """None for what is not a command of version 1."""
     try:
         command = msgspec.json.decode(payload, type=CommandMessage)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return command if command.v == 1 and _ID.match(command.rid) else None
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from gateway.errors import GatewayError
 from gateway.settings.types import TlsSettings
@@ -44,8 +45,7 @@ class ConnectFailed(GatewayError):
         self.closed = closed
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(Struct, frozen=True):
     """A message to publish. `encoding` is `zlib` or None; `content_type` and `encoding` travel with MQTT 5 only."""
 
     topic: str
@@ -57,8 +57,7 @@ class Outgoing:
     correlation: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Inbound:
+class Inbound(Struct, frozen=True):
     """A message that came in. `ticket` belongs to the connection; give the message back to `confirm`."""
 
     topic: str
@@ -71,11 +70,11 @@ class Inbound:
     correlation: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectOptions:
+class ConnectOptions(Struct, frozen=True):
     """How to connect. Times in seconds. `level` is MQTT_5 or MQTT_311.
 
-    `window` bounds our unacknowledged publishes, `receive_maximum` the broker's towards us.
+    `window` bounds our unacknowledged publishes, `receive_maximum` the broker's towards us. A publish that is not
+    acknowledged within `ack_s` ends the connection, whoever sent it.
     """
 
     client_id: str
@@ -92,6 +91,7 @@ class ConnectOptions:
     will_delay_s: int = 10
     window: int = 16
     receive_maximum: int = 16
+    ack_s: float = 30.0
 
 
 class Connection(Protocol):
@@ -127,6 +127,10 @@ class Connection(Protocol):
 
     def on_room(self, callback: Callable[[], None]) -> None:
         """Call `callback` whenever a slot of the window is given back, by whoever used it."""
+        ...
+
+    def on_sent(self, callback: Callable[[int], None]) -> None:
+        """Call `callback` with the size of each PUBLISH packet in bytes, whoever sends it."""
         ...
 
     def send(self, message: Outgoing) -> asyncio.Future[int]:

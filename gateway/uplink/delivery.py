@@ -12,6 +12,7 @@ from random import Random
 from gateway.clock import Clock
 from gateway.journal import Consumer
 from gateway.settings.types import UplinkSettings
+from gateway.uplink.budget import DailyBudget
 from gateway.uplink.connection import Connection, ConnectionLost
 from gateway.uplink.counters import Counters
 from gateway.uplink.lanes import Lane, Parcel
@@ -54,6 +55,7 @@ class Delivery:
         verdict: Verdict,
         counters: Counters,
         limits: Limits,
+        budget: DailyBudget,
         clock: Clock,
         random: Random,
         root: str,
@@ -64,6 +66,7 @@ class Delivery:
         self._sources = sources
         self._verdict = verdict
         self._counters = counters
+        self._budget = budget
         self._clock = clock
         now = clock.mono()
         self._lanes = {name: Lane(f"{root}/up/{name}", random) for name in sorted(set(_LANE_OF.values()))}
@@ -80,6 +83,7 @@ class Delivery:
         self._stopping = False
         self._end: ConnectionLost | None = None
         self._heard_at = now
+        self._unconfirmed = False
         self._backlog_from = now + (random.uniform(0.0, 60.0) if settings.profile == "fleet" else 0.0)
         sources.begin(now)
         connection.on_room(self._wake.set)  # a status or a birth may have used the last slot
@@ -100,6 +104,7 @@ class Delivery:
     def heard(self) -> None:
         """The consumer acknowledged something (2.10)."""
         self._heard_at = self._clock.mono()
+        self._unconfirmed = self._consumer.backlog().readings > 0
 
     async def drain(self) -> None:
         """Send nothing more and wait until what is in flight is acknowledged."""
@@ -149,7 +154,7 @@ class Delivery:
         if self._in_flight:
             oldest = next(iter(self._in_flight.values()))
             wait = min(wait, oldest.deadline - now)
-        return max(wait, 0.001)
+        return min(max(wait, 0.001), _IDLE_S)
 
     def _check_silence(self, now: float) -> None:
         oldest = next(iter(self._in_flight.values()), None)
@@ -169,13 +174,13 @@ class Delivery:
     def _next(self, now: float) -> tuple[Parcel | None, float]:
         """The next parcel, or how long nothing can go."""
         holes = self._consumer.holes(TELEMETRY)
-        waits = self._sources.backlog_waits
+        waits = self._backlog_waits()
         # each message in flight can open one more hole, so the bound counts them in
         hold_live = waits and (self._settings.order == "fifo" or holes + self._connection.window >= TOO_MANY_HOLES)
         floor_due = waits and (
             self._floor.due(self._typical[BACKLOG]) or (holes > MAX_HOLES and not self._backlog_in_flight)
         )
-        pause = _IDLE_S
+        pause, saving = _IDLE_S, False
         for kind in sequence(floor_due=floor_due, fifo=hold_live):
             lane = self._lanes[_LANE_OF[kind]]
             if kind in _SERIAL and lane.in_flight:
@@ -186,6 +191,10 @@ class Delivery:
             held = self._held(kind, now)
             if held > 0.0:
                 pause = min(pause, held)
+                # what the floor owes to the backlog is saved up for: smaller messages would always come first
+                saving = saving or (kind == BACKLOG and floor_due and self._gate(now) == 0.0)
+                continue
+            if saving and kind not in _URGENT:
                 continue
             parcel = lane.take(kind) or self._make(kind, now)
             if parcel is not None:
@@ -196,16 +205,22 @@ class Delivery:
             pause = min(pause, max(1.0, self._heard_at + SILENT_CONSUMER_S - now))
         return None, pause
 
+    def _backlog_waits(self) -> bool:
+        return self._sources.backlog_waits or self._lanes[TELEMETRY].waits(BACKLOG)
+
     def _held(self, kind: str, now: float) -> float:
         """Seconds for which this class may not send: its rate, or the backlog's share."""
         if kind in _URGENT:
             return 0.0
-        if kind == BACKLOG:
-            if now < self._backlog_from:
-                return self._backlog_from - now
-            if self._backlog_in_flight >= self._share.limit(self._connection.window):
-                return _IDLE_S
-        return max(self._bytes.delay(now, self._typical[kind]), self._messages.delay(now, 1.0))
+        size = self._typical[kind]
+        held = max(self._bytes.delay(now, size), self._messages.delay(now, 1.0), self._budget.delay(size))
+        return max(held, self._gate(now)) if kind == BACKLOG else held
+
+    def _gate(self, now: float) -> float:
+        """Seconds for which the backlog waits for its start, or for its share of the window."""
+        if now < self._backlog_from:
+            return self._backlog_from - now
+        return _IDLE_S if self._backlog_in_flight >= self._share.limit(self._connection.window) else 0.0
 
     def _make(self, kind: str, now: float) -> Parcel | None:
         if kind == LIVE:
@@ -222,6 +237,7 @@ class Delivery:
         except ConnectionLost as lost:
             self._end = lost
             return
+        parcel.sent = now
         parcel.deadline = now + self._settings.ack_timeout_s
         self._serial += 1
         self._in_flight[self._serial] = parcel
@@ -230,7 +246,9 @@ class Delivery:
             self._backlog_in_flight += 1
         self._bytes.take(now, parcel.size)
         self._messages.take(now, 1.0)
-        self._floor.sent(parcel.kind, parcel.size, backlog_waits=self._sources.backlog_waits)
+        self._floor.sent(parcel.kind, parcel.size, backlog_waits=self._backlog_waits())
+        if not self._unconfirmed:  # nothing was owed: the consumer's time begins now
+            self._unconfirmed, self._heard_at = True, now
         if parcel.kind in self._typical:
             self._typical[parcel.kind] = parcel.size
         self._counters.sent(now, parcel)

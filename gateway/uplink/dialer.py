@@ -131,6 +131,7 @@ class Dialer:
             level=level,
             will=will,
             window=self._settings.window,
+            ack_s=self._settings.ack_timeout_s,
         )
         connection = await self._connect(url, options)
         self._took[url] = self._clock.mono() - began

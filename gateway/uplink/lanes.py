@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from random import Random
+
+from msgspec import Struct
 
 from gateway.journal import Gap
 from gateway.uplink.backoff import Retry
@@ -14,11 +15,11 @@ PROBE_S = 60.0
 """A topic we may not publish on is tried this often."""
 
 
-@dataclass(slots=True)
-class Parcel:
+class Parcel(Struct):
     """A message made, and what it covers. Kept until its fate is known; sent again as it is.
 
     `since`: when its readings became due (boot clock), for the lateness of live data. `tries`: refusals so far.
+    `sent`: when it was sent last; `deadline`: until when its PUBACK is waited for.
     """
 
     kind: str
@@ -31,6 +32,7 @@ class Parcel:
     since: float
     gap: Gap | None = None
     tries: int = 0
+    sent: float = 0.0
     deadline: float = 0.0
 
     @property
@@ -47,6 +49,7 @@ class Lane:
         self.again: deque[Parcel] = deque()
         self.held_until = 0.0
         self.denied = False
+        self._refused_at = float("-inf")
         self._retry = Retry(random)
 
     @property
@@ -60,6 +63,10 @@ class Lane:
             return False
         return self.in_flight == 0 if self._retry.failures or self.denied else True
 
+    def waits(self, kind: str) -> bool:
+        """Whether a parcel of that class is to be sent again."""
+        return any(parcel.kind == kind for parcel in self.again)
+
     def take(self, kind: str) -> Parcel | None:
         """The oldest parcel of that class that is to be sent again."""
         for parcel in self.again:
@@ -68,23 +75,28 @@ class Lane:
                 return parcel
         return None
 
-    def accepted(self) -> bool:
-        """A message went through; True when the lane had trouble before."""
-        troubled = self.denied or self._retry.failures > 0
+    def accepted(self, parcel: Parcel) -> bool:
+        """A message went through; whether the lane is well. One that was on its way already when another was refused
+        says nothing of the refusal: the lane stays held back.
+        """
+        if parcel.sent <= self._refused_at:
+            return False
         self.denied = False
         self._retry.succeeded()
         self.held_until = 0.0
-        return troubled
+        return True
 
     def refused(self, parcel: Parcel, now: float) -> None:
         """Not now: back off. Messages that were in flight together count as one failure."""
         self._put_back(parcel)
+        self._refused_at = now
         if now >= self.held_until:
             self.held_until = now + self._retry.failed()
 
     def deny(self, parcel: Parcel, now: float) -> None:
         """Not authorized: one probe a minute."""
         self._put_back(parcel)
+        self._refused_at = now
         self.denied = True
         self.held_until = now + PROBE_S
 

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -150,6 +151,47 @@ class AckClient(aiomqtt.Client):
         self.ended(ConnectionLost("closed by us"))
 
 
+class Overdue:
+    """Ends a connection whose broker leaves a publish without PUBACK: MQTT 5.0 section 4.4 forbids to send it again
+    on the same one.
+    """
+
+    def __init__(self, client: AckClient, seconds: float) -> None:
+        self._client = client
+        self._seconds = seconds
+        self._waiting: deque[tuple[float, asyncio.Future[int]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, ack: asyncio.Future[int]) -> None:
+        self._waiting.append((ack.get_loop().time() + self._seconds, ack))
+        if self._timer is None:
+            self._timer = ack.get_loop().call_later(self._seconds, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        while self._waiting and self._waiting[0][1].done():
+            self._waiting.popleft()
+        if not self._waiting or self._client.closed.done():
+            return
+        loop = asyncio.get_running_loop()
+        deadline = self._waiting[0][0]
+        if deadline <= loop.time():
+            self._client.ended(ConnectionLost(f"no PUBACK for {self._seconds:g} s"))
+            self._client.drop()
+        else:
+            self._timer = loop.call_at(deadline, self._look)
+
+
+def packet_size(message: Outgoing, level: int) -> int:
+    """Bytes of the PUBLISH packet, without TCP and TLS."""
+    size = 2 + len(message.topic.encode()) + (2 if message.qos else 0) + len(message.payload)
+    if level == MQTT_5:
+        size += 1 + (3 + len(message.content_type) if message.content_type else 0)
+        size += 5 + len("enc") + len(message.encoding) if message.encoding else 0
+        size += 3 + len(message.correlation) if message.correlation is not None else 0
+    return size + 1 + (1 if size < 128 else 2 if size < 16_384 else 3 if size < 2_097_152 else 4)
+
+
 class MqttConnection:
     """gateway.uplink.connection.Connection over one AckClient."""
 
@@ -160,6 +202,8 @@ class MqttConnection:
         allowed = getattr(client.connack, "ReceiveMaximum", None) or 65_535
         self._window = Window(max(1, min(options.window, allowed)))
         self._room_listener: Callable[[], None] | None = None
+        self._sent_listener: Callable[[int], None] | None = None
+        self._overdue = Overdue(client, options.ack_s)
         self._max_packet: int | None = getattr(client.connack, "MaximumPacketSize", None)
         self._retain = getattr(client.connack, "RetainAvailable", 1) != 0
         self._max_qos: int = getattr(client.connack, "MaximumQoS", 2)
@@ -200,7 +244,8 @@ class MqttConnection:
     async def publish(self, message: Outgoing) -> int:
         self._check_open()
         await self._window.acquire()
-        return await self._send(message)
+        # shielded: a slot is free when the broker has answered, not when the one who waits has given up
+        return await asyncio.shield(self._send(message))
 
     def _check_open(self) -> None:
         if self._client.closed.done():
@@ -228,7 +273,13 @@ class MqttConnection:
             ack.set_result(0)
         else:
             self._client.acks[info.mid] = ack
+            self._overdue.watch(ack)
+        if self._sent_listener is not None:
+            self._sent_listener(packet_size(message, self._level))
         return ack
+
+    def on_sent(self, callback: Callable[[int], None]) -> None:
+        self._sent_listener = callback
 
     def on_room(self, callback: Callable[[], None]) -> None:
         self._room_listener = callback

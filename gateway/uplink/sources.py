@@ -7,7 +7,8 @@ the consumer's cursor has not passed it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gateway.journal import Consumer, Gap, Segment
 from gateway.settings.types import UplinkSettings
@@ -23,8 +24,7 @@ TELEMETRY = "telemetry"
 _START = (0, 0)
 
 
-@dataclass(slots=True)
-class Limits:
+class Limits(Struct):
     """What this uplink may send, as learned from the broker; lives as long as the uplink.
 
     `payload`: bytes of one message. `bytes_per_s`, `messages_per_s`: None is no limit.
@@ -141,7 +141,10 @@ class Sources:
 
     def gap(self, now: float) -> Parcel | None:
         """The oldest gap record that was not sent on this connection."""
-        for gap in self._consumer.gaps():
+        waiting = self._consumer.gaps()
+        if len(self._told) > 2 * len(waiting) + 64:  # what was acknowledged needs no remembering
+            self._told.intersection_update(waiting)
+        for gap in waiting:
             if gap not in self._told and gap.stream in self._settings.select.streams:
                 self._told.add(gap)
                 encoded = pack_json(gap_message(self._identity.id, gap))
@@ -203,14 +206,14 @@ class Sources:
                 self._readings = max(1, part.n)
 
     def _encode_telemetry(self, segment: Segment, kind: str) -> Encoded | None:
-        try:
-            return self._codec.telemetry(segment, self._aliases(), historical=kind == BACKLOG)
-        except KeyError:
-            self._names_of = -1  # an alias younger than our table
-        try:
-            return self._codec.telemetry(segment, self._aliases(), historical=kind == BACKLOG)
-        except (KeyError, TypeError, ValueError, OverflowError):
-            return None
+        for _ in range(2):
+            try:
+                return self._codec.telemetry(segment, self._aliases(), historical=kind == BACKLOG)
+            except KeyError:
+                self._names_of = -1  # an alias younger than our table
+            except (TypeError, ValueError, OverflowError):
+                return None
+        return None
 
     def _encode_entries(self, segment: Segment) -> Encoded | None:
         try:

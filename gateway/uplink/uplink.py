@@ -14,6 +14,7 @@ from gateway.settings.types import UplinkSettings
 from gateway.uplink import mqtt
 from gateway.uplink.backoff import Reconnect
 from gateway.uplink.birth import BirthKeeper
+from gateway.uplink.budget import DailyBudget
 from gateway.uplink.codecs.flat import FlatCodec
 from gateway.uplink.codecs.json_codec import JsonCodec
 from gateway.uplink.codecs.native import NativeCodec
@@ -68,6 +69,7 @@ class Uplink:
         self._births = BirthKeeper(settings.name, gateway, model, self._memory, health)
         self._learned = Learned(settings)
         self._limits = self._learned.limits(None)
+        self._budget = DailyBudget(settings.name, settings.bytes_per_day, self._memory, clock, health)
         self._dialer = Dialer(settings, self._memory, clock, connect)
         self._reconnect = Reconnect(settings.reconnect_max_s, self._random, patient=settings.profile == "fleet")
         self._verdict = self._make_verdict()
@@ -149,6 +151,7 @@ class Uplink:
             "proof": self._presence.proof(connection.level if connection else None),
             "session": self._sessions.current,
             "birth": self._births.hash,
+            "budget": self._budget.snapshot(),
             "last_puback": self._counters.last_puback,
             "live_p99_ms": round(self._delivery.lateness * 1000) if self._delivery else None,
             "counters": self._counters.snapshot(self._clock.mono(), readings),
@@ -213,10 +216,12 @@ class Uplink:
         self._reconnect.connected(self._clock.mono())
         self._health.clear("uplink_offline", self._settings.name)
         self._set_state(ONLINE)
+        connection.on_sent(self._budget.spend)
         lost: list[BaseException] = []
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._tell_status(connection))
+                group.create_task(self._budget.run())
                 if self._flat is not None:
                     group.create_task(self._flat.run(connection))
                 else:
@@ -245,6 +250,7 @@ class Uplink:
             self._verdict,
             self._counters,
             limits,
+            self._budget,
             self._clock,
             self._random,
             self._identity.root,

@@ -64,9 +64,9 @@ class Verdict:
         return False
 
     def _accept(self, parcel: Parcel, lane: Lane, code: int, now: float) -> None:
-        lane.accepted()
-        # Always: the refusal may have been told by another lane of this topic, or by a connection before this one.
-        self._health.clear("uplink_refused", f"{self._name}/{lane.topic}")
+        if lane.accepted(parcel):
+            # Always: the refusal may have been told by a connection before this one.
+            self._health.clear("uplink_refused", f"{self._name}/{lane.topic}")
         self._counters.done(now, self._clock.wall_ms(), parcel)
         if code == UNROUTED:
             self._counters.unrouted += 1

@@ -38,6 +38,7 @@ from gateway.settings.credentials import credentials_of
 from gateway.settings.generations import Generations
 from gateway.settings.loader import load_files, read_tree
 from gateway.settings.types import GatewaySettings
+from gateway.settings.whereabouts import store_path
 from gateway.shadow import LatestValues
 from gateway.store import Store
 from gateway.supervisor import Supervisor
@@ -68,7 +69,7 @@ def run(config_dir: Path, state_dir: Path | None = None) -> int:
     registry = Registry()
     load = _loader(config_dir, registry, state_dir)
     try:
-        settings, generations = _active(config_dir, load, state_dir)
+        settings, generations = _active(config_dir, load, registry, state_dir)
     except ConfigError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
@@ -105,20 +106,22 @@ def _loader(config_dir: Path, registry: Registry, state_dir: Path | None) -> Loa
     return load
 
 
-def _active(config_dir: Path, load: Load, state_dir: Path | None) -> tuple[GatewaySettings, Generations]:
+def _active(
+    config_dir: Path, load: Load, registry: Registry, state_dir: Path | None
+) -> tuple[GatewaySettings, Generations]:
     """The active generation's settings; the first start makes generation 1 of the config folder."""
     folder: GatewaySettings | None = None
-    problems: ConfigError | None = None
+    problems = ConfigError([])
     files: Mapping[str, bytes] = {}
     try:
         files = read_tree(config_dir)
         folder = load(files)
     except ConfigError as error:
         problems = error
-    path = folder.store.path if folder else state_dir
+        folder = _without_broken_drivers(files, load, registry)
+    path = folder.store.path if folder else state_dir or store_path(config_dir)
     if path is None:
-        assert problems is not None
-        raise problems  # without a readable folder nobody knows where the state is
+        raise problems  # nobody knows where the state is
     generations = Generations(path)
     reverted = generations.recover()
     if reverted is not None:
@@ -126,13 +129,25 @@ def _active(config_dir: Path, load: Load, state_dir: Path | None) -> tuple[Gatew
     active = generations.active()
     if active is None:
         if folder is None:
-            assert problems is not None
             raise problems
         active = generations.create(files, note="first start", hash=folder.hash)
         generations.activate(active, confirm_within_s=None)
-    elif problems is not None:
+    elif problems.problems:
         _log.error("the configuration folder has errors; the active generation %d runs:\n%s", active.number, problems)
     return load(active.files(), starting=True), generations
+
+
+def _without_broken_drivers(files: Mapping[str, bytes], load: Load, registry: Registry) -> GatewaySettings | None:
+    """The folder's settings if the only thing wrong is that installed drivers cannot be imported: their channels
+    become issues. A driver that nobody installed stays an error.
+    """
+    try:
+        settings = load(files, starting=True)
+    except ConfigError:
+        return None
+    known = registry.names()
+    unusable = [channel for channel in settings.channels if channel.settings is None]
+    return settings if all(channel.driver in known for channel in unusable) else None
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

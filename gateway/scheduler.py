@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Generic, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -23,7 +23,7 @@ _STEP_MS = 500.0
 """A wall clock that moved this much against the boot clock was stepped: aligned deadlines are computed anew."""
 
 
-def next_multiple(wall_ms: float, period_s: float, zone: ZoneInfo) -> float:
+def next_multiple(wall_ms: float, period_s: float, zone: tzinfo) -> float:
     """The first UTC ms after `wall_ms` at which the zone's wall clock shows a multiple of the period.
 
     A local time that is skipped runs at the end of the gap. Of one that comes twice, both count for periods that
@@ -40,7 +40,7 @@ def next_multiple(wall_ms: float, period_s: float, zone: ZoneInfo) -> float:
     return other if other > wall_ms else candidate
 
 
-def _offset_ms(wall_ms: float, zone: ZoneInfo) -> float:
+def _offset_ms(wall_ms: float, zone: tzinfo) -> float:
     offset = datetime.fromtimestamp(wall_ms / 1000.0, zone).utcoffset()
     return offset.total_seconds() * 1000.0 if offset is not None else 0.0
 
@@ -63,7 +63,7 @@ class Timetable(Generic[K]):
     """Deadlines of keys on the boot clock. Times: `now` boot-clock seconds, `wall` UTC ms of the same moment."""
 
     def __init__(self, timezone: str = "UTC") -> None:
-        self._zone = ZoneInfo(timezone)
+        self._zone: tzinfo = UTC if timezone == "UTC" else ZoneInfo(timezone)  # UTC needs no zone files
         self._entries: dict[K, _Entry[K]] = {}
         self._heap: list[tuple[float, int, _Entry[K]]] = []
         self._stamps = itertools.count(1)

@@ -5,16 +5,12 @@ gateway that runs.
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from gateway.local.wire import SOCKET_NAME
+from gateway.settings.whereabouts import store_path
 
 DEFAULT_STATE = Path("/var/lib/fieldpost")
-_ENV = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def config_dir(given: str | None) -> Path | None:
@@ -36,24 +32,9 @@ def state_dir(given: str | None, config: str | None) -> Path:
     if given:
         return Path(given).absolute()
     folder = config_dir(config)
-    path = _store_path(folder / "gateway.yaml") if folder else None
-    if folder is None or path is None:
-        return DEFAULT_STATE
-    return (folder / path).absolute()
+    path = store_path(folder) if folder else None
+    return path if path is not None else DEFAULT_STATE
 
 
 def socket_path(state: str | None, config: str | None) -> Path:
     return state_dir(state, config) / SOCKET_NAME
-
-
-def _store_path(file: Path) -> str | None:
-    """`store.path` as far as it can be made out; whatever is wrong with the file is for `check` to say."""
-    try:
-        tree: Any = yaml.safe_load(file.read_bytes())
-    except (OSError, ValueError, yaml.YAMLError, RecursionError):
-        return None
-    store = tree.get("store") if isinstance(tree, dict) else None
-    path = store.get("path") if isinstance(store, dict) else None
-    if not isinstance(path, str) or not path:
-        return None
-    return _ENV.sub(lambda match: os.environ.get(match[1], ""), path)

@@ -70,6 +70,8 @@ def _identity(values: dict[str, Any], origin: Origin, problems: Problems) -> Gat
 
 
 def _check_zone(name: str, origin: Origin, problems: Problems) -> None:
+    if name == "UTC":  # needs no zone files
+        return
     try:
         zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):

@@ -12,7 +12,9 @@ from gateway.cli import forms
 from gateway.cli.output import clean
 from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.errors import ConfigError, Problem
+from gateway.local.wire import NotRunning
 
+_PLAN_S = 30.0
 _APPLY_S = 120.0
 
 
@@ -39,7 +41,7 @@ def check(session: Session) -> int:
 
 def plan(session: Session) -> int:
     """What would change, without changing it."""
-    answer = session.call("plan", {"folder": str(_folder(session))})
+    answer = _ask(session, "plan", {"folder": str(_folder(session))}, _PLAN_S)
     if not answer.get("ok", True):
         return _refused(session, answer)
     if session.out.as_json:
@@ -52,7 +54,7 @@ def plan(session: Session) -> int:
 def apply(session: Session) -> int:
     """Make the folder the running configuration; the gateway watches it and goes back when it does harm."""
     args = {"folder": str(_folder(session)), "confirm_within_s": session.option("confirm_within")}
-    answer = session.call("apply", args, _APPLY_S)
+    answer = _ask(session, "apply", args, _APPLY_S)
     if not answer.get("ok", True):
         return _refused(session, answer)
     if session.out.as_json:
@@ -68,6 +70,20 @@ def apply(session: Session) -> int:
     elif answer.get("gates"):
         session.out.line(f"it goes back by itself unless these come up again: {_names(answer['gates'])}")
     return Exit.OK
+
+
+def _ask(session: Session, op: str, args: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+    """Ask the gateway; where none is found, a folder that is wrong is what a person wants to hear of first."""
+    from gateway.settings.loader import load_tree
+
+    try:
+        return session.call(op, args, timeout_s)
+    except NotRunning:
+        try:
+            load_tree(_folder(session))
+        except ConfigError as err:
+            return {"ok": False, "errors": [asdict(problem) for problem in err.problems]}
+        raise
 
 
 def confirm(session: Session) -> int:

@@ -104,7 +104,7 @@ class Delivery:
     def heard(self) -> None:
         """The consumer acknowledged something (2.10)."""
         self._heard_at = self._clock.mono()
-        self._unconfirmed = self._consumer.backlog().readings > 0
+        self._unconfirmed = self._consumer.backlog().readings > 0 or bool(self._sources.told())
 
     async def drain(self) -> None:
         """Send nothing more and wait until what is in flight is acknowledged."""
@@ -164,6 +164,7 @@ class Delivery:
         if (
             self._settings.ack == "consumer"
             and now - self._heard_at >= SILENT_CONSUMER_S
+            and self._unconfirmed
             and not self._in_flight
             and (self._consumer.backlog().readings or self._sources.told())
         ):
@@ -274,4 +275,4 @@ class Delivery:
             self._lateness.add(now, late)
             self._share.adjust(now, self._lateness.p99(now))
         elif parcel.kind == BACKLOG:
-            self._share.acked(self._connection.window)
+            self._share.acked(self._connection.window, self._lateness.p99(now))

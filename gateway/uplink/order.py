@@ -12,6 +12,9 @@ FLOOR = 0.10
 LATE_S = 1.6
 """Live data that takes this long to its PUBACK is near the bound of 2 s: the backlog gives way."""
 
+CALM_S = LATE_S / 2
+"""The backlog's share grows only while live data is quicker than this."""
+
 MAX_HOLES = 32
 """Above this many holes in the cursor the oldest is filled first (the backlog, at its floor at least)."""
 TOO_MANY_HOLES = 63
@@ -46,9 +49,10 @@ class Share:
         """At least 1; one slot is left for what is more urgent, where the window has two."""
         return max(1, min(int(self._size), window - 1 if window > 1 else 1))
 
-    def acked(self, window: int) -> None:
-        """A backlog message was acknowledged: one more each time doubles per round trip."""
-        self._size = min(self._size + 1.0, float(max(window, 1)))
+    def acked(self, window: int, p99: float = 0.0) -> None:
+        """A backlog message was acknowledged: one more each time doubles per round trip, while live is well in time."""
+        if p99 < CALM_S:
+            self._size = min(self._size + 1.0, float(max(window, 1)))
 
     def adjust(self, now: float, p99: float) -> None:
         """Halve, at most once a second, while live is late."""

@@ -23,7 +23,10 @@ class MemoryJournal:
         self.gap_rows: list[Gap] = []
         self.alias_rows: dict[int, AliasRow] = {}
         self.dictionary = 0
+        self._numbers: dict[tuple[str, str], int] = {}
         self.states: dict[str, Any] = {}
+        self._low = dict.fromkeys(STREAMS, 0)
+        self.most_holes = 0
         self.refused: list[tuple[str, int, int, str, int]] = []
         self._commits = 0
         self._waiters: list[asyncio.Future[None]] = []
@@ -31,10 +34,9 @@ class MemoryJournal:
     # -- filling
 
     def alias(self, device: str, tag: str) -> int:
-        for row in self.alias_rows.values():
-            if (row.device, row.tag) == (device, tag):
-                return row.alias
-        alias = len(self.alias_rows) + 10
+        if (known := self._numbers.get((device, tag))) is not None:
+            return known
+        alias = self._numbers[device, tag] = len(self.alias_rows) + 10
         self.alias_rows[alias] = AliasRow(alias, device, tag, live=True)
         self.dictionary += 1
         return alias
@@ -85,7 +87,8 @@ class MemoryJournal:
         """Forget everything up to a number, as the byte cap would: a gap record tells."""
         lost = [n for n in range(1, upto + 1) if n not in self.finished[stream]]
         gap = Gap(stream, self._epoch, lost[0], lost[-1], len(lost), 1, 2, "size")
-        self.finished[stream].update(lost)
+        if lost:
+            self.done(stream, self._epoch, lost[0], lost[-1])
         self.segments[stream] = [segment for segment in self.segments[stream] if segment.last > upto]
         self.gap_rows.append(gap)
         self.commit()
@@ -118,6 +121,8 @@ class MemoryJournal:
 
         done = self.finished[stream]
         for segment in self.segments[stream]:
+            if (segment.epoch, segment.last) <= after or segment.last <= self._low[stream]:
+                continue
             rest: Segment | None = segment
             while rest is not None:
                 entry, rest = cut(rest, 1)
@@ -141,14 +146,19 @@ class MemoryJournal:
 
     def done(self, stream: str, epoch: int, first: int, last: int) -> None:
         assert epoch == self._epoch
-        self.finished[stream].update(range(first, last + 1))
+        finished = self.finished[stream]
+        finished.update(range(first, last + 1))
+        while self._low[stream] + 1 in finished:
+            self._low[stream] += 1
 
     def holes(self, stream: str) -> int:
         """Ranges done above the first number that is not."""
-        done = self.finished[stream]
-        low = next((n for n in range(1, self.last[stream] + 2) if n not in done), 1)
-        above = [n for n in done if n > low]
-        return sum(1 for n in above if n - 1 not in done)
+        done, low = self.finished[stream], self._low[stream]
+        if len(done) == low:
+            return 0
+        holes = sum(1 for n in range(low + 2, self.last[stream] + 1) if n in done and n - 1 not in done)
+        self.most_holes = max(self.most_holes, holes)
+        return holes
 
     def gaps(self) -> Sequence[Gap]:
         return list(self.gap_rows)
@@ -165,10 +175,8 @@ class MemoryJournal:
 
     def backlog(self) -> Backlog:
         waiting = sum(
-            1
+            self.last[stream] - len(self.finished[stream])
             for stream in STREAMS
-            for n in range(1, self.last[stream] + 1)
-            if n not in self.finished[stream]
         )  # fmt: skip
         return Backlog(waiting, waiting * 10, 1 if waiting else None)
 

@@ -134,7 +134,10 @@ def _active(
         generations.activate(active, confirm_within_s=None)
     elif problems.problems:
         _log.error("the configuration folder has errors; the active generation %d runs:\n%s", active.number, problems)
-    return load(active.files(), starting=True), generations
+    held = active.files()
+    if folder is not None and not problems.problems and held == files:
+        return folder, generations  # the folder is what ran before: reading it once is enough
+    return load(held, starting=True), generations
 
 
 def _without_broken_drivers(files: Mapping[str, bytes], load: Load, registry: Registry) -> GatewaySettings | None:

@@ -122,6 +122,24 @@ class AckClient(aiomqtt.Client):
         # paho calls this on the connecting thread when the first write already fails
         self._loop.call_soon_threadsafe(self.ended, lost)
 
+    def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:  # noqa: ARG002 - paho's form
+        """As in the library, but the socket is looked at when the loop comes to it: it may be closed by then, and its
+        number may belong to another connection of this process.
+        """
+
+        def write() -> None:
+            try:
+                client.loop_write()
+            except Exception as error:
+                if not self._disconnected.done():
+                    self._disconnected.set_exception(error)
+
+        def add() -> None:
+            if sock.fileno() >= 0:
+                self._loop.add_writer(sock.fileno(), write)
+
+        self._loop.call_soon_threadsafe(add)
+
     def ended(self, lost: ConnectionLost) -> None:
         """Wake everybody who waits on this connection. The first reason stays."""
         if not self._connected.done():

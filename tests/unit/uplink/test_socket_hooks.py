@@ -1,7 +1,6 @@
 """The library queues socket callbacks for the loop; a socket may be closed, and its number taken, before they run."""
 
 import asyncio
-import os
 import socket
 
 from gateway.uplink.mqtt import AckClient
@@ -17,34 +16,62 @@ class Paho:
         self.writes += 1
 
 
-async def test_a_socket_that_is_closed_before_the_loop_turns_never_gets_a_writer():
-    client, paho = AckClient(hostname="127.0.0.1"), Paho()
+class Loop:
+    """Keeps what was queued, and what was registered."""
+
+    def __init__(self):
+        self.queued = []
+        self.writers = {}
+
+    def call_soon_threadsafe(self, callback, *args):
+        self.queued.append((callback, args))
+
+    def add_writer(self, number, callback):
+        self.writers[number] = callback
+
+    def turn(self):
+        for callback, args in self.queued:
+            callback(*args)
+
+
+def registered(*, close):
     ours, peer = socket.socketpair()
     number = ours.fileno()
+    client, paho, loop = AckClient(hostname="127.0.0.1"), Paho(), Loop()
+    client._loop = loop
     client._on_socket_register_write(paho, None, ours)
+    if close:
+        ours.close()
+    loop.turn()
     ours.close()
-    other, other_peer = socket.socketpair()
-    if other.fileno() != number:
-        os.dup2(other.fileno(), number)
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    assert not asyncio.get_running_loop().remove_writer(number)
-    assert paho.writes == 0
-    for each in (peer, other, other_peer):
-        each.close()
-    if other.fileno() != number:
-        os.close(number)
+    peer.close()
+    return loop.writers.get(number), loop.writers, paho
+
+
+async def test_a_socket_that_is_closed_before_the_loop_turns_never_gets_a_writer():
+    _, writers, _ = registered(close=True)
+    assert writers == {}
 
 
 async def test_a_socket_that_is_open_is_written_to():
-    client, paho = AckClient(hostname="127.0.0.1"), Paho()
+    write, _, paho = registered(close=False)
+    write()
+    assert paho.writes == 1
+
+
+async def test_a_write_that_fails_ends_the_connection_and_raises_nowhere_else():
     ours, peer = socket.socketpair()
-    client._on_socket_register_write(paho, None, ours)
-    for _ in range(100):
-        if paho.writes:
-            break
-        await asyncio.sleep(0.01)
-    assert paho.writes
-    asyncio.get_running_loop().remove_writer(ours.fileno())
+    client, loop = AckClient(hostname="127.0.0.1"), Loop()
+    client._loop = loop
+
+    class Broken:
+        def loop_write(self):
+            raise BrokenPipeError("gone")
+
+    client._on_socket_register_write(Broken(), None, ours)
+    loop.turn()
+    loop.writers[ours.fileno()]()
+    assert isinstance(client._disconnected.exception(), BrokenPipeError)
     ours.close()
     peer.close()
+    await asyncio.sleep(0)

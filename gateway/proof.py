@@ -1,258 +1,34 @@
-"""The consumer's side of the proof: collects what a broker delivers and computes what is missing (protocol.md 2.9).
-
-For each (gateway, stream, epoch), received numbers and gap records together must cover 1..last of the status.
-"""
+"""The consumer's side of the proof: collects what a broker delivers and tells what is missing (protocol.md 2.9)."""
 
 from __future__ import annotations
 
 import asyncio
-import bisect
 import secrets
-import zlib
-from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
+from gateway.ledger import Key, Ledger, Ranges, StreamLedger
 from gateway.settings.types import TlsSettings
 from gateway.uplink import mqtt
 from gateway.uplink.codecs.base import JSON
-from gateway.uplink.codecs.decode import (
-    BatchMessage,
-    decode_batch,
-    decode_gap,
-    decode_object,
+from gateway.uplink.connection import (
+    MQTT_5,
+    MQTT_311,
+    UNKNOWN_LEVEL,
+    ConnectFailed,
+    Connection,
+    ConnectionLost,
+    ConnectOptions,
+    Inbound,
+    Outgoing,
 )
-from gateway.uplink.connection import ConnectFailed, Connection, ConnectionLost, ConnectOptions, Inbound, Outgoing
 
-_BLOCK = 4096
-_MAX_PENDING = 1000
+__all__ = ["Collector", "Key", "Ledger", "Ranges", "StreamLedger", "collect"]
+
 _RECONNECT_S = 0.2
-
-Key = tuple[str, str, int]
-"""(gateway, stream, epoch)"""
-
-
-class Ranges:
-    """A set of integers as sorted, disjoint, not adjacent ranges, ends included."""
-
-    def __init__(self) -> None:
-        self._starts: list[int] = []
-        self._ends: list[int] = []
-
-    def add(self, first: int, last: int) -> None:
-        low = bisect.bisect_left(self._ends, first - 1)
-        high = bisect.bisect_right(self._starts, last + 1)
-        if low < high:
-            first = min(first, self._starts[low])
-            last = max(last, self._ends[high - 1])
-        self._starts[low:high] = [first]
-        self._ends[low:high] = [last]
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        return zip(self._starts, self._ends, strict=True)
-
-    def __len__(self) -> int:
-        """How many numbers."""
-        return sum(self._ends) - sum(self._starts) + len(self._starts)
-
-    @property
-    def first(self) -> int | None:
-        return self._starts[0] if self._starts else None
-
-    @property
-    def last(self) -> int | None:
-        return self._ends[-1] if self._ends else None
-
-    def missing(self, first: int, last: int) -> list[list[int]]:
-        """What of first..last is not in the set."""
-        holes: list[list[int]] = []
-        at = first
-        for start, end in zip(self._starts, self._ends, strict=True):
-            if end < at:
-                continue
-            if start > last:
-                break
-            if start > at:
-                holes.append([at, start - 1])
-            at = end + 1
-        if at <= last:
-            holes.append([at, last])
-        return holes
-
-
-class StreamLedger:
-    """What came of one (gateway, stream, epoch). Four bytes per reading tell an identical duplicate from another."""
-
-    def __init__(self) -> None:
-        self.received = Ranges()
-        self.gaps = Ranges()
-        self.covered = Ranges()
-        self.last = 0
-        self.duplicates = 0
-        self.conflicts: list[int] = []
-        self.tail_unknown = False
-        self._sums: dict[int, array[int]] = {}
-
-    def range(self, first: int, last: int) -> None:
-        self.received.add(first, last)
-        self.covered.add(first, last)
-
-    def gap(self, first: int, last: int) -> None:
-        self.gaps.add(first, last)
-        self.covered.add(first, last)
-
-    def content(self, seq: int, content: Any) -> None:
-        """Note what number `seq` carried; the same number with another content is a conflict."""
-        block, place = divmod(seq, _BLOCK)
-        sums = self._sums.get(block)
-        if sums is None:
-            sums = self._sums[block] = array("I", bytes(4 * _BLOCK))
-        total = zlib.crc32(repr(content).encode()) or 1
-        known = sums[place]
-        if known:
-            self.duplicates += 1
-            if known != total:
-                self.conflicts.append(seq)
-        sums[place] = total
-
-
-class Ledger:
-    """Everything collected. Feed it with `take`; ask `report`."""
-
-    def __init__(self) -> None:
-        self.streams: dict[Key, StreamLedger] = {}
-        self.tags: dict[str, dict[int, tuple[str, str, str]]] = {}
-        self.dicts: dict[str, int] = {}
-        self.statuses: dict[str, dict[str, Any]] = {}
-        self.unreadable = 0
-        self._parts: dict[str, dict[str, list[list[Any]]]] = {}
-        self._pending: dict[str, list[BatchMessage]] = {}
-
-    def take(self, topic: str, payload: bytes) -> BatchMessage | None:
-        """Take one message by its topic (`fp/1/{tenant}/{gateway}/...`); returns it when it is a batch message."""
-        levels = topic.split("/")
-        if len(levels) < 5 or levels[:2] != ["fp", "1"]:
-            return None
-        gateway, kind = levels[3], levels[4]
-        if kind == "status":
-            self._status(gateway, payload)
-        elif kind == "birth":
-            self._birth(gateway, payload)
-        elif kind == "up" and levels[5:] == ["gap"]:
-            self._gap(payload)
-        elif kind == "up":
-            return self._batch(gateway, payload)
-        return None
-
-    def _status(self, gateway: str, payload: bytes) -> None:
-        value = decode_object(payload)
-        if value is None:
-            return
-        known = self.statuses.get(gateway)
-        if known is not None and (value.get("epoch", 0), value.get("session", 0)) < (known["epoch"], known["session"]):
-            return  # a late Will of an earlier connection
-        if known is not None and "streams" not in value:
-            value = {**known, **value}
-        self.statuses[gateway] = value
-        for stream, marks in value.get("streams", {}).items():
-            ledger = self._of(gateway, stream, value["epoch"])
-            ledger.last = max(ledger.last, marks["last"])
-
-    def _birth(self, gateway: str, payload: bytes) -> None:
-        value = decode_object(payload)
-        if value is None:
-            return
-        parts = self._parts.setdefault(gateway, {})
-        if "part" in value:
-            parts.setdefault(value["hash"], []).extend(value["tags"])
-            return
-        rows = value["tags"] if "tags" in value else parts.get(value["hash"], [])
-        self.tags.setdefault(gateway, {}).update({row[0]: (row[1], row[2], row[3]) for row in rows})
-        self.dicts[gateway] = max(self.dicts.get(gateway, -1), value["dict"])
-        waiting, self._pending[gateway] = self._pending.pop(gateway, []), []
-        for message in waiting:
-            self._contents(gateway, message)
-
-    def _gap(self, payload: bytes) -> None:
-        gap = decode_gap(payload)
-        if gap is None:
-            self.unreadable += 1
-            return
-        ledger = self._of(gap.gateway, gap.stream, gap.epoch)
-        if gap.first is None or gap.last is None:
-            ledger.tail_unknown = True
-        else:
-            ledger.gap(gap.first, gap.last)
-
-    def _batch(self, gateway: str, payload: bytes) -> BatchMessage | None:
-        message = decode_batch(payload)
-        if message is None:
-            self.unreadable += 1
-            return None
-        self._of(message.gateway, message.stream, message.epoch).range(message.first, message.last)
-        self._contents(gateway, message)
-        return message
-
-    def _contents(self, gateway: str, message: BatchMessage) -> None:
-        ledger = self._of(message.gateway, message.stream, message.epoch)
-        if message.stream != "telemetry":
-            for entry in message.entries:
-                ledger.content(entry["seq"], sorted(entry.items()))
-            return
-        if message.dict_no is not None and message.dict_no > self.dicts.get(gateway, -1):
-            pending = self._pending.setdefault(gateway, [])
-            if len(pending) < _MAX_PENDING:  # beyond, numbers are counted and contents are not compared
-                pending.append(message)
-            return
-        for reading in message.readings(self.tags.get(gateway, {})):
-            ledger.content(reading.seq, tuple(reading[1:]))
-
-    def _of(self, gateway: str, stream: str, epoch: int) -> StreamLedger:
-        return self.streams.setdefault((gateway, stream, epoch), StreamLedger())
-
-    def report(self, *, from_first: bool = False) -> dict[str, Any]:
-        """The answer of `fieldpost proof` (config.md 5), with `conflicts` and `from` added.
-
-        `from_first`: judge from the first number that came, for a consumer that was not there from the start.
-        """
-        streams = [self._row(key, ledger, from_first=from_first) for key, ledger in sorted(self.streams.items())]
-        ok = bool(self.statuses) and all(
-            not row["missing"] and not row["conflicts"] and not row["tail_unknown"] for row in streams
-        )
-        return {"ok": ok, "streams": streams}
-
-    @staticmethod
-    def _row(key: Key, ledger: StreamLedger, *, from_first: bool) -> dict[str, Any]:
-        first = (ledger.covered.first or ledger.last + 1) if from_first else 1
-        last = max(ledger.last, ledger.covered.last or 0)
-        return {
-            "gateway": key[0],
-            "stream": key[1],
-            "epoch": key[2],
-            "from": first,
-            "last": last,
-            "received": len(ledger.received),
-            "in_gaps": len(ledger.gaps),
-            "missing": ledger.covered.missing(first, last),
-            "duplicates": ledger.duplicates,
-            "conflicts": ledger.conflicts[:100],
-            "tail_unknown": ledger.tail_unknown,
-        }
-
-    def complete(self, *, from_first: bool = False) -> bool:
-        """Whether every number given out so far is accounted for."""
-        return bool(self.report(from_first=from_first)["ok"])
-
-    def acks(self) -> list[dict[str, Any]]:
-        """What a consumer that has stored all this may acknowledge (2.10): up to the first hole of each stream."""
-        acks = []
-        for (gateway, stream, epoch), ledger in sorted(self.streams.items()):
-            if ledger.covered.first == 1:
-                upto = ledger.covered.missing(1, (ledger.covered.last or 0) + 1)[0][0] - 1
-                acks.append({"gateway": gateway, "v": 1, "stream": stream, "epoch": epoch, "upto": upto})
-        return acks
+_CONNACK_S = 3.0
 
 
 class Collector:
@@ -291,34 +67,56 @@ class Collector:
             clean_start=client_id is None,
             session_expiry_s=3600 if client_id else 0,
             receive_maximum=1000,
+            connack_s=_CONNACK_S,
         )
         self._acked: dict[tuple[str, str, int], int] = {}
         self.changed = asyncio.Event()
+        self.refused: str | None = None
+        self.seen = False
 
     async def run(self) -> None:
-        """Collect until cancelled."""
+        """Collect until cancelled. Raises PermissionError when the broker refuses the subscription."""
         async with asyncio.TaskGroup() as group:
             while True:
                 try:
-                    connection = await mqtt.connect(self._url, self._options)
+                    connection = await self._connect()
                 except ConnectFailed:
                     await asyncio.sleep(_RECONNECT_S)
                     continue
                 session = group.create_task(self._session(connection))
                 await asyncio.wait({session})
                 session.result()
+                if self.refused is not None:
+                    break
                 self.connected.clear()
                 await asyncio.sleep(_RECONNECT_S)
 
+        if self.refused is not None:  # outside the group, so that it comes out as it is
+            raise PermissionError(self.refused)
+
+    async def _connect(self) -> Connection:
+        """With MQTT 5, and at once with 3.1.1 where a broker does not know 5, closes, or says nothing: who reads needs
+        no reason codes.
+        """
+        try:
+            return await mqtt.connect(self._url, msgspec.structs.replace(self._options, level=MQTT_5))
+        except ConnectFailed as failed:
+            if failed.code != UNKNOWN_LEVEL and not failed.closed and not failed.silent:
+                raise
+        return await mqtt.connect(self._url, msgspec.structs.replace(self._options, level=MQTT_311))
+
     async def _session(self, connection: Connection) -> None:
         root = f"fp/1/{self._tenant}/{self._gateway}"
+        self._acked.clear()  # a broker that was killed may have lost them
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._receive(connection))
                 codes = await connection.subscribe([f"{root}/status", f"{root}/birth/#", f"{root}/up/#"])
                 if any(code >= 0x80 for code in codes):
-                    raise PermissionError(f"the broker refuses the subscription to {root}")
+                    self.refused = f"the broker refuses the subscription to {root}"
+                    raise ConnectionLost(self.refused)  # noqa: TRY301 - a group is ended by what is raised in it
                 self.connected.set()
+                self.seen = True
                 if self._ack_s is not None:
                     group.create_task(self._acknowledge(connection, self._ack_s))
         except* ConnectionLost:
@@ -359,29 +157,31 @@ async def collect(
 ) -> dict[str, Any]:
     """Collect for `seconds`, or shorter when all is accounted for and `until_complete`; returns the report.
 
-    `options` as for Collector. Raises ConnectionError when the broker could not be reached in that time.
+    `options` as for Collector. Raises ConnectionError when the broker could not be reached in that time,
+    PermissionError when it refuses the subscription.
     """
     collector = Collector(url, tenant, gateway, **options)
-    seen = False
-    running = asyncio.ensure_future(collector.run())
+    ledger = collector.ledger
     try:
         async with asyncio.timeout(seconds):
-            waiting = asyncio.ensure_future(collector.connected.wait())
-            await asyncio.wait({waiting, running}, return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
-            seen = collector.connected.is_set()
-            while not running.done():
-                await collector.changed.wait()
-                collector.changed.clear()
-                if until_complete and collector.ledger.complete(from_first=from_first):
-                    break
+            await _listen(collector, lambda: until_complete and ledger.complete(from_first=from_first))
     except TimeoutError:
         pass
-    finally:
-        running.cancel()
-        await asyncio.wait({running})
-    if not running.cancelled() and (error := running.exception()) is not None:
-        raise error
-    if not seen:
+    if collector.refused is not None:
+        raise PermissionError(collector.refused)
+    if not collector.seen:
         raise ConnectionError(f"{url}: no connection within {seconds:g} s")
-    return collector.ledger.report(from_first=from_first)
+    return ledger.report(from_first=from_first)
+
+
+async def _listen(collector: Collector, enough: Callable[[], bool]) -> None:
+    try:
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(collector.run())
+            await collector.connected.wait()
+            while not enough():
+                await collector.changed.wait()
+                collector.changed.clear()
+            running.cancel()
+    except* PermissionError:
+        pass  # the collector keeps the reason

@@ -14,6 +14,9 @@ from gateway.settings.types import TlsSettings
 MQTT_311 = 4
 MQTT_5 = 5
 
+UNKNOWN_LEVEL = 0x84
+"""The broker does not know this MQTT version; what 3.1.1 says as CONNACK 0x01 is told so too."""
+
 NOT_AUTHORIZED = 0x87
 """Reason code used in several tables of protocol.md 2.4."""
 
@@ -33,16 +36,24 @@ class ConnectionLost(GatewayError):
 class ConnectFailed(GatewayError):
     """No connection came about. `code` is the CONNACK reason, None when no CONNACK came.
 
-    `closed`: the transport was up and was closed before a CONNACK, as brokers do that do not know this MQTT level.
+    `closed`: the transport was up and was closed before a CONNACK, as brokers do that do not know this MQTT level;
+    `silent`: it was up and no CONNACK came in time.
     """
 
     def __init__(
-        self, text: str, *, code: int | None = None, reference: str | None = None, closed: bool = False
+        self,
+        text: str,
+        *,
+        code: int | None = None,
+        reference: str | None = None,
+        closed: bool = False,
+        silent: bool = False,
     ) -> None:
         super().__init__(text)
         self.code = code
         self.reference = reference
         self.closed = closed
+        self.silent = silent
 
 
 class Outgoing(Struct, frozen=True):

@@ -11,6 +11,7 @@ from gateway.uplink.address import parse_address, referred
 from gateway.uplink.connection import (
     MQTT_5,
     MQTT_311,
+    UNKNOWN_LEVEL,
     ConnectFailed,
     Connection,
     ConnectOptions,
@@ -24,7 +25,6 @@ REFUSING = frozenset((0x85, 0x86, 0x87, 0x8A))
 """CONNACK codes that a person has to mend: retried slowly."""
 OVERLOADED = frozenset((0x96, 0x97, 0x9F))
 """Message rate, quota or connection rate exceeded: halve our rates."""
-_UNKNOWN_LEVEL = 0x84
 _ELSEWHERE = frozenset((0x9C, 0x9D))
 _MAX_HOPS = 3
 _CLOSED_BEFORE_FALLBACK = 3
@@ -69,6 +69,7 @@ class Dialer:
         self._connect = connect
         self._took: dict[str, float] = {}
         self._closed_early: dict[str, int] = {}
+        self._spoke_5: set[str] = set()
 
     async def dial(self, will: Outgoing | None) -> Connection:
         """One attempt over all addresses. Raises DialFailed with every cause."""
@@ -111,9 +112,9 @@ class Dialer:
         return connection
 
     def _suggests_older(self, url: str, failed: ConnectFailed) -> bool:
-        if failed.code == _UNKNOWN_LEVEL:
+        if failed.code == UNKNOWN_LEVEL:
             return True
-        if not failed.closed:
+        if not (failed.closed or failed.silent) or url in self._spoke_5:  # else it is away, not old
             return False
         self._closed_early[url] = self._closed_early.get(url, 0) + 1
         return self._closed_early[url] % _CLOSED_BEFORE_FALLBACK == 0
@@ -135,6 +136,8 @@ class Dialer:
         )
         connection = await self._connect(url, options)
         self._took[url] = self._clock.mono() - began
+        if level == MQTT_5:
+            self._spoke_5.add(url)
         return connection
 
     def _remembered(self, url: str) -> int:

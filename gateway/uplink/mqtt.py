@@ -379,19 +379,21 @@ async def connect(url: str, options: ConnectOptions) -> MqttConnection:
         client.drop()
         raise
     except (aiomqtt.MqttError, ConnectionLost, OSError, ValueError) as error:
-        closed = client.closed.done()
+        closed, up = client.closed.done(), client._client.socket() is not None
         client.drop()
-        raise _connect_failed(client, address, error, closed=closed) from error
+        raise _connect_failed(client, address, error, closed=closed, silent=up and not closed) from error
     client.watch()
     return MqttConnection(client, url, options)
 
 
-def _connect_failed(client: AckClient, address: Address, error: BaseException, *, closed: bool) -> ConnectFailed:
+def _connect_failed(
+    client: AckClient, address: Address, error: BaseException, *, closed: bool, silent: bool
+) -> ConnectFailed:
     if client.connack_code is not None:
         reference = getattr(client.connack, "ServerReference", None)
         return ConnectFailed(f"{address}: {error}", code=client.connack_code, reference=reference)
     detail = f" ({client.words.text})" if client.words.text else ""
-    return ConnectFailed(f"{address}: {error}{detail}", closed=closed)
+    return ConnectFailed(f"{address}: {error}{detail}", closed=closed, silent=silent)
 
 
 def _client(address: Address, options: ConnectOptions) -> AckClient:

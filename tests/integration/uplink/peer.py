@@ -20,6 +20,8 @@ class Script:
     receive_maximum: int | None = None
     max_packet: int | None = None
     suback: bool = True
+    suback_code: int = 1
+    silent_v5: bool = False
     hold_acks: bool = False
     silent: bool = False
 
@@ -138,7 +140,11 @@ class Link(asyncio.Protocol):
         elif kind == 4:
             self.peer.confirmed.append(struct.unpack("!H", body[:2])[0])
         elif kind == 8 and self.peer.script.suback:
-            self._send(0x90, body[:2] + (b"\0" if self.level == 5 else b"") + b"\1")
+            filters, at = 0, 2 + (1 if self.level == 5 else 0)
+            while at < len(body):
+                filters, at = filters + 1, at + 3 + struct.unpack("!H", body[at : at + 2])[0]
+            code = bytes([self.peer.script.suback_code])
+            self._send(0x90, body[:2] + (b"\0" if self.level == 5 else b"") + code * filters)
         elif kind == 12:
             self._send(0xD0, b"")
 
@@ -146,7 +152,7 @@ class Link(asyncio.Protocol):
         script = self.peer.script
         self.level = body[6]
         self.peer.levels.append(self.level)
-        if script.silent:
+        if script.silent or (script.silent_v5 and self.level == 5):
             return
         if self.level == 5 and script.close_v5:
             self.abort()

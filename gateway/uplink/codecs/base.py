@@ -91,9 +91,9 @@ def finite(values: list[Any], quality: dict[int, int]) -> tuple[list[Any], dict[
     Returns the arguments themselves when nothing has to change, which is nearly always.
     """
     isfinite = math.isfinite
-    wrong = [i for i, value in enumerate(values) if value.__class__ is float and not isfinite(value)]
-    if not wrong:
+    if all(map(isfinite, [value for value in values if value.__class__ is float])):
         return values, quality
+    wrong = [i for i, value in enumerate(values) if value.__class__ is float and not isfinite(value)]
     values, quality = list(values), dict(quality)
     for i in wrong:
         # no measurement, or one beyond what the type can hold
@@ -106,9 +106,10 @@ def finite(values: list[Any], quality: dict[int, int]) -> tuple[list[Any], dict[
 
 def safe_integers(values: list[Any]) -> list[Any]:
     """Integers beyond +-(2^53 - 1) as decimal strings. Returns the argument itself when there is none."""
-    big = [i for i, value in enumerate(values) if value.__class__ is int and not -SAFE_INTEGER <= value <= SAFE_INTEGER]
-    if not big:
+    integers = [value for value in values if value.__class__ is int]
+    if not integers or (min(integers) >= -SAFE_INTEGER and max(integers) <= SAFE_INTEGER):
         return values
+    big = [i for i, value in enumerate(values) if value.__class__ is int and not -SAFE_INTEGER <= value <= SAFE_INTEGER]
     values = list(values)
     for i in big:
         values[i] = str(values[i])

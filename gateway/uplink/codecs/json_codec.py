@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left
 from typing import Any
 
 from gateway.journal import Segment
@@ -40,30 +40,28 @@ class JsonCodec:
             message["historical"] = True
         if segment.clock == "u":
             message["clock"] = "u"
-        message["batches"] = list(_batches(segment, names))
+        message["batches"] = _batches(segment, names)
         return pack_json(message, BATCH_JSON, self._compress)
 
 
-def _batches(segment: Segment, names: Names) -> Iterator[dict[str, Any]]:
+def _batches(segment: Segment, names: Names) -> list[dict[str, Any]]:
     """One object per entry. Entries of tags that are not carried are left out: the header still covers them."""
     values, quality = finite(segment.values, segment.quality)
     values = safe_integers(values)
-    at = 0
+    # columns first, so that an entry costs slices and a message no work per value
+    named = list(map(names.__getitem__, segment.aliases))
+    tags = [name[1] if name is not None else "" for name in named]
+    marked = sorted(i for i, code in quality.items() if code)
+    batches: list[dict[str, Any]] = []
+    at, seq = 0, segment.first
     for n, ts in zip(segment.border_n, segment.border_ts, strict=True):
         end = at + n
-        named = [names[alias] for alias in segment.aliases[at:end]]
-        first = named[0]
-        if first is not None:
-            tags = [name[1] for name in named if name is not None]
-            batch = {
-                "device": first[0],
-                "ts": ts,
-                "seq": segment.first + at,
-                "values": dict(zip(tags, values[at:end], strict=True)),
-            }
-            if quality and (
-                marks := {tags[i - at]: QUALITY_TEXT[quality[i]] for i in range(at, end) if quality.get(i)}
-            ):
-                batch["quality"] = marks
-            yield batch
+        name = named[at]
+        if name is not None:
+            inside = dict(zip(tags[at:end], values[at:end], strict=True))
+            batch = {"device": name[0], "ts": ts, "seq": seq + at, "values": inside}
+            if marked and (here := marked[bisect_left(marked, at) : bisect_left(marked, end)]):
+                batch["quality"] = {tags[i]: QUALITY_TEXT[quality[i]] for i in here}
+            batches.append(batch)
         at = end
+    return batches

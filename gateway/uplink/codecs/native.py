@@ -17,7 +17,6 @@ from gateway.uplink.codecs.base import BATCH_MSGPACK, QUALITY_TEXT, Encoded, Nam
 COMPRESS_ABOVE = 512
 """Bytes: below this zlib gains too little."""
 
-_SINGLE = struct.Struct(">Bf")
 _MAX_SINGLE = 3.4028234663852886e38
 
 
@@ -31,6 +30,7 @@ class NativeCodec:
         self._gateway = gateway
         self._compress = compress == "zlib"
         self._packer = msgpack.Packer()
+        self._single = msgpack.Packer(use_single_float=True)
 
     def telemetry(self, segment: Segment, names: Names, *, historical: bool) -> Encoded:
         values, quality = finite(segment.values, segment.quality)
@@ -61,7 +61,7 @@ class NativeCodec:
         parts = [self._packer.pack_map_header(len(head) + 1)]
         for key, value in head.items():
             parts.extend((pack(key), pack(value)))
-        parts.extend((pack("x"), pack_values(self._packer, values)))
+        parts.extend((pack("x"), pack_values(values, self._single, self._packer)))
         payload = b"".join(parts)
         if self._compress and len(payload) > COMPRESS_ABOVE:
             return Encoded(zlib.compress(payload, 6), BATCH_MSGPACK, "zlib")
@@ -91,27 +91,33 @@ def _deltas(segment: Segment) -> list[int]:
     return deltas
 
 
-def pack_values(packer: msgpack.Packer, values: list[Any]) -> bytes:
-    """A msgpack array of the values; a float takes 4 bytes where those hold it exactly."""
-    pack = packer.pack
+def pack_values(values: list[Any], single: msgpack.Packer, double: msgpack.Packer) -> bytes:
+    """A msgpack array of the finite values; a float takes 4 bytes where those hold it exactly.
+
+    `single` packs floats in single precision, `double` in double.
+    """
     floats = [value for value in values if value.__class__ is float]
-    if not floats:
-        return _packed_array(packer, values)
-    singles = iter(_exact(floats))
-    single = _SINGLE.pack
-    parts = [packer.pack_array_header(len(values))]
-    parts.extend(
-        [single(0xCA, value) if value.__class__ is float and next(singles) else pack(_fit(value)) for value in values]
-    )
-    return b"".join(parts)
+    exact = _exact(floats)
+    if all(exact):
+        return _packed(single, values)
+    if len(floats) != len(values):
+        of_floats = iter(exact)
+        exact = [value.__class__ is not float or next(of_floats) for value in values]
+    short, full = single.pack, double.pack
+    try:
+        parts = [short(value) if fits else full(value) for value, fits in zip(values, exact, strict=True)]
+    except OverflowError:
+        single.reset()
+        return pack_values(list(map(_fit, values)), single, double)
+    return b"".join((single.pack_array_header(len(values)), *parts))
 
 
-def _packed_array(packer: msgpack.Packer, values: list[Any]) -> bytes:
+def _packed(packer: msgpack.Packer, values: list[Any]) -> bytes:
     try:
         packed: bytes = packer.pack(values)
     except OverflowError:
         packer.reset()
-        packed = packer.pack([_fit(value) for value in values])
+        packed = packer.pack(list(map(_fit, values)))
     return packed
 
 
@@ -124,7 +130,10 @@ def _fit(value: Any) -> Any:
 
 def _exact(floats: list[float]) -> list[bool]:
     """For each finite float whether single precision holds it."""
-    limit = _MAX_SINGLE
     form = struct.Struct(f"<{len(floats)}f")
-    rounded = form.unpack(form.pack(*[value if -limit <= value <= limit else 0.0 for value in floats]))
+    try:
+        rounded = form.unpack(form.pack(*floats))
+    except OverflowError:  # some are beyond the range of single precision
+        limit = _MAX_SINGLE
+        rounded = form.unpack(form.pack(*[value if -limit <= value <= limit else 0.0 for value in floats]))
     return list(map(float.__eq__, floats, rounded))

@@ -220,3 +220,16 @@ def test_a_flat_message_has_value_quality_and_time() -> None:
     codec = FlatCodec("acme", "gw1", "plant/{device}/{tag}")
     assert codec.topic(latest) == "plant/plc/pressure"
     assert codec.value(latest).payload == b'{"v":null,"q":"bad/sensor","t":1795000000014}'
+
+
+def test_integers_beyond_64_bits_travel_as_text_between_floats_of_both_widths() -> None:
+    """A value that a rule computed may be wider than any type; the packer goes on to work after it."""
+    values = [0.1, 2**70, 0.5, -(2**70), True, None, 1e300, 7]
+    segment = Segment(
+        "telemetry", 1_794_000_000, 1, 8, 1, 1, 3, "b", 0, "s", [8], [1], list(range(10, 18)), values, {}
+    )  # fmt: skip
+    names: dict[int, tuple[str, str] | None] = {alias: ("device1", f"tag{alias}") for alias in range(10, 18)}
+    codec = NativeCodec("gw1")
+    for _ in range(2):
+        payload = codec.telemetry(segment, names, historical=False).payload
+        assert read(payload, names) == read(JsonCodec("gw1").telemetry(segment, names, historical=False).payload, names)

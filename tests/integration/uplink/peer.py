@@ -22,6 +22,7 @@ class Script:
     suback: bool = True
     suback_code: int = 1
     silent_v5: bool = False
+    pings: bool = True
     hold_acks: bool = False
     silent: bool = False
 
@@ -43,6 +44,7 @@ class Peer:
     levels: list[int] = field(default_factory=list)
     confirmed: list[int] = field(default_factory=list)
     most: int = 0
+    received: int = 0
     port: int = 0
 
     def __post_init__(self) -> None:
@@ -77,6 +79,10 @@ class Peer:
         """Publish to the client with QoS 1."""
         self._links[-1].push(topic, payload, mid)
 
+    def garbage(self) -> None:
+        """A PUBACK that is too short to be one."""
+        self._links[-1].transport.write(b"\x40\x01\x00")
+
     def topics(self) -> list[str]:
         return [publish.topic for publish in self.published]
 
@@ -105,6 +111,7 @@ class Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
+        self.peer.received += len(data)
         while (packet := self._packet()) is not None:
             self._handle(*packet)
 
@@ -145,7 +152,7 @@ class Link(asyncio.Protocol):
                 filters, at = filters + 1, at + 3 + struct.unpack("!H", body[at : at + 2])[0]
             code = bytes([self.peer.script.suback_code])
             self._send(0x90, body[:2] + (b"\0" if self.level == 5 else b"") + code * filters)
-        elif kind == 12:
+        elif kind == 12 and self.peer.script.pings:
             self._send(0xD0, b"")
 
     def _connect(self, body: bytes) -> None:

@@ -120,3 +120,65 @@ async def test_a_cancelled_attempt_leaves_nothing_behind(peer: Peer) -> None:
     with pytest.raises(asyncio.CancelledError):
         await attempt
     await eventually(lambda: not peer._links)
+
+
+async def test_disconnected_tells_of_errors_inside_the_librarys_socket_callback(peer: Peer) -> None:
+    """A packet that cannot be read ends the connection at once, and all who wait on it."""
+    peer.script.hold_acks = True
+    connection = await mqtt.connect(peer.url, OPTIONS)
+    ack = connection.send(MESSAGE)
+    await eventually(lambda: peer.published)
+    peer.garbage()
+    async with asyncio.timeout(5):
+        assert isinstance(await connection.closed, ConnectionLost)
+        with pytest.raises(ConnectionLost):
+            await ack
+    connection.abort()
+    await eventually(lambda: not peer._links)
+
+
+async def test_misc_task_notices_a_peer_that_answers_no_ping(peer: Peer) -> None:
+    peer.script.pings = False
+    connection = await mqtt.connect(peer.url, ConnectOptions("hooks", keepalive_s=1.0))
+    assert isinstance(await asyncio.wait_for(connection.closed, 30), ConnectionLost)
+    connection.abort()
+
+
+async def test_a_publish_without_puback_ends_the_connection_whoever_waits_for_it(peer: Peer) -> None:
+    """MQTT 5.0 section 4.4: no resend on the same connection. A birth or a status must not wait for ever."""
+    peer.script.puback = lambda topic, _: None
+    connection = await mqtt.connect(peer.url, ConnectOptions("hooks", ack_s=0.2))
+    async with asyncio.timeout(20):
+        with pytest.raises(ConnectionLost, match="no PUBACK"):
+            await connection.publish(MESSAGE)
+    assert connection.closed.done()
+
+
+async def test_a_waiter_that_gives_up_frees_its_slot_only_with_the_brokers_answer(peer: Peer) -> None:
+    """J14: the broker still counts the message against its Receive Maximum."""
+    peer.script.hold_acks = True
+    connection = await mqtt.connect(peer.url, OPTIONS)
+    waiting = asyncio.create_task(connection.publish(MESSAGE))
+    await eventually(lambda: peer.published)
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    assert connection.room == connection.window - 1
+    peer.release()
+    await eventually(lambda: connection.room == connection.window)
+    await connection.close()
+
+
+async def test_the_size_of_each_packet_is_told_as_it_is_on_the_wire(peer: Peer) -> None:
+    connection = await mqtt.connect(peer.url, OPTIONS)
+    told: list[int] = []
+    connection.on_sent(told.append)
+    messages = [
+        MESSAGE,
+        Outgoing("a/b", b"x" * 200, "application/json"),
+        Outgoing("a/b", b"x" * 20_000, "application/json", "zlib", correlation=b"abc"),
+    ]
+    before = peer.received
+    for message in messages:
+        await connection.publish(message)
+    assert sum(told) == peer.received - before
+    await connection.close()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from gateway.journal import Gap
 from gateway.uplink import delivery
 from tests.integration.uplink.conftest import ROOT, Rig
 from tests.integration.uplink.peer import Peer, Script
@@ -38,15 +39,29 @@ async def test_alarms_and_gaps_go_before_events_and_events_before_the_backlog(ri
 
 
 async def test_a_gap_record_goes_only_by_its_own_acknowledgement(rig: Rig, peer: Peer) -> None:
-    """J8: the record that has grown while the older form was in flight stays and is sent."""
+    """J8: the record grows while its older form is in flight; acknowledging the older form removes nothing."""
     for count in range(6):
         rig.journal.add("pump", {"speed": float(count)})
     old = rig.journal.drop("telemetry", 2)
-    peer.script.hold_acks = True
+    held = [True]
+    peer.script.puback = lambda topic, _: None if held[0] and topic.endswith("up/gap") else 0
     rig.uplink(peer.url)
+    await eventually(lambda: peer.payloads("up/gap"))
+    grown = rig.journal.drop("telemetry", 4)
+    assert (old.last, grown.first, grown.last) == (2, 1, 4)
+    after_old: list[list[Gap]] = []
+    removed = rig.journal.gap_done
+
+    def gap_done(gap: Gap) -> None:
+        removed(gap)
+        after_old.append(list(rig.journal.gap_rows))
+
+    rig.journal.gap_done = gap_done  # type: ignore[method-assign]
+    held[0] = False
     peer.release()
-    await eventually(lambda: old not in rig.journal.gap_rows)
-    assert json.loads(peer.payloads("up/gap")[0])["to"] == 2
+    await eventually(lambda: not rig.journal.gap_rows)
+    assert [json.loads(payload)["to"] for payload in peer.payloads("up/gap")] == [2, 4]
+    assert after_old == [[grown], []]
 
 
 async def test_live_readings_go_before_older_ones_and_only_older_ones_are_historical(rig: Rig, peer: Peer) -> None:

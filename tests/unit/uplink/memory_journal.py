@@ -86,7 +86,13 @@ class MemoryJournal:
     def drop(self, stream: str, upto: int) -> Gap:
         """Forget everything up to a number, as the byte cap would: a gap record tells."""
         lost = [n for n in range(1, upto + 1) if n not in self.finished[stream]]
-        gap = Gap(stream, self._epoch, lost[0], lost[-1], len(lost), 1, 2, "size")
+        first, n = lost[0], len(lost)
+        for old in [row for row in self.gap_rows if (row.stream, row.last, row.why) == (stream, first - 1, "size")]:
+            assert old.first is not None
+            assert old.n is not None
+            self.gap_rows.remove(old)  # adjacent records with one reason merge, in flight or not
+            first, n = old.first, old.n + n
+        gap = Gap(stream, self._epoch, first, lost[-1], n, 1, 2, "size")
         if lost:
             self.done(stream, self._epoch, lost[0], lost[-1])
         self.segments[stream] = [segment for segment in self.segments[stream] if segment.last > upto]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -17,6 +18,9 @@ from gateway.writes import PendingWrite, matches, read_back_tag
 
 Row = tuple[Tag, Value, int, int | None]
 """(tag, value, quality, UTC ms) of a read; the time is None when nothing came."""
+
+_MAX_CUTS = 64
+"""Transactions that one read may cost beyond its plan to find what the device refuses."""
 
 _log = logging.getLogger("fieldpost.kernel")
 
@@ -33,6 +37,10 @@ class Wire(Protocol):
     async def transact(self, line: Line, request: Request) -> Columns: ...
 
     async def on_wire(self, what: PendingWrite) -> None: ...
+
+    async def serve_writes(self) -> None:
+        """Let the writes that wait go first."""
+        ...
 
 
 class ReadJob:
@@ -219,7 +227,7 @@ class OnDemand:
     async def read_now(self, line: Line, tags: Sequence[Tag]) -> list[Row]:
         """Read on the wire; what fails is a bad row. Raises LinkLost only."""
         try:
-            return await self._rows(line, tags)
+            return await self._rows(line, tags, writes_between=True)
         except LinkLost:
             raise
         except DeviceUnavailable as error:
@@ -230,15 +238,25 @@ class OnDemand:
             pass
         return nothing(tags)
 
-    async def _rows(self, line: Line, tags: Sequence[Tag]) -> list[Row]:
+    async def _rows(self, line: Line, tags: Sequence[Tag], *, writes_between: bool = False) -> list[Row]:
+        """One row per tag. A request that is refused as a whole is cut, so that only the refused tag is bad."""
         found: dict[Tag, Row] = {}
         refused: RequestRefused | None = None
-        for request in self._planner.requests(line.device, tags):
+        waiting = deque(self._planner.requests(line.device, tags))
+        budget = len(waiting) + _MAX_CUTS
+        while waiting:
+            if found and writes_between:
+                await self._wire.serve_writes()
+            request = waiting.popleft()
+            budget -= 1
             try:
                 columns = await self._wire.transact(line, request)
             except RequestRefused as error:
                 refused = error
-                found.update({tag: (tag, None, _refused_quality(error), None) for tag in request.block.tags})
+                pieces = self._planner.split(request, error) if budget > len(waiting) else ()
+                waiting.extendleft(reversed(pieces))
+                if not pieces:
+                    found.update({tag: (tag, None, _refused_quality(error), None) for tag in request.block.tags})
                 continue
             found.update(self._columns(request, columns))
         if refused is not None and len(tags) == 1:

@@ -13,7 +13,7 @@ from drivers.modbus import SPEC
 from gateway.clock import SystemClock
 from gateway.context import ChannelRunner
 from gateway.health import Health
-from gateway.model import Batch, Report, Schedule, WriteState
+from gateway.model import Batch, Quality, Report, Schedule, WriteState
 from gateway.model import Write as WriteJob
 from tests.drivers.modbus.fault_server import FaultServer
 from tests.drivers.modbus.kit import Table, channel_of, device_of, tag_spec
@@ -111,3 +111,12 @@ async def test_an_unchanged_tag_that_reports_on_change_is_published_once(faulty)
         faulty.registers[1, 5] = 7
         await eventually(lambda: line.seen("x")[-1] == (7, 0))
     assert line.seen("x") == [(1005, 0), (1005, 0), (7, 0)]
+
+
+async def test_a_read_on_demand_blames_only_the_refused_register(faulty):
+    faulty.forbidden = {7}
+    async with Line(faulty, *(tag_spec(f"x{i}", f"holding/{i}") for i in range(20)), every_s=60.0).running() as line:
+        await eventually(lambda: line.seen("x19") and line.seen("x7"))
+        rows = await line.runner.read(line.device.tags)
+        assert {tag.path: (value, code) for tag, value, code, _ in rows if code} == {"x7": (None, Quality.BAD_CONFIG)}
+        assert [value for tag, value, _, _ in rows if tag.path != "x7"] == [1000 + i for i in range(20) if i != 7]

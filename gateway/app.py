@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
@@ -69,14 +70,14 @@ def run(config_dir: Path, state_dir: Path | None = None) -> int:
     registry = Registry()
     load = _loader(config_dir, registry, state_dir)
     try:
-        settings, generations = _active(config_dir, load, registry, state_dir)
+        settings, found = _active(config_dir, load, registry, state_dir)
     except ConfigError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
         return EXIT_CONFIG
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(_serve(config_dir, settings, generations, load, registry))
+            return runner.run(_serve(config_dir, settings, found, load, registry))
     except GatewayError as error:
         _log.critical("%s", error)
         return EXIT_FAILED
@@ -106,9 +107,24 @@ def _loader(config_dir: Path, registry: Registry, state_dir: Path | None) -> Loa
     return load
 
 
-def _active(
-    config_dir: Path, load: Load, registry: Registry, state_dir: Path | None
-) -> tuple[GatewaySettings, Generations]:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the state directory held: its generations, and the change that was taken back (from, to)."""
+
+    generations: Generations
+    reverted: tuple[int, int] | None
+
+    def tell(self, health: Health) -> None:
+        if self.reverted is not None:
+            health.set(
+                "config_reverted",
+                "config",
+                "generation {} was never confirmed and the gateway ended: generation {} runs".format(*self.reverted),
+                "apply it again and confirm it, or correct it",
+            )
+
+
+def _active(config_dir: Path, load: Load, registry: Registry, state_dir: Path | None) -> tuple[GatewaySettings, _Found]:
     """The active generation's settings; the first start makes generation 1 of the config folder."""
     folder: GatewaySettings | None = None
     problems = ConfigError([])
@@ -123,9 +139,7 @@ def _active(
     if path is None:
         raise problems  # nobody knows where the state is
     generations = Generations(path)
-    reverted = generations.recover()
-    if reverted is not None:
-        _log.warning("generation %d was never confirmed: back to generation %d", *reverted)
+    found = _Found(generations, generations.recover())
     active = generations.active()
     if active is None:
         if folder is None:
@@ -136,8 +150,8 @@ def _active(
         _log.error("the configuration folder has errors; the active generation %d runs:\n%s", active.number, problems)
     held = active.files()
     if folder is not None and not problems.problems and held == files:
-        return folder, generations  # the folder is what ran before: reading it once is enough
-    return load(held, starting=True), generations
+        return folder, found  # the folder is what ran before: reading it once is enough
+    return load(held, starting=True), found
 
 
 def _without_broken_drivers(files: Mapping[str, bytes], load: Load, registry: Registry) -> GatewaySettings | None:
@@ -164,14 +178,13 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _serve(
-    config_dir: Path, settings: GatewaySettings, generations: Generations, load: Load, registry: Registry
-) -> int:
+async def _serve(config_dir: Path, settings: GatewaySettings, found: _Found, load: Load, registry: Registry) -> int:
     clock = SystemClock(trust_of(settings.clock_trust, release_ms()))
     health = Health(clock)
     store = Store(settings.store, clock, release_ms=release_ms(), health=health)
     store.open()
-    node = _wire(config_dir, settings, generations, load, registry, clock, health, store)
+    node = _wire(config_dir, settings, found.generations, load, registry, clock, health, store)
+    found.tell(health)
     sockets = settings.store.path / "fieldpost.sock"
     local = LocalServer(sockets, handlers(node), logging.getLogger("fieldpost.local"))
     watchdog = Watchdog(settings.store.path, health)
@@ -221,6 +234,7 @@ def _wire(
         store.append_entry("event", entry, Level.NOW)
 
     health.listen(lambda issue, is_set: emit(_issue_entry(clock, issue, is_set=is_set)))
+    health.listen(_log_issue)
     channels = Channels(
         supervisor=supervisor,
         registry=registry,
@@ -272,6 +286,13 @@ def _wire(
     return node
 
 
+def _log_issue(issue: Issue, is_set: bool) -> None:  # noqa: FBT001 - the listener's form
+    if is_set:
+        _log.warning("%s: %s%s", issue.entity, issue.text, f" -> {issue.repair}" if issue.repair else "")
+    else:
+        _log.info("%s: over: %s", issue.entity, issue.id)
+
+
 def _issue_entry(clock: Clock, issue: Issue, *, is_set: bool) -> dict[str, Any]:
     return {
         "ts": clock.wall_ms(),
@@ -291,7 +312,7 @@ async def _keep(node: Node) -> None:
         await node.clock.sleep(min(_CLOCK_LOOK_S, node.settings.store.checkpoint_s))
         since += _CLOCK_LOOK_S
         node.store.observe_clock()
-        node.look_for_drift()
+        await node.look_for_drift()
         if since >= node.settings.store.checkpoint_s:
             since = 0.0
             await node.checkpoint()

@@ -212,4 +212,4 @@ def _code_of(err: BaseException) -> int | None:
         return 422
     if isinstance(err, ConfigError):
         return 400
-    return 500 if isinstance(err, GatewayError) else None
+    return int(getattr(err, "code", 500)) if isinstance(err, GatewayError) else None

@@ -33,7 +33,6 @@ def handlers(node: Node) -> dict[str, Handler]:
         "reads": ops.reads,
         "journal": ops.journal,
         "uplink": ops.uplink,
-        "plan": ops.plan,
         "generations": ops.generations,
         "refresh": ops.refresh,
         "rebirth": ops.rebirth,
@@ -42,6 +41,7 @@ def handlers(node: Node) -> dict[str, Handler]:
     table["write"] = Handler(ops.write, "operate")
     table["promote"] = Handler(ops.promote, "operate")
     table["uplink_forget"] = Handler(ops.uplink_forget, "admin")
+    table["plan"] = Handler(ops.plan, "admin")  # it reads any folder with the gateway's rights
     table["apply"] = Handler(ops.apply, "admin")
     table["confirm"] = Handler(ops.confirm, "admin")
     table["rollback"] = Handler(ops.rollback, "admin")
@@ -110,7 +110,7 @@ class _Ops:
 
     async def subscribe(self, args: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
         """Batches as they come, for local programs: {"device","ts","values","quality"?}."""
-        devices = set(args.get("devices") or ())
+        devices = set(_names(args, "devices"))
         feed = self._node.bus.watch(_WATCH_BOUND)
         try:
             while True:
@@ -122,13 +122,13 @@ class _Ops:
 
     async def read(self, args: dict[str, Any]) -> dict[str, Any]:
         """Ask the devices now. A device that is away gives bad/comm rows."""
-        names = args.get("tags")
-        if not isinstance(names, list) or not names:
+        names = _names(args, "tags")
+        if not names:
             raise OpError('read takes {"tags": ["device.tag", ...]}', code=400)
         by_device: dict[str, list[Tag]] = {}
         for name in names:
-            tag = self._tag(str(name))
-            by_device.setdefault(tag.device, []).append(tag)
+            for tag in self._match(name):
+                by_device.setdefault(tag.device, []).append(tag)
         rows = await asyncio.gather(*(self._read_device(device, tags) for device, tags in by_device.items()))
         return {"tags": [row for part in rows for row in part]}
 
@@ -144,7 +144,7 @@ class _Ops:
         values = args.get("values")
         if not isinstance(values, dict) or not values:
             raise OpError('write takes {"values": {"device.tag": value, ...}}', code=400)
-        results = await self._node.commands.write(values, origin=str(args.get("origin", "local")), via="local")
+        results = await self._node.commands.write(values, origin=_text(args, "origin") or "local", via="local")
         return {
             "results": [
                 {
@@ -162,11 +162,10 @@ class _Ops:
 
     async def refresh(self, args: dict[str, Any]) -> dict[str, Any]:
         """Put the current values into telemetry once more."""
-        device = args.get("device")
-        return {"readings": self._node.refresh(str(device) if device else None)}
+        return {"readings": self._node.refresh(_text(args, "device"))}
 
     async def reads(self, args: dict[str, Any]) -> dict[str, Any]:
-        wanted = args.get("device")
+        wanted = _text(args, "device")
         if wanted and self._node.tags.device(wanted) is None:
             raise OpError(f"there is no device {wanted}", code=404)
         devices: dict[str, Any] = {}
@@ -175,7 +174,7 @@ class _Ops:
         return {"devices": devices}
 
     async def promote(self, args: dict[str, Any]) -> dict[str, Any]:
-        device = str(args.get("device", ""))
+        device = _text(args, "device") or ""
         runner = self._node.channels.target(device)
         if runner is None:
             raise OpError(f"there is no running device {device}", code=404)
@@ -184,14 +183,14 @@ class _Ops:
 
     async def journal(self, args: dict[str, Any]) -> dict[str, Any]:
         return self._node.journal_view(
-            stream=args.get("stream"), since_ms=args.get("since_ms"), limit=int(args.get("limit") or 20)
+            stream=_text(args, "stream"), since_ms=_whole(args, "since_ms"), limit=_whole(args, "limit") or 20
         )
 
     async def uplink(self, _args: dict[str, Any]) -> dict[str, Any]:
         return {"uplinks": self._node.uplinks.status()}
 
     async def uplink_forget(self, args: dict[str, Any]) -> dict[str, Any]:
-        name = str(args.get("name", ""))
+        name = _text(args, "name") or ""
         await self._node.uplinks.forget(name)
         self._node.audit.record("local", "local", "uplink_forget", uplink=name)
         return {"forgotten": name}
@@ -220,18 +219,18 @@ class _Ops:
         return await self._node.applier.confirm("local")
 
     async def rollback(self, args: dict[str, Any]) -> dict[str, Any]:
-        return await self._node.applier.rollback("local", args.get("to"))
+        return await self._node.applier.rollback("local", _whole(args, "to"))
 
     async def generations(self, _args: dict[str, Any]) -> dict[str, Any]:
         return {"generations": self._node.generations_view()}
 
     def _select(self, args: dict[str, Any]) -> list[Tag]:
-        wanted = args.get("tags") or args.get("names") or []
-        device = args.get("device")
+        wanted = _names(args, "tags")
+        device = _text(args, "device")
         if device and self._node.tags.device(device) is None:
             raise OpError(f"there is no device {device}", code=404)
         if wanted:
-            return [tag for name in wanted for tag in self._match(str(name))]
+            return [tag for name in wanted for tag in self._match(name)]
         return [
             tag
             for tag in self._node.tags.tags()
@@ -293,6 +292,32 @@ def _batch_item(batch: Batch) -> dict[str, Any]:
 def _device_stats(stats: dict[str, Any], device: str) -> dict[str, Any]:
     found = stats.get("devices", {}).get(device, {})
     return dict(found) if isinstance(found, dict) else {}
+
+
+def _text(args: dict[str, Any], key: str) -> str | None:
+    """A text argument; None when it is absent. Raises OpError 400."""
+    value = args.get(key)
+    if value is None or isinstance(value, str):
+        return value
+    raise OpError(f"{key} is a text", code=400)
+
+
+def _names(args: dict[str, Any], key: str) -> list[str]:
+    """A list of texts; empty when it is absent. Raises OpError 400."""
+    value = args.get(key)
+    if value is None:
+        return []
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        return value
+    raise OpError(f"{key} is a list of texts", code=400)
+
+
+def _whole(args: dict[str, Any], key: str) -> int | None:
+    """A whole number; None when it is absent. Raises OpError 400."""
+    value = args.get(key)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    raise OpError(f"{key} is a whole number", code=400)
 
 
 def _folder(args: dict[str, Any]) -> Path:

@@ -8,6 +8,7 @@ process that dies in between comes back with the previous generation (gateway/se
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,6 +26,8 @@ from gateway.settings.types import GatewaySettings
 GATE_UPLINK_S = 300.0
 GATE_CHANNEL_S = 120.0
 _LOOK_S = 0.25
+
+_log = logging.getLogger("fieldpost.config")
 
 
 class Busy(GatewayError):
@@ -145,6 +148,7 @@ class Applier:
             "restart_required": plan.process,
             "confirm_by": self._clock.wall_ms() + round(window * 1000) if needs_person else None,
             "gates": sorted(gates),
+            "window_s": window if wait else None,
         }
 
     async def confirm(self, who: str) -> dict[str, Any]:
@@ -224,6 +228,8 @@ class Applier:
         return active
 
     def _emit_step(self, step: str, generation: Generation, who: str, **details: Any) -> None:
+        reason = f": {details['reason']}" if "reason" in details else ""
+        _log.info("configuration %s: generation %d, by %s%s", step, generation.number, who, reason)
         self._emit(
             {
                 "ts": self._clock.wall_ms(),

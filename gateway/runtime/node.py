@@ -98,10 +98,31 @@ class Node:
         except StoreFull as error:
             _log.warning("last values are not kept this time: %s", error)
 
-    def look_for_drift(self) -> None:
-        """Whether the configuration folder differs from the active generation; shown, never written."""
-        active = self.generations.active()
-        self.drift = active is not None and bool(self.generations.drift(self.config_dir))
+    async def look_for_drift(self) -> None:
+        """Whether the configuration folder differs from the active generation; shown, never written. What cannot be
+        read is an issue: the gateway runs what it has loaded.
+        """
+        try:
+            self.drift = await asyncio.to_thread(self._differs)
+        except (GatewayError, OSError) as error:
+            self.health.set(
+                "generations_unreadable",
+                "config",
+                f"the kept configurations cannot be read: {error}",
+                "apply the configuration folder again: fieldpost apply",
+            )
+        else:
+            self.health.clear("generations_unreadable", "config")
+
+    def _differs(self) -> bool:
+        return self.generations.active() is not None and bool(self.generations.drift(self.config_dir))
+
+    def _generation(self) -> int | None:
+        try:
+            active = self.generations.active()
+        except (GatewayError, OSError):
+            return None  # told by look_for_drift
+        return active.number if active else None
 
     async def read_rows(self, device: str, paths: list[str] | None) -> list[dict[str, Any]]:
         """Read tags of a device from the device now; rows with `tag`, `value`, `quality`, `ts`."""
@@ -144,10 +165,9 @@ class Node:
 
     def status(self) -> dict[str, Any]:
         """The answer of `fieldpost status --json` (config.md section 5)."""
-        active = self.generations.active()
         config: dict[str, Any] = {
             "hash": self.settings.hash,
-            "generation": active.number if active else None,
+            "generation": self._generation(),
             "drift": self.drift,
         }
         if self.applier.pending() is not None:
@@ -204,14 +224,14 @@ class Node:
         return view
 
     def generations_view(self) -> list[dict[str, Any]]:
-        active = self.generations.active()
+        active = self._generation()
         return [
             {
                 "number": generation.number,
                 "hash": generation.hash,
                 "time": generation.time,
                 "note": generation.note,
-                "active": active is not None and generation.number == active.number,
+                "active": generation.number == active,
             }
             for generation in self.generations.list()
         ]

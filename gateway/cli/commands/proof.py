@@ -64,7 +64,7 @@ def _target(session: Session) -> _Target:
         uplink = next((each for each in uplinks if url is None or url in each.urls), None)
     if url is None and uplink is None:
         raise CommandFailed("which broker? give --url mqtt://HOST:PORT, or a configuration with an uplink", Exit.USAGE)
-    return _Target(
+    return _checked(
         url=url or _first_url(uplink),
         tenant=session.option("tenant") or (settings.tenant if settings else "default"),
         gateway=session.option("gateway") or (settings.id if settings else None),
@@ -72,6 +72,22 @@ def _target(session: Session) -> _Target:
         password=_password(session) or (uplink.password if uplink else None),
         tls=uplink.tls if uplink else _tls(session),
     )
+
+
+def _checked(**words: Any) -> _Target:
+    """Raises CommandFailed (usage) for what no broker and no gateway can be called."""
+    from gateway.settings.ids import is_id
+    from gateway.uplink.address import parse_address
+
+    target = _Target(**words)
+    try:
+        parse_address(target.url)
+    except ValueError as err:
+        raise CommandFailed(f"--url: {err}", Exit.USAGE) from err
+    for name, value in (("tenant", target.tenant), ("gateway", target.gateway)):
+        if value is not None and not is_id(value):
+            raise CommandFailed(f"--{name}: {value!r} is not an id (letters, digits, _ and -)", Exit.USAGE)
+    return target
 
 
 def _settings(session: Session) -> GatewaySettings | None:

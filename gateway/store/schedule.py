@@ -1,7 +1,8 @@
 """When the next commit is due (protocol.md 2.2).
 
-NOW: at once, but at most 10 commits a second. SOON: one interval after the last commit, so at once when that is long
-ago. LAZY: with the next commit, and after one interval if none comes (J23).
+NOW: at once, but at most 10 commits a second. SOON: one interval after the last commit that had SOON work, so at once
+when that is long ago. LAZY: with the next commit, and after one interval if none comes (J23). What comes while a commit
+is being written is not in it and waits for the next one, by the same rules.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ class Schedule:
     def __init__(self, clock: Clock, interval_s: float) -> None:
         self._clock = clock
         self._interval = interval_s
-        self._last = -interval_s
+        self._last = self._last_soon = float("-inf")
+        self._soon = self._writing_soon = False
         self._level: Level | None = None
         self._due = 0.0
         self._wake = asyncio.Event()
 
     def at(self, level: Level) -> None:
+        self._soon = self._soon or level is Level.SOON
         if self._level is None or level < self._level:
             self._set(level)
 
@@ -34,6 +37,7 @@ class Schedule:
         self.at(Level.NOW)
 
     def soon(self) -> None:
+        self._soon = True
         if self._level is None or self._level > Level.SOON:  # the hot path: most calls end here
             self._set(Level.SOON)
 
@@ -46,19 +50,27 @@ class Schedule:
         if level is Level.NOW:
             due = max(now, self._last + min(COALESCE_S, self._interval))
         elif level is Level.SOON:
-            due = max(now, self._last + self._interval)
+            due = max(now, self._last_soon + self._interval)
         else:
-            due = max(now, self._last) + self._interval
+            due = now + self._interval
         if self._level is None or due < self._due:
             self._due = due
         self._level = level
         self._wake.set()
 
+    def begun(self) -> None:
+        """Everything that waits was handed to the writer."""
+        self._level = None
+        self._writing_soon, self._soon = self._soon, False
+
     def committed(self, *, again: bool) -> None:
         """A commit ended. `again`: something is left that needs another try, one interval from now."""
         self._last = self._clock.mono()
-        self._level = None
-        self._wake.clear()
+        if self._writing_soon or again:
+            self._last_soon = self._last
+        waiting, self._level = self._level, None  # came during the commit: its time counts from the commit's end
+        if waiting is not None:
+            self._set(waiting)
         if again:
             self.soon()
 

@@ -189,9 +189,11 @@ class Store:
             if self._open_parts.environment.damage:
                 raise StoreDamaged(self._open_parts.environment.damage)
             if self._pending.is_empty and not self.held:
+                self._schedule.begun()
                 self._schedule.committed(again=False)
                 return
             group = self._pending.take(self._watch.now())
+            self._schedule.begun()
             outcome = await self._on_writer(partial(writer.commit, group))
             self._apply(group, outcome)
         if not outcome.stored or outcome.held:

@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.arrivals import Arrivals
 from tests.support import counting
-from tests.support.gateway import Gateway
+from tests.support.gateway import FIELDPOST, Gateway
 from tests.support.mosquitto import Broker, Brokers
 from tests.support.plant import Plant
 from tests.support.processes import Process, Processes
@@ -28,8 +28,9 @@ SECONDS = float(os.environ.get("BENCH_SECONDS", "30"))
 class Rig:
     """Makes the parts of one measurement and ends them."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, command: Path = FIELDPOST) -> None:
         self.directory = directory
+        self._command = command
         self.processes = Processes(directory)
         self._brokers = Brokers(self.processes, directory)
         self._plants: list[Plant] = []
@@ -65,7 +66,8 @@ class Rig:
         uplink: dict[str, Any] | None = None,
         **store: Any,
     ) -> Gateway:
-        gateway = Gateway(self.processes, self.directory / name, name=name, env={"FIELDPOST_LOG": "WARNING"})
+        env = {"FIELDPOST_LOG": "WARNING"}
+        gateway = Gateway(self.processes, self.directory / name, name=name, env=env, command=self._command)
         self._gateways.append(gateway)
         cloud = {"urls": [broker.url], "codec": codec, **(uplink or {})}
         counting.write_config(
@@ -100,10 +102,10 @@ class Rig:
 
 
 @contextlib.contextmanager
-def rig() -> Iterator[Rig]:
-    """A rig in a temporary folder (BENCH_DIR names another place, to measure another disk)."""
+def rig(command: Path = FIELDPOST) -> Iterator[Rig]:
+    """A rig in a temporary folder (BENCH_DIR names another place, to measure another disk). `command`: the gateway's."""
     directory = Path(tempfile.mkdtemp(prefix="bench-", dir=os.environ.get("BENCH_DIR")))
-    made = Rig(directory)
+    made = Rig(directory, command)
     try:
         yield made
     except BaseException:

@@ -13,10 +13,11 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from gateway import logs, sdnotify
 from gateway.audit import Audit
@@ -107,8 +108,7 @@ def _loader(config_dir: Path, registry: Registry, state_dir: Path | None) -> Loa
     return load
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(Struct, frozen=True):
     """What the state directory held: its generations, and the change that was taken back (from, to)."""
 
     generations: Generations

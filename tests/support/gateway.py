@@ -77,6 +77,7 @@ class Gateway:
         env: Mapping[str, str] | None = None,
         prefix: Sequence[str] = (),
         state: Path | None = None,
+        command: Path = FIELDPOST,
     ) -> None:
         self.directory = directory
         self.config = directory / "config"
@@ -86,6 +87,7 @@ class Gateway:
         self._name = name
         self._env = dict(env or {})
         self._prefix = list(prefix)
+        self._command = str(command)
         self._process: Process | None = None
         self.notifications = Notifications()
 
@@ -130,7 +132,7 @@ class Gateway:
         self.notifications.clear()
         self._process = self._processes.start(
             self._name,
-            [*self._prefix, str(FIELDPOST), "run", "--config", str(self.config), *arguments],
+            [*self._prefix, self._command, "run", "--config", str(self.config), *arguments],
             env={"NOTIFY_SOCKET": self.notifications.path, "PYTHONFAULTHANDLER": "1", **self._env, **(env or {})},
             cwd=ROOT if self._prefix else None,
         )
@@ -164,7 +166,7 @@ class Gateway:
     def cli(self, *arguments: str, within: float = 60, env: Mapping[str, str] | None = None) -> Answer:
         """Run `fieldpost ARGUMENTS --config DIR`."""
         done = subprocess.run(
-            [str(FIELDPOST), *arguments, "--config", str(self.config)],
+            [self._command, *arguments, "--config", str(self.config)],
             capture_output=True, text=True, timeout=within, check=False, env={**os.environ, **self._env, **(env or {})},
         )  # fmt: skip
         return Answer(done.returncode, done.stdout, done.stderr)

@@ -46,7 +46,8 @@ def read_gateway_file(
     clock = _section_or_default(ClockKeys, values, "clock", origin, problems)
     store = _store(values, origin, base, env, problems)
     identity = (gateway.id, gateway.tenant) if gateway else ("", "default")
-    uplinks = Uplinks(identity, base, problems)
+    interval = store.commit_interval_s if store is not None else 1.0
+    uplinks = Uplinks(identity, base, problems, commit_interval_s=interval)
     uplinks.read(values.get("uplinks"), origin.child("uplinks"), present="uplinks" in values)
     if gateway is None or clock is None or store is None:
         return None

@@ -34,8 +34,12 @@ PROFILES: dict[str, dict[str, Any]] = {
 class Uplinks:
     """Reads all uplinks; what depends on the devices is checked once these are known."""
 
-    def __init__(self, identity: tuple[str, str], base: Path, problems: Problems) -> None:
+    def __init__(
+        self, identity: tuple[str, str], base: Path, problems: Problems, *, commit_interval_s: float = 1.0
+    ) -> None:
         self._gateway, self._tenant = identity
+        # a message at each commit (protocol.md 1.2): who commits more often than each second wants it earlier, too
+        self._batch_age_s = min(commit_interval_s, 1.0)
         self._base = base
         self._problems = problems
         self._origins: dict[str, Origin] = {}
@@ -93,7 +97,11 @@ class Uplinks:
             "reconnect_max_s": reconnect.max,
             "compress": keys.compress or ("zlib" if keys.codec == "native" else None),
         }
-        limits = PROFILES[keys.profile] | {key: _plain(value) for key, value in given.items() if value is not None}
+        limits = (
+            {"batch_age_s": self._batch_age_s}
+            | PROFILES[keys.profile]
+            | {key: _plain(value) for key, value in given.items() if value is not None}
+        )
         return UplinkSettings(
             name=name,
             urls=tuple(keys.urls),

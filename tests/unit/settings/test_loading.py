@@ -146,6 +146,12 @@ def test_a_profile_of_an_uplink_sets_defaults_only(load: Load, profile: str, wan
     assert up.batch_readings == 7
 
 
+@pytest.mark.parametrize(("commit", "age"), [("200ms", 0.2), ("1s", 1.0), ("5s", 1.0)])
+def test_a_message_goes_out_at_each_commit_and_at_least_each_second(load: Load, commit: str, age: float) -> None:
+    text = "gateway: {id: gw}\nstore: {commit_interval: COMMIT}\nuplinks:\n  up: {urls: [mqtt://b.example]}\n"
+    assert load({"gateway.yaml": text.replace("COMMIT", commit)}).uplinks[0].batch_age_s == age
+
+
 def test_client_ids_differ_by_default(load: Load) -> None:
     text = (
         GATEWAY + "uplinks:\n  a: {urls: [mqtt://x]}\n  b: {urls: [mqtt://x]}\n  c: {urls: [mqtt://x], codec: native}\n"

@@ -13,6 +13,7 @@ from gateway.settings.plan import Plan
 from gateway.settings.types import GatewaySettings, UplinkSettings
 from gateway.store import Store
 from gateway.supervisor import Supervisor
+from gateway.uplink.address import parse_address
 from gateway.uplink.ports import Identity, LatestView, ModelView, OpHandler
 from gateway.uplink.uplink import Uplink
 
@@ -52,11 +53,24 @@ class Uplinks:
         if settings.codec != FLAT:
             consumer = self._store.consumer(settings.name, start=settings.start, streams=settings.select.streams)
         uplink = Uplink(
-            settings, self._identity, consumer, self._model, self._latest, self._clock, self._health, self._ops
+            settings,
+            self._identity,
+            consumer,
+            self._model,
+            self._latest,
+            self._clock,
+            self._health,
+            self._ops,
+            presence=lambda: settings.codec != FLAT or not self._served(settings),
         )
         self._uplinks[settings.name] = uplink
         self._settings[settings.name] = settings
         self._supervisor.add(f"uplink:{settings.name}", uplink.run)
+
+    def _served(self, flat: UplinkSettings) -> bool:
+        """Whether an uplink that tells the status serves the same broker host (protocol.md 4.4)."""
+        others = [other for other in self._settings.values() if other.codec != FLAT]
+        return not _hosts(flat).isdisjoint(host for other in others for host in _hosts(other))
 
     async def stop(self, name: str) -> None:
         """A planned stop: what is in flight is waited for, then the status says offline."""
@@ -120,3 +134,7 @@ class Uplinks:
 
     def status(self) -> dict[str, Any]:
         return {name: uplink.status() for name, uplink in self._uplinks.items()}
+
+
+def _hosts(settings: UplinkSettings) -> set[str]:
+    return {parse_address(url).host for url in settings.urls}

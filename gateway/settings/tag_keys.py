@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gateway.driver import DriverSpec
 from gateway.model import IDENTITY, Access, Report, Schedule, TagSpec, Transform, ValueType, Verify, WriteLimits
@@ -27,8 +28,7 @@ _NO_LIMITS = WriteLimits()
 _COMMON_VERIFY = Verify()
 
 
-@dataclass(frozen=True, slots=True)
-class TagMaker:
+class TagMaker(Struct, frozen=True):
     """Makes the tags of one channel."""
 
     driver: DriverSpec

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import partial
+from random import Random
 
 from gateway.clock import Clock
 from gateway.health import Health
 from gateway.settings.types import UplinkSettings
+from gateway.uplink.backoff import Retry
 from gateway.uplink.codecs.flat import FlatCodec
 from gateway.uplink.connection import Connection, ConnectionLost, Outgoing
 from gateway.uplink.counters import Counters
@@ -28,6 +30,7 @@ class FlatView:
         counters: Counters,
         clock: Clock,
         health: Health,
+        random: Random,
     ) -> None:
         self._settings = settings
         self._codec = codec
@@ -39,6 +42,8 @@ class FlatView:
         self._topics: dict[int, str] = {}
         self._waiting: dict[int, None] = {}
         self._wake = asyncio.Event()
+        self._retry = Retry(random)
+        self._held_until = 0.0
 
     async def run(self, connection: Connection) -> None:
         """Deliver until the connection is lost. Raises ConnectionLost."""
@@ -48,14 +53,20 @@ class FlatView:
         try:
             self._waiting = dict.fromkeys([*self._topics, *(latest.slot for latest in self._latest.current())])
             while True:
-                while connection.room > 0 and self._waiting:
+                held = self._held_until - self._clock.mono()
+                while connection.room > 0 and self._waiting and held <= 0.0:
                     slot = next(iter(self._waiting))
                     del self._waiting[slot]
                     self._send(connection, slot)
                 self._wake.clear()
                 if connection.closed.done():
                     raise connection.closed.result()
-                await self._wake.wait()
+                timer = self._clock.call_later(held, self._wake.set) if held > 0.0 else None
+                try:
+                    await self._wake.wait()
+                finally:
+                    if timer is not None:
+                        timer.cancel()
         finally:
             unsubscribe()
             connection.closed.remove_done_callback(self._closed)
@@ -79,7 +90,7 @@ class FlatView:
     def _message(self, slot: int) -> Outgoing | None:
         latest = self._latest.get(slot)
         if latest is None or not self._chosen(latest.device):
-            old = self._topics.pop(slot, None)
+            old = self._topics.get(slot)  # forgotten when the broker has cleared it
             return None if old is None else Outgoing(old, b"", retain=True, qos=self._settings.qos)
         try:
             topic = self._codec.topic(latest)
@@ -98,9 +109,16 @@ class FlatView:
         code = ack.result()
         if code < 0x80:
             self._counters.done(self._clock.mono(), self._clock.wall_ms(), parcel)
+            if not parcel.message.payload and self._latest.get(slot) is None:
+                self._topics.pop(slot, None)
             self._health.clear("uplink_refused", self._settings.name)
+            if parcel.since >= self._held_until:
+                self._retry.succeeded()
             return
         self._counters.refuse(parcel.message.topic)
+        self._waiting.setdefault(slot)  # tried again: what is retained has to become what is reported (W16)
+        if parcel.since >= self._held_until:  # those in flight together count as one failure
+            self._held_until = self._clock.mono() + self._retry.failed()
         self._health.set(
             "uplink_refused",
             self._settings.name,

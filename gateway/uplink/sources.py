@@ -109,7 +109,7 @@ class Sources:
         """The next live message, if one is due."""
         if self.live_due(now) != 0.0:
             return None
-        parcel = self._telemetry(LIVE, self._live, (2**63, 0), now)
+        parcel = self._telemetry(LIVE, self._live, self._consumer.mark(TELEMETRY), now)
         if parcel is None:
             return None
         self._live = (parcel.epoch, parcel.last)
@@ -132,6 +132,7 @@ class Sources:
         """The next entries of `alarm`, `event` or `log`, oldest first."""
         while True:
             segment = self._consumer.next_segment(stream, self._old.get(stream, _START), self._readings)
+            segment = _upto(segment, self._consumer.mark(stream))
             if segment is None:
                 return None
             sent, encoded = self._fit(segment, self._encode_entries)
@@ -177,8 +178,8 @@ class Sources:
         parts: list[Segment] = []
         room = self._readings
         while room > 0:
-            segment = self._consumer.next_segment(TELEMETRY, after, room)
-            if segment is None or (segment.epoch, segment.first) > upto or segment.n > room > 0 < len(parts):
+            segment = _upto(self._consumer.next_segment(TELEMETRY, after, room), upto)
+            if segment is None or (parts and segment.n > room):
                 break
             if parts and not joinable(parts[-1], segment):
                 break
@@ -236,3 +237,15 @@ class Sources:
 
     def _message(self, topic: str, encoded: Encoded) -> Outgoing:
         return Outgoing(f"{self._identity.root}/up/{topic}", encoded.payload, encoded.content_type, encoded.encoding)
+
+
+def _upto(segment: Segment | None, mark: tuple[int, int]) -> Segment | None:
+    """What of it is not above `mark`. A read may see a commit before the consumer's side has taken note of it: an
+    acknowledgement that came then would be lost.
+    """
+    if segment is None or (segment.epoch, segment.first) > mark:
+        return None
+    if (segment.epoch, segment.last) <= mark:
+        return segment
+    segment, _ = cut(segment, mark[1] - segment.first + 1)
+    return segment if segment.last <= mark[1] else None

@@ -38,7 +38,11 @@ _STOP_S = 3.0
 
 
 class Uplink:
-    """`codec: flat` needs no consumer; the others do. All of it runs on one event loop."""
+    """`codec: flat` needs no consumer; the others do. All of it runs on one event loop.
+
+    `presence` says whether this uplink tells `status` and has a Will: a flat one does not where another uplink serves
+    the same broker host (protocol.md 4.4).
+    """
 
     def __init__(
         self,
@@ -53,6 +57,7 @@ class Uplink:
         *,
         random: Random | None = None,
         connect: Connect = mqtt.connect,
+        presence: Callable[[], bool] = lambda: True,
     ) -> None:
         if (consumer is None) != (settings.codec == "flat"):
             raise ValueError("an uplink has a consumer, except with codec flat")
@@ -65,6 +70,7 @@ class Uplink:
         self._memory = Memory(consumer)
         self._counters = Counters()
         self._sessions = Sessions(self._memory)
+        self._speaks = presence
         self._presence = Presence(settings, gateway, consumer, clock)
         self._births = BirthKeeper(settings.name, gateway, model, self._memory, health)
         self._learned = Learned(settings)
@@ -119,7 +125,8 @@ class Uplink:
             async with asyncio.timeout(_STOP_S):
                 if self._delivery is not None:
                     await self._delivery.drain()
-                await connection.publish(self._presence.shutdown(self._sessions.current))
+                if self._speaks():
+                    await connection.publish(self._presence.shutdown(self._sessions.current))
         except (TimeoutError, ConnectionLost):
             connection.abort()
         await connection.close()
@@ -130,8 +137,9 @@ class Uplink:
         self._births.request(force=True)
 
     def model_changed(self) -> None:
-        """Look whether the birth has to be published again."""
+        """Look whether the birth has to be published again, and whether the status is still ours to tell."""
         self._births.request()
+        self._status_due.set()
 
     def status(self) -> dict[str, Any]:
         """For `fieldpost status`. Times in UTC ms; `proof` as in protocol.md 1.3."""
@@ -165,7 +173,7 @@ class Uplink:
         while not self._stopping:
             session = await self._sessions.next()
             try:
-                connection = await self._dialer.dial(self._presence.will(session))
+                connection = await self._dialer.dial(self._presence.will(session) if self._speaks() else None)
             except DialFailed as failed:
                 self._set_state(OFFLINE)
                 self._tell_offline(str(failed))
@@ -271,13 +279,17 @@ class Uplink:
 
     async def _tell_status(self, connection: Connection) -> None:
         """Status at connect, when the birth changed, and periodically."""
+        speaks = self._speaks()
         told: str | None = None
         periodic_at = self._clock.mono()
         pause = self._presence.phase()
         while True:
             self._status_due.clear()
+            if self._speaks() != speaks:
+                await connection.close()  # the Will belongs to the connection
+                return
             now = self._clock.mono()
-            if now >= periodic_at or told != self._births.hash:
+            if speaks and (now >= periodic_at or told != self._births.hash):
                 told = self._births.hash
                 await connection.publish(self._presence.online(self._sessions.current, connection.level, told))
             if now >= periodic_at:
@@ -310,7 +322,7 @@ class Uplink:
         if self._consumer is not None:
             return None
         codec = FlatCodec(self._identity.tenant, self._identity.id, self._settings.topic)
-        return FlatView(self._settings, codec, latest, self._counters, self._clock, self._health)
+        return FlatView(self._settings, codec, latest, self._counters, self._clock, self._health, self._random)
 
     def _set_state(self, state: str) -> None:
         if state != self._state:

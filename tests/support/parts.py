@@ -81,6 +81,7 @@ PARTS: dict[str, Part] = {
     "aedes": _node("aedes"),
     "pymodbus": _module("pymodbus", "pip install -e .[modbus]"),
     "uvloop": _module("uvloop", "pip install -e .[uvloop]"),
+    "websockets": _module("websockets", "pip install -e .[demo]"),
     "amqtt": _module("amqtt", "pip install -e .[demo]"),
     "edgex-vectors": Part(EDGEX_VECTORS.is_file, "placing shared/fixtures beside the project's folder"),
     "root": Part(lambda: os.geteuid() == 0, "sudo make test-system"),

@@ -66,12 +66,21 @@ class Rig:
         self.tasks: list[asyncio.Task[None]] = []
         self.uplinks: list[Uplink] = []
 
-    def uplink(self, *urls: str, journal: Any = None, handler: Any = ops, **settings: Any) -> Uplink:
-        consumer = self.journal if journal is None else journal
+    def uplink(
+        self,
+        *urls: str,
+        journal: Any = None,
+        handler: Any = ops,
+        latest: Any = None,
+        random: Random | None = None,
+        model: Any = None,
+        **settings: Any,
+    ) -> Uplink:
+        consumer = None if settings.get("codec") == "flat" else self.journal if journal is None else journal
         uplink = Uplink(
             UplinkSettings("cloud", urls, settings.pop("client_id", "gw1"), **settings),
-            IDENTITY, consumer, lambda: Model(consumer), NoLatest(), self.clock, self.health, handler,
-            random=Random(1),
+            IDENTITY, consumer, model or (lambda: Model(consumer or self.journal)), latest or NoLatest(), self.clock,
+            self.health, handler, random=random or Random(1),
         )  # fmt: skip
         self.uplinks.append(uplink)
         self.tasks.append(asyncio.ensure_future(uplink.run()))

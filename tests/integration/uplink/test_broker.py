@@ -17,6 +17,7 @@ from gateway.store import Store
 from tests.integration.uplink.conftest import ROOT, Rig
 from tests.support.certificates import Certificates
 from tests.support.eventually import eventually
+from tests.support.parts import require
 
 
 @pytest.fixture
@@ -140,3 +141,25 @@ async def test_the_real_store_is_delivered_and_proved(
         running.cancel()
         await asyncio.wait({running})
         await store.close()
+
+
+async def test_websockets_carry_the_same_delivery(rig: Rig, broker: Any) -> None:
+    """ws:// with a path; the proof reads over it too."""
+    require("websockets")
+    from tests.integration.uplink.websocket_door import door
+
+    async with door(broker.port) as port:
+        await _websockets(rig, broker, f"ws://127.0.0.1:{port}/mqtt")
+
+
+async def _websockets(rig: Rig, broker: Any, url: str) -> None:
+    uplink = rig.uplink(url)
+    for count in range(50):
+        rig.journal.add("pump", {"count": count, "text": "x" * 2000})
+    await eventually(lambda: len(rig.journal.finished["telemetry"]) == 100, within=30)
+    assert uplink.status()["url"] == url
+    broker.restart()
+    rig.journal.add("pump", {"count": 50})
+    await eventually(lambda: len(rig.journal.finished["telemetry"]) == 101, within=30)
+    report = await collect(url, "acme", "gw1", seconds=1.0, from_first=True)
+    assert report["ok"]

@@ -12,6 +12,7 @@ from gateway.journal import Gap
 from gateway.uplink.connection import ConnectFailed, ConnectOptions, Outgoing
 from gateway.uplink.lanes import Lane, Parcel
 from gateway.uplink.order import LIVE
+from tests.unit.uplink.memory_journal import MemoryJournal
 from tests.unit.uplink.virtual import ROOT, NoJitter, VirtualConnection, VirtualRig
 
 
@@ -94,6 +95,36 @@ def test_a_success_that_was_on_its_way_does_not_end_a_back_off() -> None:
     lane.deny(first, 8.0)
     assert not lane.accepted(second)
     assert not lane.open(9.0)
+
+
+class EarlyJournal(MemoryJournal):
+    """Reads see a commit before the consumer's side has taken note of it, as on a disk that a thread writes."""
+
+    known = 0
+
+    def mark(self, stream: str) -> tuple[int, int]:
+        return self.epoch, min(self.known, self.last[stream])
+
+    def done(self, stream: str, epoch: int, first: int, last: int) -> None:
+        super().done(stream, epoch, first, min(last, self.known))
+
+
+@pytest.mark.parametrize("stream", ["telemetry", "event"])
+async def test_nothing_is_sent_before_its_acknowledgement_could_be_taken(rig: VirtualRig, stream: str) -> None:
+    """J13: else the acknowledgement is lost, and the cursor keeps a hole until the next connection."""
+    rig.journal = journal = EarlyJournal()
+    await rig.start(batch_age_s=0.0)
+    for count in range(1, 21):
+        if stream == "telemetry":
+            journal.add("pump", {"speed": count})
+        else:
+            journal.add_entry(stream, {"ts": 1, "kind": "issue"})
+        await rig.clock.advance(1.0)
+        assert not journal.finished[stream] - set(range(1, count))
+        journal.known = count
+        journal.commit()
+        await rig.clock.advance(1.0)
+        assert journal.finished[stream] == set(range(1, count + 1))
 
 
 async def test_a_birth_that_is_refused_is_not_sent_with_each_commit(rig: VirtualRig) -> None:

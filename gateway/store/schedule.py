@@ -29,16 +29,17 @@ class Schedule:
         self._wake = asyncio.Event()
 
     def at(self, level: Level) -> None:
-        self._soon = self._soon or level is Level.SOON
-        if self._level is None or level < self._level:
+        if level is Level.SOON:
+            self.soon()
+        elif self._level is None or level < self._level:
             self._set(level)
 
     def now(self) -> None:
         self.at(Level.NOW)
 
     def soon(self) -> None:
-        self._soon = True
-        if self._level is None or self._level > Level.SOON:  # the hot path: most calls end here
+        if not self._soon:  # the hot path: most calls end here
+            self._soon = True
             self._set(Level.SOON)
 
     def lazy(self) -> None:
@@ -55,7 +56,7 @@ class Schedule:
             due = now + self._interval
         if self._level is None or due < self._due:
             self._due = due
-        self._level = level
+        self._level = level if self._level is None else min(self._level, level)
         self._wake.set()
 
     def begun(self) -> None:
@@ -71,8 +72,9 @@ class Schedule:
         waiting, self._level = self._level, None  # came during the commit: its time counts from the commit's end
         if waiting is not None:
             self._set(waiting)
-        if again:
-            self.soon()
+        if again or self._soon:  # readings may be due before a NOW that has to keep its distance
+            self._soon = True
+            self._set(Level.SOON)
 
     async def wait(self) -> None:
         """Until a commit is due."""

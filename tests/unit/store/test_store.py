@@ -240,6 +240,25 @@ async def test_a_first_reading_does_not_wait_for_the_interval_after_a_change_wit
     await store.close()
 
 
+async def test_a_first_reading_does_not_wait_with_a_change_that_keeps_its_distance_to_the_last(tmp_path: Path) -> None:
+    clock = ManualClock()
+    store = opened(tmp_path, clock)
+    shared = block(store, 1)
+    store.append_entry("event", {"ts": 1, "kind": "x"}, Level.NOW)
+    commit = asyncio.create_task(store.commit())
+    await asyncio.sleep(0)  # its group is with the writer now
+    store.append(batch(shared, [1]))
+    store.append_entry("event", {"ts": 2, "kind": "y"}, Level.NOW)
+    await commit
+    seen = store.commits
+    running = asyncio.create_task(store.run())
+    await asyncio.wait_for(store.wait_commit(seen), 10)  # the clock stands still
+    assert (store.state.next["telemetry"], store.state.next["event"]) == (2, 3)
+    running.cancel()
+    await asyncio.wait((running,))
+    await store.close()
+
+
 @pytest.mark.parametrize("level", list(Level))
 async def test_what_comes_while_a_commit_is_written_has_a_commit_of_its_own(tmp_path: Path, level: Level) -> None:
     """Nothing comes after it that would bring it along."""

@@ -115,6 +115,14 @@ class _Found(Struct, frozen=True):
     reverted: tuple[int, int] | None
 
     def tell(self, health: Health) -> None:
+        """Raise what was found as issues."""
+        if self.generations.damage:
+            health.set(
+                "generations_damaged",
+                "config",
+                "; ".join(self.generations.damage),
+                "look at what runs with fieldpost generations, then apply the configuration folder again",
+            )
         if self.reverted is not None:
             health.set(
                 "config_reverted",

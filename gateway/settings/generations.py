@@ -24,6 +24,7 @@ from msgspec import Struct
 
 from gateway.errors import GatewayError
 from gateway.settings.atomic import fsync_folder, replace_file, write_tree
+from gateway.settings.mending import mend
 from gateway.settings.tree import scan
 
 KEEP = 20
@@ -77,9 +78,11 @@ class Generations:
         self, state_dir: Path, *, keep: int = KEEP, wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     ) -> None:
         self._root = state_dir / "generations"
-        self._state_file = self._root / "state.json"
+        self.state_file = self._root / "state.json"
         self._keep = max(keep, 3)
         self._wall_ms = wall_ms
+        self.damage: list[str] = []
+        """What `recover` found damaged, in sentences for people."""
 
     def list(self) -> Sequence[Generation]:
         """All complete generations, oldest first."""
@@ -90,7 +93,7 @@ class Generations:
 
     def get(self, number: int) -> Generation:
         """Generation `number`. Raises GenerationError when it is not kept."""
-        found = self._read(self._folder(number))
+        found = self._read(self.folder(number))
         if found is None:
             kept = ", ".join(str(one.number) for one in self.list()) or "none"
             raise GenerationError(f"there is no generation {number}; kept: {kept}")
@@ -129,7 +132,7 @@ class Generations:
         temporary = self._root / f".new-{number:06}"
         shutil.rmtree(temporary, ignore_errors=True)
         write_tree(temporary, tree)
-        temporary.rename(self._folder(number))
+        temporary.rename(self.folder(number))
         fsync_folder(self._root)
         return self.get(number)
 
@@ -146,14 +149,14 @@ class Generations:
         elif confirm_within_s is not None and confirmed is not None:
             deadline = self._wall_ms() + round(confirm_within_s * 1000)
             new["pending"] = {"previous": confirmed, "deadline": deadline}
-        self._write_state(new)
+        self.write_state(new)
         self._prune()
 
     def confirm(self) -> Generation | None:
         """Keep the active generation; nothing to do when none is pending."""
         state = self._state()
         if state.pop("pending", None) is not None:
-            self._write_state(state)
+            self.write_state(state)
         return self.active()
 
     def rollback(self, to: int | None = None) -> Generation:
@@ -170,12 +173,15 @@ class Generations:
         target = self.get(to)
         target.files()  # never go back to damaged files
         older = [one.number for one in self.list() if one.number < target.number]
-        self._write_state({"format": FORMAT, "active": target.number, "previous": max(older, default=None)})
+        self.write_state({"format": FORMAT, "active": target.number, "previous": max(older, default=None)})
         return target
 
     def recover(self) -> tuple[int, int] | None:
-        """To be called once at start: undo an unconfirmed change. Gives (the reverted number, the active number)."""
+        """To be called once at start: move damaged things aside (see `damage`), then undo an unconfirmed change. Gives
+        (the reverted number, the active number).
+        """
         self._sweep()
+        self.damage = mend(self)
         waiting = self.pending()
         if waiting is None:
             return None
@@ -189,7 +195,7 @@ class Generations:
         present, _ = scan(folder)
         return sorted(name for name in {*stored, *present} if stored.get(name) != present.get(name))
 
-    def _folder(self, number: int) -> Path:
+    def folder(self, number: int) -> Path:
         return self._root / f"{number:06}"
 
     def _numbers(self) -> Sequence[int]:
@@ -198,6 +204,8 @@ class Generations:
     def _read(self, folder: Path) -> Generation | None:
         try:
             manifest = json.loads((folder / "manifest.json").read_bytes())
+            if manifest["format"] != FORMAT or manifest["number"] != int(folder.name):
+                return None
             return Generation(
                 number=int(manifest["number"]),
                 hash=str(manifest["hash"]),
@@ -210,19 +218,31 @@ class Generations:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def _state(self) -> dict[str, Any]:
+    def read_state(self) -> dict[str, Any]:
+        """What is active. Raises ValueError for a file that is damaged, GenerationError for one that cannot be read or
+        was written by another release.
+        """
         try:
-            state = json.loads(self._state_file.read_bytes())
+            raw = self.state_file.read_bytes()
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as error:
-            raise GenerationError(f"{self._state_file} cannot be read: {error}") from error
-        if not isinstance(state, dict) or state.get("format") != FORMAT:
-            raise GenerationError(f"{self._state_file} was written by another release")
+        except OSError as error:
+            raise GenerationError(f"{self.state_file} cannot be read: {error.strerror}") from error
+        state = json.loads(raw)
+        if not isinstance(state, dict) or not isinstance(state.get("format"), int):
+            raise ValueError("not a state")  # noqa: TRY004 - damaged bytes, not a caller's mistake
+        if state["format"] != FORMAT:
+            raise GenerationError(f"{self.state_file} was written by another release")
         return state
 
-    def _write_state(self, state: dict[str, Any]) -> None:
-        replace_file(self._state_file, _json(state))
+    def _state(self) -> dict[str, Any]:
+        try:
+            return self.read_state()
+        except ValueError as error:
+            raise GenerationError(f"{self.state_file} is damaged; a restart of the gateway mends it") from error
+
+    def write_state(self, state: dict[str, Any]) -> None:
+        replace_file(self.state_file, _json(state))
 
     def _sweep(self) -> None:
         """Remove what a kill left unfinished."""
@@ -241,7 +261,7 @@ class Generations:
             if number not in needed:
                 gone = self._root / f".old-{number:06}"
                 with contextlib.suppress(OSError):
-                    self._folder(number).rename(gone)
+                    self.folder(number).rename(gone)
                     shutil.rmtree(gone, ignore_errors=True)
 
 

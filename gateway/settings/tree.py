@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +26,11 @@ def scan(folder: Path) -> tuple[dict[str, bytes], list[Problem]]:
             if len(files) >= MAX_FILES:
                 problems.append(Problem(name, 0, 0, "", f"more than {MAX_FILES} files"))
                 break
+            wrong = _kind(path) or ("a file" if path.name in FOLDERS else "")
+            if wrong:
+                wanted = "folder" if path.name in FOLDERS else "file"
+                problems.append(Problem(name, 0, 0, "", f"this is {wrong}", f"it has to be a {wanted}"))
+                continue
             try:
                 files[name] = path.read_bytes()
             except OSError as error:
@@ -47,11 +54,25 @@ def read_tree(folder: Path) -> dict[str, bytes]:
 
 
 def _yaml_files(folder: Path) -> Iterator[Path]:
+    """Names that should be YAML files, whatever they really are: what is not a file must not count as absent."""
     for path in sorted(folder.iterdir()):
-        if path.is_file() and _is_yaml(path):
+        if path.name in FOLDERS and path.is_dir():
+            yield from (below for below in sorted(path.rglob("*")) if _is_yaml(below))
+        elif path.name in FOLDERS or _is_yaml(path):
             yield path
-        elif path.is_dir() and path.name in FOLDERS:
-            yield from (below for below in sorted(path.rglob("*")) if below.is_file() and _is_yaml(below))
+
+
+def _kind(path: Path) -> str:
+    """What a path is that is no regular file, in words; empty for a file."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        if path.is_symlink():
+            return "a link that leads nowhere" if error.errno == errno.ENOENT else "a link that leads to itself"
+        return ""
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    return "" if stat.S_ISREG(mode) else "no regular file"
 
 
 def _is_yaml(path: Path) -> bool:

@@ -43,7 +43,7 @@ from gateway.settings.types import GatewaySettings
 from gateway.settings.whereabouts import store_path
 from gateway.shadow import LatestValues
 from gateway.store import Store
-from gateway.supervisor import Supervisor
+from gateway.supervisor import CoreFailed, Supervisor
 from gateway.tags import TagTable
 from gateway.uplink.ports import Identity
 from gateway.watchdog import Watchdog
@@ -340,7 +340,7 @@ async def _run_supervised(node: Node) -> int:
         loop.add_signal_handler(number, on_signal)
     code = EXIT_OK
     async with asyncio.TaskGroup() as group:
-        running = group.create_task(node.supervisor.run(), name="supervisor")
+        running = group.create_task(_supervise(node), name="supervisor")
         stop = group.create_task(stopping.wait(), name="signals")
         node.ready = True
         sdnotify.notify("READY=1", f"STATUS=running generation of {node.settings.id}")
@@ -350,11 +350,27 @@ async def _run_supervised(node: Node) -> int:
         sdnotify.notify("STOPPING=1")
         if running.done():
             code = EXIT_FAILED
+            await _rescue(node)
         else:
             await _stop(node)
         stop.cancel()
     _log.info("stopped")
     return code
+
+
+async def _supervise(node: Node) -> None:
+    """Run all units. The end of a core unit is the end of the process; the supervisor's log says which and why."""
+    with contextlib.suppress(CoreFailed):
+        await node.supervisor.run()
+
+
+async def _rescue(node: Node) -> None:
+    """After a core failure: what the store still takes is kept."""
+    try:
+        async with asyncio.timeout(STOP_S):
+            await node.store.close()
+    except Exception as error:
+        _log.error("the store could not be closed: %s", error)
 
 
 async def _stop(node: Node) -> None:

@@ -220,7 +220,8 @@ class Supervisor:
 
     def _fail_core(self, unit: _Unit, error: BaseException) -> None:
         unit.last_error = describe(error)
-        _log.critical("core unit %s ended: %s", unit.name, unit.last_error, exc_info=error)
+        told = isinstance(error, GatewayError)  # says itself what happened; anything else is a bug and shows where
+        _log.critical("core unit %s ended: %s", unit.name, unit.last_error, exc_info=None if told else error)
         failure = CoreFailed(unit.name, error)
         failure.__cause__ = error
         self._core_error = self._core_error or failure

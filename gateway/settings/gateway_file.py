@@ -20,6 +20,7 @@ from gateway.settings.uplink_file import Uplinks
 SECTIONS = ("gateway", "clock", "store", "uplinks", "vars")
 DEFAULT_STATE = "/var/lib/fieldpost"
 MIN_JOURNAL = 1_000_000
+MAX_JOURNAL = 1_000_000_000_000
 
 
 class GatewayFile(Struct, frozen=True):
@@ -106,10 +107,17 @@ def _store(
     below = place.child("journal")
     if journal.max_bytes < MIN_JOURNAL:
         problems.at(below.child("max_bytes"), "the journal needs at least 1MB", "write 256MB")
+    if journal.max_bytes > MAX_JOURNAL:
+        problems.at(below.child("max_bytes"), "the journal takes at most 1000GB", "write 256MB")
     if journal.min_age > journal.max_age:
         problems.at(below, "min_age is longer than max_age", "what is older than max_age cannot be kept for history")
     # systemd's StateDirectory= names the folder that the service may write.
+    if keys.path is not None and (not keys.path or "\0" in keys.path):
+        problems.at(place.child("path"), "the store needs a folder", f"write {DEFAULT_STATE}")
+        return None
     path = keys.path or env.get("STATE_DIRECTORY") or DEFAULT_STATE
+    if (base / path).exists() and not (base / path).is_dir():
+        problems.at(place.child("path"), f"{base / path} is not a folder", f"write {DEFAULT_STATE}")
     return StoreSettings(
         path=base / path,
         commit_interval_s=float(keys.commit_interval),

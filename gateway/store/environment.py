@@ -94,7 +94,12 @@ class Environment:
         return int(pages * self.page_size)
 
     def file_bytes(self) -> int:
-        return (self.path / "data.mdb").stat().st_size
+        """Raises StoreError when somebody took the file away."""
+        file = self.path / "data.mdb"
+        try:
+            return file.stat().st_size
+        except OSError as err:
+            raise StoreError(f"the store's file {file} is gone or cannot be read: {err.strerror}") from err
 
     def grow(self) -> None:
         """Last resort for a full map: 25 % more. No transaction may be open in this process."""

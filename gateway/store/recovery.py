@@ -36,6 +36,8 @@ class Report(Struct):
 
     epoch: int = 0
     created: bool = False
+    earlier: bool = False
+    """The mirror knew a store before this one."""
     new_epoch: bool = False
     restored: bool = False
     quarantined: str = ""
@@ -141,6 +143,7 @@ class Recovery:
         wall = self._clock.wall_ms()
         if state is None:
             report.created = report.new_epoch = True
+            report.earlier = remembered is not None
             last = remembered.epoch if remembered else 0
             return State(choose_epoch(last, wall, self._release_ms), past=_past(remembered))
         if remembered is None or not _is_behind(state, remembered):

@@ -239,7 +239,7 @@ class Store:
                 token.set_exception(error)
         self._make_room(outcome)
         self._telling.room(full=outcome.full and (not outcome.stored or bool(outcome.held)))
-        self._telling.lost(self.dropped, self.unstored)
+        self._telling.lost(self.dropped, self.unstored, full=outcome.full)
         self._schedule.committed(again=not outcome.stored or bool(outcome.held))
 
     def _take_over(self, outcome: Outcome) -> None:

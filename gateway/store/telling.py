@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from gateway.health import Health
 from gateway.store.recovery import Report
 
 _ENTITY = "store"
+
+_log = logging.getLogger("fieldpost.store")
 
 
 class Telling:
@@ -16,6 +19,7 @@ class Telling:
     def __init__(self, health: Health | None) -> None:
         self._health = health
         self._dropped = self._unstored = 0
+        self._by_disk = False
 
     def opened(self, report: Report, checkpoint: str, ts: int) -> list[dict[str, Any]]:
         """Issues of an opening; returns the entries for stream `event`."""
@@ -37,14 +41,16 @@ class Telling:
                     "nothing has to be done; do not copy a store back",
                 )
             )
-        elif report.created and report.lost:
-            told.append(("store_missing", "the journal was gone; a new one has begun", "check what removed it"))
+        elif report.created and report.earlier:
+            text = "the journal was gone or its file was no journal; a new one has begun, and what it held is lost"
+            told.append(("store_missing", text, "find out what removed or overwrote it"))
         if report.damaged:
             n = len(report.damaged)
             told.append(("store_damaged", f"{n} unreadable segments are lost", "check the disk"))
         if checkpoint:
             told.append(("values_damaged", f"last values could not be restored: {checkpoint}", "check the disk"))
         for id_, text, repair in told:
+            _log.warning("%s -> %s", text, repair)  # nobody listens to issues yet while the store is being opened
             self._set(id_, text, repair)
         return [
             {"ts": ts, "kind": "issue", "id": id_, "entity": _ENTITY, "text": text, "repair": repair, "state": "set"}
@@ -68,15 +74,19 @@ class Telling:
         elif self._health is not None:
             self._health.clear("store_full", _ENTITY)
 
-    def lost(self, dropped: int, unstored: int) -> None:
-        """Counters since start; an issue while they grow past what was told."""
+    def lost(self, dropped: int, unstored: int, *, full: bool = False) -> None:
+        """Counters since start; an issue while they grow past what was told. `full`: the file system had no room."""
+        self._by_disk = self._by_disk or (full and (dropped, unstored) != (self._dropped, self._unstored))
         if (dropped, unstored) == (self._dropped, self._unstored):
             return
         self._dropped, self._unstored = dropped, unstored
         self._set(
             "store_dropped",
-            f"{dropped} readings or entries were dropped before they were delivered, {unstored} found no room",
-            "repair the uplink or make store.journal.max_bytes larger",
+            f"{dropped} readings or entries were dropped before they were delivered, {unstored} found no room"
+            + (": the file system is full" if self._by_disk else ""),
+            "free space on the disk, then repair the uplink"
+            if self._by_disk
+            else "repair the uplink or make store.journal.max_bytes larger",
         )
 
     def _set(self, id_: str, text: str, repair: str) -> None:

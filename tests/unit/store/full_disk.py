@@ -70,6 +70,7 @@ async def main(mount: Path, before: int) -> None:
     result["refused_after"] = await produce(20)
     await store.commit()
     result["issues_after"] = [issue.id for issue in health.open()]
+    result["dropped_text"] = next((issue.text for issue in health.open() if issue.id == "store_dropped"), "")
     held = numbers(everything(consumer, limit=10_000))
     gaps = [gap for gap in consumer.gaps() if gap.stream == "telemetry"]
     covered = sorted([*held, *(n for gap in gaps for n in range(gap.first or 0, (gap.last or 0) + 1))])

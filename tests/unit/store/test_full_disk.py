@@ -43,4 +43,6 @@ def test_fl_5_a_full_disk_is_counted_exactly_and_alarms_outlive_telemetry(
     assert result["alarms"] == alarms  # each one that was made before, during and after
     assert result["refused_after"] == 0
     assert "store_full" not in result["issues_after"]
+    # at its cap the journal reuses its own pages and never asks the full disk
+    assert ("the file system is full" in result["dropped_text"]) is (before < 300)
     assert result["opens_again"] is True

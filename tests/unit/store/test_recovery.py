@@ -264,3 +264,24 @@ async def test_a_broken_tree_found_by_a_reader_ends_the_store_and_is_verified_at
     assert store.report.quarantined
     assert store.state.epoch > epoch
     await store.close()
+
+
+@pytest.mark.parametrize("how", ["deleted", "emptied", "garbage"])
+async def test_a_journal_that_is_gone_is_told_also_where_no_uplink_waited_for_it(
+    tmp_path: Path, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = opened(tmp_path)
+    store.append(batch(block(store, 10), [1.0] * 10))
+    await store.commit()
+    await store.close()
+    if how == "deleted":
+        _data(tmp_path).unlink()
+    else:
+        _data(tmp_path).write_bytes(b"" if how == "emptied" else random.Random(3).randbytes(200_000))
+    health = Health(ManualClock())
+    again = opened(tmp_path, health=health)
+    issues = {issue.id for issue in health.open()}
+    assert issues & {"store_missing", "store_quarantined"}
+    assert any("a new one has begun" in record.getMessage() for record in caplog.records)
+    await _works(again)
+    await again.close()

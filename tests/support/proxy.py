@@ -120,12 +120,14 @@ class Proxy:
         async def end() -> None:
             if self._server is not None:
                 self._server.close()
-            for link in list(self._links):
-                link.abort()
-            for task in list(self._tasks):
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            await asyncio.sleep(0.01)  # aborted transports close their sockets in the next rounds of the loop
+            await asyncio.sleep(0.02)  # a connection that was accepted just now gets its handler first
+            while self._tasks:
+                for link in list(self._links):
+                    link.abort()
+                for task in list(self._tasks):
+                    task.cancel()
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.sleep(0.02)  # aborted transports close their sockets in the next rounds of the loop
 
         self._call(end())
         self._loop.call_soon_threadsafe(self._loop.stop)

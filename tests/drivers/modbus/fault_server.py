@@ -54,13 +54,15 @@ class FaultServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self._writers.add(writer)
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                tid, _, length, unit = HEADER.unpack(await reader.readexactly(7))
-                pdu = await reader.readexactly(length - 1)
-                self._react(writer, tid, unit, pdu)
-        self._writers.discard(writer)
-        writer.close()
+        try:
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                while True:
+                    tid, _, length, unit = HEADER.unpack(await reader.readexactly(7))
+                    pdu = await reader.readexactly(length - 1)
+                    self._react(writer, tid, unit, pdu)
+        finally:
+            self._writers.discard(writer)
+            writer.close()
 
     def _react(self, writer: asyncio.StreamWriter, tid: int, unit: int, pdu: bytes) -> None:
         address, count = struct.unpack(">HH", pdu[1:5])

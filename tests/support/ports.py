@@ -6,7 +6,6 @@ import contextlib
 import random
 import socket
 
-
 FIRST, LAST = 15_000, 30_000
 """Below the range that the kernel gives to outgoing connections: a port that its server left for minutes stays free."""
 

@@ -159,6 +159,7 @@ async def test_fl_7_a_backlog_in_the_real_store_drains_beside_live_data(rig: Rig
     await eventually(lambda: telemetry(peer))
     behind: list[int] = []
     for count in range(40):
+        peer.script.hold_acks = True  # what is in flight stays there: live data still finds its slot
         sent = len(peer.payloads("up/telemetry"))
         store.append(Batch(here, [count] * 10, rig.clock.wall_ms(), rig.clock.mono()))
         await store.commit()

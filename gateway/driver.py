@@ -10,7 +10,7 @@ from __future__ import annotations
 import abc
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
@@ -38,11 +38,29 @@ def no_faults(_channel: ChannelSpec) -> Iterable[Fault]:
     return ()
 
 
+class Endpoint(Struct, frozen=True):
+    """What a channel holds while it runs: a serial port, a server's socket. `channels`: how many may hold it at once.
+
+    `name` is equal for two channels that would use the same thing (`serial:/dev/ttyUSB0`, `tcp:192.0.2.10:502`);
+    `path` is the field to blame when there are too many (`url`).
+    """
+
+    name: str
+    channels: int
+    path: str
+
+
+def no_endpoint(_settings: Any) -> Endpoint | None:
+    """The channel holds nothing that could be held twice."""
+    return None
+
+
 class DriverSpec(Struct, frozen=True):
     """What the kernel must know of a driver before it runs one.
 
     `channel`, `device`, `tag`: frozen msgspec Structs for the driver's own keys at each level; the loader refuses
-    unknown keys. `check` finds what types cannot express. `create` makes a driver for one attempt.
+    unknown keys. `check` finds what types cannot express. `create` makes a driver for one attempt. `endpoint` says
+    what a channel with these settings holds.
     """
 
     name: str
@@ -51,6 +69,7 @@ class DriverSpec(Struct, frozen=True):
     tag: type[Any]
     create: Callable[[], Driver]
     check: Callable[[ChannelSpec], Iterable[Fault]] = no_faults
+    endpoint: Callable[[Any], Endpoint | None] = no_endpoint
     contract: int = CONTRACT
 
 
@@ -211,6 +230,44 @@ class Describing(Protocol):
     def describe(self, request: Request) -> Mapping[str, Any]: ...
 
 
+class Frame(Struct, frozen=True):
+    """Bytes that went over the wire, for `fieldpost trace`. `ts`: UTC ms; `text`: what they mean, for people.
+
+    `unit`: the protocol's own number of the device they belong to, -1 where that cannot be told.
+    """
+
+    ts: int
+    sending: bool
+    data: bytes
+    text: str
+    unit: int = -1
+
+
+@runtime_checkable
+class Tracing(Protocol):
+    """A driver whose frames can be watched."""
+
+    def trace(self, listener: Callable[[Frame], None] | None) -> None:
+        """Call `listener` for every frame from now on; None ends it. Costs nothing while there is no listener."""
+        ...
+
+    def owns_frame(self, device: Device, frame: Frame) -> bool:
+        """Whether a frame belongs to a device of the channel."""
+        ...
+
+
+@runtime_checkable
+class Scanning(Protocol):
+    """A polling driver that can look for what is there."""
+
+    def scan(self, options: Mapping[str, Any]) -> AsyncIterator[Mapping[str, Any]]:
+        """Findings, and progress as `{"done": n, "of": m}`. Each step of the iterator is one transaction at most, so
+        that the kernel can let writes and polls pass in between. Raises ValueError for options it does not know,
+        LinkLost when the wire is gone; devices that stay silent are findings, not errors.
+        """
+        ...
+
+
 @runtime_checkable
 class Counting(Protocol):
     """A driver with counters of its own (frames that belong to nobody...), shown beside the channel's statistics."""
@@ -226,11 +283,16 @@ __all__ = [
     "Driver",
     "DriverContext",
     "DriverSpec",
+    "Endpoint",
     "Fault",
+    "Frame",
     "Memory",
     "PollingDriver",
     "Request",
+    "Scanning",
     "Splitting",
+    "Tracing",
     "Writer",
+    "no_endpoint",
     "no_faults",
 ]

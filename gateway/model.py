@@ -152,7 +152,12 @@ class Verify(Struct, frozen=True):
 
 
 class TagSpec(Struct, frozen=True):
-    """A tag as configured. `source` is the driver's own part (an address...), a frozen msgspec Struct."""
+    """A tag as configured. `source` is the driver's own part (an address...), a frozen msgspec Struct.
+
+    `scale_from`: a tag of the same device whose value is the power of ten that scales this one, always taken from the
+    same answer. `wrap`: a counter that starts again at 0 after wrap - 1; the value is then a monotonic total.
+    `coherent`: tags with the same name here are always brought by one request.
+    """
 
     path: str
     type: ValueType
@@ -170,6 +175,9 @@ class TagSpec(Struct, frozen=True):
     hidden: bool = False
     shadow: bool = False
     labels: tuple[tuple[int, str], ...] = ()
+    scale_from: str | None = None
+    wrap: int | None = None
+    coherent: str = ""
 
 
 class DeviceSpec(Struct, frozen=True):

@@ -15,6 +15,7 @@ import logging
 import ssl
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import aiomqtt
@@ -200,6 +201,34 @@ class Overdue:
             self._timer = loop.call_at(deadline, self._look)
 
 
+class _Packed(Properties):
+    """Properties whose bytes are made once: making and packing them anew costs more than the rest of a publish."""
+
+    packed: bytes | None = None
+
+    def pack(self) -> bytes:
+        if self.packed is None:
+            object.__setattr__(self, "packed", super().pack())  # type: ignore[no-untyped-call]
+        assert self.packed is not None
+        return self.packed
+
+
+def publish_properties(content_type: str | None, encoding: str | None, correlation: bytes | None = None) -> Properties:
+    """The properties of one PUBLISH, not to be changed afterwards."""
+    properties = _Packed(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    if content_type:
+        properties.ContentType = content_type
+    if encoding:
+        properties.UserProperty = ("enc", encoding)
+    if correlation is not None:
+        properties.CorrelationData = correlation
+    return properties
+
+
+_common_properties = lru_cache(maxsize=64)(publish_properties)
+"""Those of messages without a correlation: a handful of kinds."""
+
+
 def packet_size(message: Outgoing, level: int) -> int:
     """Bytes of the PUBLISH packet, without TCP and TLS."""
     size = 2 + len(message.topic.encode()) + (2 if message.qos else 0) + len(message.payload)
@@ -311,14 +340,9 @@ class MqttConnection:
     def _publish_properties(self, message: Outgoing) -> Properties | None:
         if self._level != MQTT_5:
             return None
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        if message.content_type:
-            properties.ContentType = message.content_type
-        if message.encoding:
-            properties.UserProperty = ("enc", message.encoding)
         if message.correlation is not None:
-            properties.CorrelationData = message.correlation
-        return properties
+            return publish_properties(message.content_type, message.encoding, message.correlation)
+        return _common_properties(message.content_type, message.encoding)
 
     async def subscribe(self, filters: list[str]) -> list[int]:
         self._check_open()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import deque
 
 SPAN_S = 10.0
+_MOST_SAMPLES = 500
 
 
 class Meter:
@@ -37,22 +39,32 @@ class Meter:
 
 
 class Lateness:
-    """The 99th percentile of live delivery times over the last SPAN_S seconds, of at most 500 messages."""
+    """The 99th percentile of live delivery times over the last SPAN_S seconds, of at most 500 messages.
+
+    Asked at every acknowledgement: the times are kept in order, so that nothing is sorted then.
+    """
 
     def __init__(self) -> None:
-        self._samples: deque[tuple[float, float]] = deque(maxlen=500)
+        self._samples: deque[tuple[float, float]] = deque()
+        self._ordered: list[float] = []
 
     def add(self, now: float, seconds: float) -> None:
+        if len(self._samples) >= _MOST_SAMPLES:
+            self._forget()
         self._samples.append((now, seconds))
+        insort(self._ordered, seconds)
 
     def p99(self, now: float) -> float:
         """0.0 when nothing was delivered lately."""
         while self._samples and self._samples[0][0] < now - SPAN_S:
-            self._samples.popleft()
-        if not self._samples:
-            return 0.0
-        ordered = sorted(seconds for _, seconds in self._samples)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+            self._forget()
+        ordered = self._ordered
+        return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] if ordered else 0.0
+
+    def _forget(self) -> None:
+        """Drop the oldest."""
+        _, seconds = self._samples.popleft()
+        del self._ordered[bisect_left(self._ordered, seconds)]
 
 
 class TokenBucket:

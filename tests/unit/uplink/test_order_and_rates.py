@@ -6,6 +6,8 @@ import asyncio
 from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.uplink.address import parse_address, referred
 from gateway.uplink.backoff import Reconnect
@@ -155,3 +157,15 @@ def test_addresses_and_server_references() -> None:
     for wrong in ("http://x", "mqtt://", "mqtt://user:secret@host"):
         with pytest.raises(ValueError):
             parse_address(wrong)
+
+
+@given(st.lists(st.tuples(st.floats(0, 3), st.floats(0, 5)), min_size=1, max_size=700))
+def test_lateness_is_the_99th_percentile_of_what_came_lately(steps: list[tuple[float, float]]) -> None:
+    lateness, now = Lateness(), 0.0
+    seen: list[tuple[float, float]] = []
+    for wait, seconds in steps:
+        now += wait
+        lateness.add(now, seconds)
+        seen = [*seen, (now, seconds)][-500:]
+        recent = sorted(late for at, late in seen if at >= now - 10.0)
+        assert lateness.p99(now) == recent[min(len(recent) - 1, int(len(recent) * 0.99))]

@@ -47,9 +47,9 @@ format: $(VENV)/.dev
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
 
-# Two workers: the tests start processes of their own, and some count what a busy machine would miss.
+# Three workers on two cores: most of the time is spent waiting, but some tests count what a busy machine would miss.
 test: check
-	$(PYTEST) -n 2 --dist worksteal -m "not system and not engines and not soak and not arm" tests
+	$(PYTEST) -n 3 --dist worksteal -m "not system and not engines and not soak and not arm" tests
 
 tests/peers/node_modules: tests/peers/package-lock.json
 	npm ci --no-audit --no-fund --prefix tests/peers

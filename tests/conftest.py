@@ -56,6 +56,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Those that wait for processes go first: at the end many short ones fill the workers evenly.
+    items.sort(key=lambda item: "e2e" not in item.path.parts)
     for item in items:
         _mark(item)
         if inspect.iscoroutinefunction(getattr(item, "function", None)):

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from drivers.modbus.check import check
 from drivers.modbus.settings import ChannelSettings, DeviceSettings, TagSettings
-from gateway.driver import Driver, DriverSpec
+from gateway.driver import Driver, DriverSpec, Endpoint
+
+
+def _endpoint(settings: ChannelSettings) -> Endpoint | None:
+    from drivers.modbus.opening import endpoint_of
+
+    return endpoint_of(settings)
 
 
 def _create() -> Driver:
@@ -20,4 +26,5 @@ SPEC = DriverSpec(
     tag=TagSettings,
     create=_create,
     check=check,
+    endpoint=_endpoint,
 )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from drivers.modbus.address import Address, AddressError, Table
-from drivers.modbus.point import Limits, Point, PointError, limits_of, parse_url, point_of
+from drivers.modbus.point import Limits, Point, PointError, limits_of, point_of
 from drivers.modbus.settings import ChannelSettings, DeviceSettings
+from drivers.modbus.transports import place_of
 from drivers.modbus.words import FOUR, OrderError
 from gateway.driver import Fault
 from gateway.model import Access, ChannelSpec, DeviceSpec, TagSpec, ValueType
@@ -26,15 +27,12 @@ def check(channel: ChannelSpec) -> Iterable[Fault]:
 
 
 def _channel_faults(settings: ChannelSettings) -> Iterator[Fault]:
-    if settings.serial is not None:
-        yield Fault("serial", "serial lines come with a later version of this driver", "url: tcp://192.0.2.10:502")
-    elif not settings.url:
-        yield Fault("url", "a Modbus channel needs a url", "url: tcp://192.0.2.10:502")
-    else:
-        try:
-            parse_url(settings.url)
-        except PointError as err:
-            yield Fault(err.field, str(err), err.hint)
+    try:
+        place_of(settings)
+    except PointError as err:
+        yield Fault(err.field, str(err), err.hint)
+    if settings.connections < 0:
+        yield Fault("connections", "the number of connections is not negative", "connections: 1")
     yield from _level_faults("", settings)
 
 

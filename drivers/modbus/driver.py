@@ -1,11 +1,13 @@
-"""The Modbus TCP driver: plans, reads and writes; the kernel owns the schedule and the wire."""
+"""The Modbus driver: plans, reads and writes; the kernel owns the schedule and the wire."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from drivers.modbus.point import limits_of, parse_url, point_of
+from drivers.modbus.opening import open_wire
+from drivers.modbus.point import limits_of, point_of
 from drivers.modbus.requests import Detail, describe_request, plan_requests, split_request
 from drivers.modbus.settings import ChannelSettings
 from drivers.modbus.wire import Wire
@@ -21,7 +23,7 @@ _SPLITTABLE = {2, 3}
 
 
 class ModbusDriver(PollingDriver):
-    """One Modbus TCP connection and the units behind it."""
+    """One connection or serial line and the units behind it."""
 
     def __init__(self) -> None:
         self._wire: Wire | None = None
@@ -31,8 +33,8 @@ class ModbusDriver(PollingDriver):
     async def connect(self, ctx: DriverContext) -> None:
         self._ctx = ctx
         if self._wire is None:
-            endpoint = parse_url(ctx.channel.settings.url)
-            self._wire = Wire(endpoint.host, endpoint.port, ctx.channel.timeout_s)
+            self._wire = open_wire(ctx.channel.settings, ctx.channel.timeout_s)
+            self._wire.on_late = self._answered_late
             self._writer = RegisterWriter(self._wire)
         await self._wire.connect()
 
@@ -85,7 +87,16 @@ class ModbusDriver(PollingDriver):
         return 0 if self._wire is None else self._wire.foreign
 
     def counters(self) -> Mapping[str, int]:
-        return {"foreign_frames": self.foreign_frames}
+        return {"foreign_frames": self.foreign_frames, "late_answers": 0 if self._wire is None else self._wire.late}
+
+    def _answered_late(self, unit: int, seconds: float) -> None:
+        """A unit needs more time than it is given: say so, since nobody sees it in the values."""
+        ctx = self._context()
+        needed = f"{math.ceil(seconds * 12) * 100}ms"
+        for device in ctx.devices:
+            if device.spec.settings.unit_id == unit:
+                text = f"answered {seconds:.2f} s after it was asked; the time-out is {ctx.channel.timeout_s:g} s"
+                ctx.issue("answers_late", text, f"set `timeout: {needed}` for channel {ctx.channel.id}", device.id)
 
     def _context(self) -> DriverContext:
         if self._ctx is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -11,8 +10,6 @@ from drivers.modbus.address import LAST_OFFSET, Address, Range, parse_address, p
 from drivers.modbus.settings import ChannelSettings, DeviceSettings, TagSettings, WriteWith
 from drivers.modbus.words import REGISTERS, wire_order
 from gateway.model import DeviceSpec, TagSpec
-
-DEFAULT_PORT = 502
 
 
 class PointError(ValueError):
@@ -44,30 +41,6 @@ class Limits(Struct, frozen=True):
     bits: int
     gap: int
     forbidden: tuple[Range, ...]
-
-
-class Endpoint(Struct, frozen=True):
-    host: str
-    port: int
-
-
-def parse_url(url: str) -> Endpoint:
-    """Read `tcp://host:port`. Raises PointError."""
-    example = "tcp://192.0.2.10:502"
-    if "://" not in url:
-        raise PointError("url", f"url {url!r} names no transport", f"tcp://{url}" if url else example)
-    try:
-        parts = urlsplit(url)
-        port = parts.port or DEFAULT_PORT
-    except ValueError as err:
-        raise PointError("url", f"url {url!r}: {err}", example) from None
-    if parts.scheme in {"rtu+tcp", "tls"}:
-        raise PointError("url", f"{parts.scheme} comes with a later version of this driver; it speaks tcp", example)
-    if parts.scheme != "tcp":
-        raise PointError("url", f"there is no transport {parts.scheme!r}", example)
-    if not parts.hostname or parts.path not in {"", "/"} or parts.query or parts.username:
-        raise PointError("url", f"url {url!r} is not of the form tcp://host:port", example)
-    return Endpoint(parts.hostname, port)
 
 
 def limits_of(channel: ChannelSettings, device: DeviceSettings) -> Limits:

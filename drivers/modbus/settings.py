@@ -14,17 +14,22 @@ WriteWith = Literal["auto", "single", "multiple"]
 
 
 class ChannelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A Modbus TCP connection.
+    """A Modbus connection: a server on the network or a serial line.
 
-    `url`: `tcp://host:port` (port 502 unless said). `word_order`: letters, see README. `max_registers`, `max_bits`:
-    the most that one request may ask for. `max_gap`: unused registers that may be read to save a request.
+    `url`: `tcp://host:port` (port 502 unless said), `tls://` (802), `rtu+tcp://` or `ascii+tcp://`. `tls`: `ca`, `cert`
+    and `key` as files. `serial`: `port`, `line` (9600-8E1), `turnaround`, `gap`, `framing`, `echo`, `rs485`.
+    `connections`: how many connections the device takes at once, 0 when nobody knows. `word_order`: letters.
+    `max_registers`, `max_bits`: the most that one request may ask for. `max_gap`: unused registers that may be read
+    to save a request.
     `forbidden`: ranges that are never asked (`holding/40-49`). `address_base`: 1 for manuals that count from 1.
     `bit_base`: 1 for manuals that number bits 1-16. `write_with`: function codes 5 and 6 (`single`), 15 and 16
     (`multiple`), or by the number of registers (`auto`).
     """
 
     url: str = ""
-    serial: Any = None
+    tls: dict[str, Any] | None = None
+    serial: dict[str, Any] | None = None
+    connections: int = 0
     word_order: str = "ABCD"
     max_registers: int = 125
     max_bits: int = 2000

@@ -1,28 +1,18 @@
-"""pymodbus' client, held to what the driver promises: one request at a time, no retries, nothing waits in vain.
+"""One request at a time on one connection: sent, answered, or given up; what belongs to nobody never becomes a value.
 
-Everything that relies on the inside of pymodbus 3.16 is in this file, and each use has a test:
-- `client.register` (public): answers stay bytes, since turning 125 registers into a list and printing them
-  costs more than the rest of a read.
-- `trace_packet` (public): sees every answer first; a header that cannot be Modbus, or an answer with the function
-  code of another request, ends the request at once instead of running into the time-out or closing the connection.
-- `trace_connect` (public): a connection that drops ends the request in flight.
-- `client.ctx.response_future`, `client.ctx.max_buffer_size`: the request in flight, and room for a late answer that
-  arrives in the same segment as the right one.
+Answers with a transaction number (Modbus TCP) are matched by it. Answers without one (RTU, ASCII) are matched by
+unit, function code and length, and a request that an older, unanswered one could be mistaken for is not sent before
+the unit has proved that the older answer will not come (owed.py).
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 import struct
-from collections.abc import Awaitable, Iterator
-from typing import Any
+from collections.abc import Awaitable, Callable
 
-from pymodbus.client import AsyncModbusTcpClient
-from pymodbus.exceptions import ModbusException
-from pymodbus.pdu import ModbusPDU
-
+from drivers.modbus.framing import Adu, BadSum, Framing, Garbage
+from drivers.modbus.owed import Owed
 from gateway.errors import BadFrame, DeviceUnavailable, GatewayError, LinkLost, RequestRefused
 
 EXCEPTIONS = {
@@ -40,192 +30,384 @@ EXCEPTIONS = {
 
 _USELESS = {1, 2, 3}
 _UNREACHABLE = {10, 11}
-_HEADER = struct.Struct(">HHHBB")
 _PLACE = struct.Struct(">HH")
-_FRAME_OVERHEAD = 6
-_LONGEST = 254  # unit, function code and 252 bytes: V1.1b3, 4.1
-_NEVER = 1_000_000_000
-_ROOM = 4096
+_EXCEPTION = 0x80
+_LOOPBACK = 8
 SILENCE_LIMIT = 3
-"""Requests in a row without any byte from the other side, until the connection is replaced before the next one."""
+"""Requests in a row without any byte from the other side, until a TCP connection is replaced before the next one."""
+_ROOM = 8192
+_MARKER_SHARE = 0.8
+_QUIET_SHARE = 0.25
+_LAST = 1.9
+"""A call of `exchange` ends within this many time-outs: the kernel cuts calls off after two."""
+_LISTEN_S = 0.3
+
+Tap = Callable[[bool, bytes], None]
+"""Told each piece of bytes: whether we sent it, and the bytes."""
 
 
-class _Raw(ModbusPDU):
-    """Request or answer of any function: `raw` is all that follows the function code, untouched."""
+class Link(asyncio.Protocol):
+    """An open connection. Reports to its wire while it is the wire's current one."""
 
-    raw = b""
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self.transport: asyncio.Transport | None = None
 
-    def encode(self) -> bytes:
-        return self.raw
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
 
-    def decode(self, data: bytes) -> None:
-        self.raw = data
+    def data_received(self, data: bytes) -> None:
+        self._wire.received(self, data)
 
-    def __str__(self) -> str:
-        return f"function {self.function_code}, {len(self.raw)} bytes"
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.transport = None
+        self._wire.lost(self, exc)
 
 
-def _answers() -> Iterator[type[_Raw]]:
-    """A class for each function that the driver uses, with the length of its answer on a serial line."""
-    for code in (1, 2, 3, 4):
-        yield type(f"_Raw{code}", (_Raw,), {"function_code": code, "rtu_byte_count_pos": 2})
-    for code, size in ((5, 8), (6, 8), (15, 8), (16, 8), (22, 10)):
-        yield type(f"_Raw{code}", (_Raw,), {"function_code": code, "rtu_frame_size": size})
+Opener = Callable[[Callable[[], Link]], Awaitable[Link]]
+"""Opens a connection with a protocol that the factory makes. Raises OSError."""
 
 
 class Wire:
-    """One Modbus TCP connection. Calls must not overlap: the arbiter's rule."""
+    """A connection with its framing. Calls must not overlap: the arbiter's rule.
 
-    def __init__(self, host: str, port: int, timeout_s: float) -> None:
-        self.host, self.port, self._timeout = host, port, timeout_s
-        self._client: AsyncModbusTcpClient | None = None
-        self._unit = self._code = 0
-        self._received = self._partial = self._in_flight = self._wanted = False
+    `name`: where it leads, for people. `gap_s`: silence between frames that the line demands. `reopens`: whether a
+    connection on which nothing comes any more is worth replacing (TCP; a serial port is not).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        opener: Opener,
+        framing: Framing,
+        timeout_s: float,
+        *,
+        gap_s: float = 0.0,
+        echo: bool = False,
+        reopens: bool = True,
+    ) -> None:
+        self.name = name
+        self._open = opener
+        self._framing = framing
+        self._timeout = timeout_s
+        self._gap = gap_s
+        self._echoes = echo
+        self._reopens = reopens
+        self._link: Link | None = None
+        self._wanted = self._gone = False
+        self._listened = reopens
+        self._buffer = b""
+        self._echo = b""
+        self._future: asyncio.Future[bytes] | None = None
+        self._unit = self._code = self._number = 0
+        self._size = -1
+        self._sent = self._deadline = self._last_byte = 0.0
+        self._heard = False
+        self._odd = ""
         self._silent = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._quiet_end: asyncio.Future[None] | None = None
+        self._owed = Owed()
+        self._markers: dict[int, int] = {}
+        self._mute: set[int] = set()
+        self.tap: Tap | None = None
+        """Called with all bytes sent and received while it is set."""
+        self.on_late: Callable[[int, float], None] | None = None
+        """Called with unit and seconds for each answer that came after its request was given up."""
         self.foreign = 0
-        """Frames that answered another request than the one in flight, since the driver started."""
+        """Frames that answered another request than the one in flight."""
+        self.late = 0
+        """Of those, the ones that an earlier request of ours had asked for."""
 
     async def connect(self) -> None:
-        """Open the connection. Raises LinkLost."""
+        """Open the connection. Raises LinkLost with the reason."""
         self._drop()
-        # The kernel logs what it learns by exceptions; pymodbus would log every time-out once more, as an error.
-        logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
-        client = AsyncModbusTcpClient(
-            self.host,
-            port=self.port,
-            timeout=self._timeout,
-            retries=0,
-            reconnect_delay=0,
-            trace_packet=self._on_packet,
-            trace_connect=self._on_connect,
-        )
-        for answer in _answers():
-            client.register(answer)
-        client.set_max_no_responses(_NEVER)
-        client.ctx.max_buffer_size = _ROOM
-        self._client, self._wanted = client, True
-        if not await _cancellable(client.connect()):
-            self._drop()
-            raise LinkLost(f"cannot connect to {self.host}:{self.port}")
+        self._wanted, self._gone, self._number = True, False, 0
+        try:
+            async with asyncio.timeout(self._timeout):
+                self._link = await self._open(lambda: Link(self))
+        except TimeoutError:
+            raise LinkLost(f"cannot connect to {self.name}: no answer within {self._timeout:g} s") from None
+        except OSError as error:
+            raise LinkLost(f"cannot connect to {self.name}: {reason_of(error)}") from error
         self._silent = 0
+        if not self._listened:  # answers to what another process asked just before must not become ours
+            self._listened = True
+            await asyncio.sleep(min(_LISTEN_S, self._timeout))
+            self._buffer = b""
 
     def close(self) -> None:
         """Close for good, until `connect`; harmless when there is no connection."""
         self._wanted = False
         self._drop()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _drop(self) -> None:
         """Give this connection up; the next request opens another one."""
-        client, self._client = self._client, None
-        if client is not None:
-            with contextlib.suppress(OSError):
-                client.close()
+        link, self._link = self._link, None
+        self._buffer = self._echo = b""
+        if link is not None and link.transport is not None:
+            link.transport.abort()
+
+    # --- asking -----------------------------------------------------------------------------------------------
 
     async def read(self, unit: int, code: int, start: int, count: int, size: int) -> bytes:
         """The data of one read, `size` bytes exactly. Raises as `PollingDriver.read` says."""
-        raw = await self.exchange(unit, code, _PLACE.pack(start, count))
+        raw = await self.exchange(unit, code, _PLACE.pack(start, count), size)
         if len(raw) != size + 1 or raw[0] != size:
             raise BadFrame(f"asked for {size} bytes of data, got {len(raw) - 1} (announced {raw[0] if raw else 0})")
         return raw[1:]
 
-    async def exchange(self, unit: int, code: int, payload: bytes) -> bytes:
-        """Send one request and return what follows the function code in its answer. Raises as `read`."""
-        client = await self._live_client()
-        request = _Raw(dev_id=unit)
-        request.function_code = code
-        request.raw = payload
-        self._unit, self._code = unit, code
-        self._received = self._partial = False
-        self._in_flight = True
-        try:
-            answer: Any = await _cancellable(client.execute(False, request))
-        except ModbusException as err:
-            raise self._no_answer(unit) from err
-        finally:
-            self._in_flight = False
-        self._silent = 0
-        if answer.isError():
-            raise _refusal(answer.exception_code)
-        raw: bytes = answer.raw
-        return raw
+    async def exchange(self, unit: int, code: int, payload: bytes, size: int = -1) -> bytes:
+        """Send one request and return what follows the function code in its answer. Raises as `read`.
 
-    async def _live_client(self) -> AsyncModbusTcpClient:
-        """The client, connected. A connection that was given up on is replaced here."""
+        `size`: bytes of data that the answer announces and carries, -1 where it is no read.
+        """
         if not self._wanted:
             raise LinkLost("not connected")
-        if self._client is None:
+        if self._gone:
+            raise LinkLost(f"connection to {self.name} is gone")
+        if self._link is None:  # we gave the last one up ourselves
             await self.connect()
-        client = self._client
-        if client is None or not client.connected:
-            raise LinkLost(f"connection to {self.host}:{self.port} is gone")
-        return client
+        begin = asyncio.get_running_loop().time()
+        if not self._framing.tagged and self._owed.is_ambiguous(unit, code, begin):
+            await self._clear_way(unit, code)
+        pdu = await self._ask(unit, code, payload, size, self._timeout, begin + _LAST * self._timeout)
+        if pdu[0] & _EXCEPTION:
+            raise refusal(pdu[1])
+        return pdu[1:]
 
-    def _no_answer(self, unit: int) -> GatewayError:
-        """Time is up. Half a frame would shift every later one: such a connection is not used again."""
-        if self._client is None or not self._client.connected:
-            self._drop()
-            return LinkLost(f"connection to {self.host}:{self.port} was lost")
-        if self._partial:
-            self._drop()
+    async def _ask(self, unit: int, code: int, payload: bytes, size: int, limit: float, last: float) -> bytes:
+        """One request and its answer's PDU. What silence leaves open is kept in `_owed`."""
+        loop = asyncio.get_running_loop()
+        if self._gap and (wait := self._last_byte + self._gap - loop.time()) > 0:
+            await asyncio.sleep(wait)
+        link = self._link
+        if link is None or link.transport is None:
+            raise LinkLost(f"connection to {self.name} is gone")
+        self._number = self._number % 0xFFFF + 1
+        frame = self._framing.build(self._number, unit, bytes((code,)) + payload)
+        self._unit, self._code, self._size = unit, code, size
+        self._heard, self._odd, self._buffer = False, "", b""
+        self._echo = frame if self._echoes else b""
+        future = self._future = loop.create_future()
+        self._sent = self._last_byte = loop.time()
+        self._arm(loop, self._sent + limit)
+        link.transport.write(frame)
+        if self.tap is not None:
+            self.tap(True, frame)
+        try:
+            pdu: bytes = await future
+        except BadFrame:
+            await self._given_up(unit, code, last)
+            raise
+        except _Silence:
+            error = self._no_answer(unit, limit)
+            if not isinstance(error, LinkLost):
+                await self._given_up(unit, code, last)
+            raise error from None
+        except asyncio.CancelledError:
+            self._future = None
+            self._owe(unit, code)
+            raise
+        finally:
+            self._future = None
+        self._silent = 0
+        return pdu
+
+    async def _given_up(self, unit: int, code: int, last: float) -> None:
+        """On a line without numbers, note the debt and give the late answer a moment while nothing is asked."""
+        if self._framing.tagged:
+            return
+        self._future = None
+        self._owe(unit, code)
+        loop = asyncio.get_running_loop()
+        seen = self._owed.lateness.get(unit)
+        until = self._sent + (seen * 1.1 + 0.01 if seen is not None else self._timeout * (1 + _QUIET_SHARE))
+        wait = min(until, last) - loop.time()
+        if wait <= 0:
+            return
+        end = self._quiet_end = loop.create_future()
+        timer = loop.call_later(wait, _resolve, end)
+        try:
+            await end
+        finally:
+            timer.cancel()
+            self._quiet_end = None
+
+    def _owe(self, unit: int, code: int) -> None:
+        if not self._framing.tagged:
+            self._owed.note(unit, code, self._sent, asyncio.get_running_loop().time())
+
+    async def _clear_way(self, unit: int, code: int) -> None:
+        """Make sure that no older answer of this unit is still to come. Raises DeviceUnavailable when it may.
+
+        The proof is a loopback (function 8, V1.1b3 6.8) with a number of its own: units answer in order, an
+        exception is an answer too. Units that leave it unanswered are given time instead.
+        """
+        loop = asyncio.get_running_loop()
+        tries = self._markers[unit] = self._markers.get(unit, 0) + 1
+        if unit in self._mute or tries % 2 == 0:
+            patience = max(4 * self._timeout, 3 * self._owed.lateness.get(unit, 0.0))
+            if not self._owed.is_older(unit, code, loop.time() - patience):
+                raise DeviceUnavailable(f"unit {unit} may still answer an older request")
+            if tries > 1:
+                self._mute.add(unit)
+            self._owed.settled(unit)
+            return
+        nonce = struct.pack(">HH", 0, self._number % 0xFFFF + 1)
+        limit = self._timeout * _MARKER_SHARE
+        pdu = await self._ask(unit, _LOOPBACK, nonce, -1, limit, loop.time() + limit)
+        if pdu[0] & _EXCEPTION or pdu[1:] == nonce:
+            self._owed.settled(unit, kept=_LOOPBACK)
+            self._markers.pop(unit, None)
+            self._mute.discard(unit)
+        else:
+            raise DeviceUnavailable(f"unit {unit} answers older requests")
+
+    def _no_answer(self, unit: int, limit: float) -> GatewayError:
+        """Time is up. Half a frame would shift every later one on a stream: such a connection is not used again."""
+        if self._buffer:
+            if self._framing.tagged:
+                self._drop()
             return BadFrame("half an answer came")
-        self._silent = 0 if self._received else self._silent + 1
-        if self._silent >= SILENCE_LIMIT:
+        if self._odd:
+            return BadFrame(self._odd)
+        self._silent = 0 if self._heard else self._silent + 1
+        if self._reopens and self._silent >= SILENCE_LIMIT:
             self._drop()  # the other end may be gone without a word; units that live answer on a new connection
-        return DeviceUnavailable(f"unit {unit} did not answer within {self._timeout:g} s")
+        return DeviceUnavailable(f"unit {unit} did not answer within {limit:g} s")
 
-    # --- called by pymodbus -----------------------------------------------------------------------------------
+    # --- what comes ---------------------------------------------------------------------------------------------
 
-    def _on_connect(self, connected: bool) -> None:
-        if not connected:
-            self._fail(LinkLost(f"connection to {self.host}:{self.port} was lost"))
+    def received(self, link: Link, data: bytes) -> None:
+        """Bytes of a connection; of one that was given up they are nobody's."""
+        if link is not self._link:
+            return
+        if self.tap is not None:
+            self.tap(False, data)
+        self._heard = True
+        self._last_byte = asyncio.get_running_loop().time()
+        if self._echo:
+            data = self._without_echo(data)
+        self._buffer = self._buffer + data if self._buffer else data
+        try:
+            while self._buffer:
+                adu, used = self._framing.take(self._buffer, self._unit, self._code)
+                self._buffer = self._buffer[used:]
+                if adu is None:
+                    break
+                self._match(adu)
+        except BadSum:
+            self._buffer = b""
+            self._fail(BadFrame("the check sum of the answer is wrong"))
+        except Garbage as error:
+            self._fail(BadFrame(str(error)))
+            self._drop()
+        if len(self._buffer) > _ROOM:
+            self._buffer = b""
 
-    def _on_packet(self, sending: bool, data: bytes) -> bytes:
-        """Look at what came before pymodbus does. `data` is all that is not used up yet."""
-        if sending or self._client is None:
-            return data
-        self._received = True
-        at = 0
-        while len(data) - at >= _HEADER.size:
-            tid, protocol, length, unit, code = _HEADER.unpack_from(data, at)
-            if protocol != 0 or not 3 <= length <= _LONGEST:
-                return self._garbage("noise on the connection")
-            if len(data) - at < length + _FRAME_OVERHEAD:
-                break
-            if tid != self._client.ctx.request_transaction_id or (self._unit and unit != self._unit):
-                self.foreign += 1
-            elif code & 0x7F != self._code:
-                return self._garbage(f"answer with function code {code} to a request with {self._code}")
-            at += length + _FRAME_OVERHEAD
-        self._partial = at < len(data)
+    def lost(self, link: Link, error: Exception | None) -> None:
+        """A connection ended by itself."""
+        if link is not self._link:
+            return
+        self._link = None
+        self._gone = True
+        text = f" ({reason_of(error)})" if isinstance(error, OSError) else ""
+        self._fail(LinkLost(f"connection to {self.name} was lost{text}"))
+
+    def _without_echo(self, data: bytes) -> bytes:
+        """What came without our own bytes, which some RS-485 adapters give back."""
+        echo = self._echo
+        if data.startswith(echo):
+            self._echo = b""
+            return data[len(echo) :]
+        if echo.startswith(data):
+            self._echo = echo[len(data) :]
+            return b""
+        self._echo = b""
         return data
 
-    def _garbage(self, text: str) -> bytes:
-        self._fail(BadFrame(text))
-        self._drop()
-        return b""
+    def _match(self, adu: Adu) -> None:
+        future = self._future
+        if future is None or future.done():
+            self._unasked(adu)
+        elif self._framing.tagged:
+            if adu.number != self._number or (self._unit and adu.unit != self._unit):
+                self.foreign += 1
+            elif adu.pdu[0] & ~_EXCEPTION != self._code:
+                raise Garbage(f"answer with function code {adu.pdu[0]} to a request with {self._code}")
+            else:
+                future.set_result(adu.pdu)
+        elif adu.unit != self._unit or adu.pdu[0] & ~_EXCEPTION != self._code:
+            self._unasked(adu)
+        elif self._size >= 0 and not adu.pdu[0] & _EXCEPTION and len(adu.pdu) != self._size + 2:
+            self._odd = f"asked for {self._size} bytes of data, got {len(adu.pdu) - 2}"
+            self._unasked(adu)
+        else:
+            future.set_result(adu.pdu)
+
+    def _unasked(self, adu: Adu) -> None:
+        """A frame that nobody waits for (any more)."""
+        self.foreign += 1
+        if self._framing.tagged:
+            return
+        seconds = self._owed.paid(adu.unit, adu.pdu[0] & ~_EXCEPTION, self._last_byte)
+        if seconds is None:
+            return
+        self.late += 1
+        if self.on_late is not None:
+            self.on_late(adu.unit, seconds)
+        if self._quiet_end is not None and not self._owed.is_open(adu.unit):
+            _resolve(self._quiet_end)
 
     def _fail(self, error: GatewayError) -> None:
         """End the request in flight, if there is one."""
-        client = self._client
-        if client is not None and self._in_flight and not client.ctx.response_future.done():
-            client.ctx.response_future.set_exception(error)
+        if self._future is not None and not self._future.done():
+            self._future.set_exception(error)
+
+    # --- time -----------------------------------------------------------------------------------------------------
+
+    def _arm(self, loop: asyncio.AbstractEventLoop, deadline: float) -> None:
+        """One timer that is moved lazily, none per request."""
+        if self._timer is not None and deadline < self._deadline:
+            self._timer.cancel()
+            self._timer = None
+        self._deadline = deadline
+        if self._timer is None:
+            self._timer = loop.call_at(deadline, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        future = self._future
+        if future is None or future.done():
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._deadline:
+            self._timer = loop.call_at(self._deadline, self._look)
+        else:
+            future.set_exception(_Silence())
 
 
-async def _cancellable(call: Awaitable[Any]) -> Any:
-    """Await `call` and never lose a cancellation.
-
-    pymodbus waits with asyncio.wait_for, which on Python 3.11 returns the answer and drops the cancellation when both
-    come in one turn of the loop. Under flat-out polling that is frequent, and a channel could not be stopped.
-    """
-    task = asyncio.current_task()
-    before = task.cancelling() if task is not None else 0
-    result = await call
-    if task is not None and task.cancelling() > before:
-        raise asyncio.CancelledError
-    return result
+class _Silence(Exception):
+    """Nothing came in time."""
 
 
-def _refusal(code: int) -> GatewayError:
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def reason_of(error: OSError) -> str:
+    """What the system says, without numbers and addresses that stand in the text already."""
+    return error.strerror or str(error) or type(error).__name__
+
+
+def refusal(code: int) -> GatewayError:
+    """The error that an exception code means (V1.1b3, 7)."""
     text = f"exception {code}: {EXCEPTIONS.get(code, 'unknown')}"
     if code in _UNREACHABLE:
         return DeviceUnavailable(text)

@@ -8,7 +8,7 @@ device add up: a range that must never be asked is not lost by naming another on
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from gateway.driver import DriverSpec
@@ -35,7 +35,11 @@ TAG_DEFAULTS = frozenset({"on_change", "heartbeat", "group", "tolerance", "on_de
 class Channels:
     """Reads the channels of a tree one after the other; ids of devices are unique over all of them."""
 
-    def __init__(self, drivers: Drivers, profiles: Profiles, problems: Problems, *, keep_unusable: bool) -> None:
+    def __init__(
+        self, drivers: Drivers, profiles: Profiles, problems: Problems, *, base: Path, keep_unusable: bool
+    ) -> None:
+        self._base = base
+        self._held: dict[str, tuple[str, int, int]] = {}
         self._drivers = drivers
         self._profiles = profiles
         self._problems = problems
@@ -59,10 +63,29 @@ class Channels:
             if self._keep_unusable and values.get("enabled") is not False:
                 self.specs.append(ChannelSpec(channel_id, values["driver"], None, ()))
             return
+        values = _with_files(values, self._base)
         reader = _Channel(channel_id, driver, values, origin, self._profiles, self._problems)
         spec = reader.spec(self._devices)
         if spec is not None:
             self.specs.append(spec)
+            if spec.enabled:
+                self._check_endpoint(driver, spec, origin)
+
+    def _check_endpoint(self, driver: DriverSpec, spec: ChannelSpec, origin: Origin) -> None:
+        """What only so many channels may hold at once (a serial port, a device's few sockets) is not held by more."""
+        try:
+            endpoint = driver.endpoint(spec.settings)
+        except Exception:  # settings that cannot be used: told by the driver's check
+            return
+        if endpoint is None:
+            return
+        other, held, most = self._held.get(endpoint.name, (spec.id, 0, 0))
+        most = min((limit for limit in (most, endpoint.channels) if limit), default=0)
+        self._held[endpoint.name] = (other, held + 1, most)
+        if most and held + 1 > most:
+            what = endpoint.name.partition(":")[2]
+            message = f"{what} takes {most} channel{'s' if most > 1 else ''}, and channel `{other}` uses it too"
+            self._problems.at(origin.child(endpoint.path), message, f"put these devices into channel `{other}`")
 
     def _id(self, values: dict[str, Any], origin: Origin, *, alone: bool) -> str:
         file = origin.document.file
@@ -94,6 +117,16 @@ class Channels:
             if not self._keep_unusable:
                 self._problems.at(origin, str(error) or f"driver `{name}` cannot be used", _near_driver(name))
         return None
+
+
+def _with_files(values: dict[str, Any], base: Path) -> dict[str, Any]:
+    """File names in `tls` start at the configuration folder, as those of an uplink do."""
+    tls = values.get("tls")
+    if not isinstance(tls, dict):
+        return values
+    return values | {
+        "tls": {key: str(base / name) if isinstance(name, str) and name else name for key, name in tls.items()}
+    }
 
 
 def _near_driver(name: str) -> str:

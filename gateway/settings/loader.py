@@ -68,7 +68,7 @@ def load_files(
     tree = _Tree(files, env, credentials, base or Path(), problems)
     gateway = tree.gateway()
     profiles = tree.profiles()
-    channels = Channels(drivers, profiles, problems, keep_unusable=keep_unusable)
+    channels = Channels(drivers, profiles, problems, base=base or Path(), keep_unusable=keep_unusable)
     for origin, data, alone in tree.channels():
         channels.read(data, origin, alone=alone)
     if gateway is not None:

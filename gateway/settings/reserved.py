@@ -15,7 +15,6 @@ GATEWAY = {
 UPLINK = {"shape": "message shapes for foreign engines", "shadow": "shadow sync"}
 CODECS = {"sparkplug_b": "Sparkplug B", "thingsboard": "the ThingsBoard codec"}
 CHANNEL = {
-    "serial": "serial lines",
     "trace": "frame traces",
 }
 DEVICE = {

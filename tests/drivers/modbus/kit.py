@@ -75,8 +75,12 @@ def device_of(specs: list[TagSpec], id: str = "dev", unit_id: int = 1, **options
     return Device(id, "line", spec, tuple(Tag(id, s.path, next(_numbers), next(_numbers), s) for s in specs))
 
 
-def channel_of(*devices: Device, port: int = 502, timeout_s: float = 1.0, **options: Any) -> ChannelSpec:
-    settings = ChannelSettings(url=f"tcp://127.0.0.1:{port}", **options)
+def channel_of(
+    *devices: Device, port: int | dict[str, Any] = 502, timeout_s: float = 1.0, **options: Any
+) -> ChannelSpec:
+    """A channel to a TCP port of this machine, or to what `port` says in the channel's own words."""
+    where = {"url": f"tcp://127.0.0.1:{port}"} if isinstance(port, int) else port
+    settings = ChannelSettings(**where, **options)
     return ChannelSpec("line", "modbus", settings, tuple(d.spec for d in devices), timeout_s=timeout_s)
 
 

@@ -61,7 +61,7 @@ def cells(draw):
     return kind, order, value
 
 
-async def _exchange(port: int, row) -> None:
+async def _exchange(port, row) -> None:
     specs, words, at = [], [], 0
     for i, (kind, order, value) in enumerate(row):
         specs.append(tag_spec(f"t{i}", f"holding/{at}", kind, access="rw", word_order=order))
@@ -83,8 +83,8 @@ async def _exchange(port: int, row) -> None:
             assert math.copysign(1, got) == math.copysign(1, value)
 
 
-def check_matrix(port: int, examples: int) -> None:
-    """Random rows of the matrix through the server at `port`; then each cell of the matrix once."""
+def check_matrix(port: int | dict, examples: int) -> None:
+    """Random rows of the matrix through the server at `port` (or what a channel says); then each cell of the matrix once."""
 
     @settings(max_examples=examples, deadline=None)
     @given(st.lists(cells(), min_size=1, max_size=8))

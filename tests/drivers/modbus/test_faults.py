@@ -31,7 +31,7 @@ async def test_fl_32_a_late_answer_of_one_unit_never_becomes_the_value_of_anothe
         with pytest.raises(DeviceUnavailable):
             await read_all(driver, a)
         assert await read_all(driver, b) == {"x": 2010}
-        assert driver.counters() == {"foreign_frames": 1}
+        assert driver.counters()["foreign_frames"] == 1
         assert await read_all(driver, a) == {"x": 1010}
     assert faulty.connections == 1
 

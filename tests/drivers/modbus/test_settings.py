@@ -134,7 +134,7 @@ def test_options_outside_the_protocol_are_refused(option, value):
 
 
 @pytest.mark.parametrize(
-    "url", ["", "192.0.2.1:502", "rtu+tcp://h:1", "tls://h", "udp://h", "tcp://", "tcp://h:99999", "tcp://h/x"]
+    "url", ["", "192.0.2.1:502", "udp://h", "tcp://h:0", "tcp://a b:1", "tcp://", "tcp://h:99999", "tcp://h/x"]
 )
 def test_a_url_that_this_version_cannot_use_is_refused(url):
     device = device_of([])

@@ -7,13 +7,17 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs/reference/issues.md"
 SETTERS = {"set", "_set", "issue", "_raise"}
-ID = re.compile(r"(config|cursor|device|driver|generations|loop|store|unit|uplink|values)_[a-z_]+")
+ID = re.compile(r"(answers|config|cursor|device|driver|generations|loop|store|unit|uplink|values)_[a-z_]+")
+
+
+def sources():
+    return [*(ROOT / "gateway").rglob("*.py"), *(ROOT / "drivers").rglob("*.py")]
 
 
 def raised():
     """First arguments of calls that raise an issue, and ids that a module keeps as constants or pairs."""
     found = set()
-    for file in (ROOT / "gateway").rglob("*.py"):
+    for file in sources():
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in SETTERS:
                 firsts = node.args[:1]
@@ -37,5 +41,5 @@ def test_every_issue_is_documented_and_nothing_else_is():
     documented = set(re.findall(r"^\| `([a-z_]+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
     assert len(documented) > 20
     assert raised() - documented == set(), "not in docs/reference/issues.md"
-    text = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "gateway").rglob("*.py"))
+    text = "".join(file.read_text(encoding="utf-8") for file in sources())
     assert {name for name in documented if f'"{name}"' not in text} == set(), "documented, but never raised"

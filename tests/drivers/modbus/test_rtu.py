@@ -1,0 +1,223 @@
+"""RTU on a pseudo-terminal: a late answer is never taken for another request's, and the line recovers from anything."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import struct
+
+import pytest
+from pymodbus.client import AsyncModbusSerialClient
+from pymodbus.exceptions import ModbusException
+
+from drivers.modbus.opening import open_wire
+from drivers.modbus.settings import ChannelSettings
+from gateway.errors import BadFrame, DeviceUnavailable, LinkLost, RequestRefused
+from tests.support.serial_line import Answer, SerialLine, plain_device, value_at
+
+
+@contextlib.asynccontextmanager
+async def wire_on(port, timeout=0.3, **serial):
+    wire = open_wire(ChannelSettings(serial={"port": port, "line": "115200-8N1", **serial}), timeout)
+    await wire.connect()
+    try:
+        yield wire
+    finally:
+        wire.close()
+
+
+async def ask(wire, unit, address, count=1, code=3):
+    data = await wire.read(unit, code, address, count, 2 * count)
+    return list(struct.unpack(f">{count}H", data))
+
+
+def late_every_third(delay):
+    """Every third request is answered that late; the device does one thing after the other."""
+    seen = 0
+
+    def device(unit, pdu):
+        nonlocal seen
+        seen += 1
+        answer = plain_device(unit, pdu)
+        answer.delay = delay if seen % 3 == 0 else 0.0
+        return answer
+
+    return device
+
+
+async def count_wrong(reads, read):
+    """How many of `reads` single registers were wrong, good, and unanswered."""
+    wrong = good = failed = 0
+    for number in range(reads):
+        address = number * 7 % 1000
+        try:
+            got = await read(1, address)
+        except (DeviceUnavailable, BadFrame, ModbusException):
+            failed += 1
+            continue
+        wrong, good = (wrong, good + 1) if got == value_at(1, address) else (wrong + 1, good)
+    return wrong, good, failed
+
+
+@pytest.mark.parametrize(("timeout", "least"), [(0.09, 10), (0.06, 10), (0.03, 1)])
+async def test_fl_32_an_answer_that_is_late_never_becomes_the_value_of_another_register(timeout, least):
+    """Late by a little more, by twice and by five times the time-out."""
+    with SerialLine(late_every_third(0.135)) as line:
+        async with wire_on(line.port, timeout) as wire:
+
+            async def ours(unit, address):
+                return (await ask(wire, unit, address))[0]
+
+            wrong, good, failed = await count_wrong(45, ours)
+    assert wrong == 0
+    assert good >= least
+    assert failed >= 5
+
+
+async def test_fl_32_a_bare_client_takes_late_answers_for_others_on_the_same_line():
+    """What the test above would look like without care: shows that the line is as nasty as it is meant to be."""
+    with SerialLine(late_every_third(0.135)) as line:
+        client = AsyncModbusSerialClient(line.port, baudrate=115200, timeout=0.06)
+        await client.connect()
+
+        async def bare(unit, address):
+            answer = await client.read_holding_registers(address, device_id=unit)
+            return answer.registers[0] if not answer.isError() else None
+
+        bare_wrong, _, _ = await count_wrong(15, bare)
+        client.close()
+    assert bare_wrong > 0
+
+
+async def test_fl_32_a_cancelled_read_leaves_nothing_that_could_be_taken_for_another(processes):
+    slow = late_every_third(0.05)
+    with SerialLine(slow) as line:
+        async with wire_on(line.port, 0.5) as wire:
+            for address in range(40):
+                asking = asyncio.ensure_future(ask(wire, 1, address))
+                await asyncio.sleep(0.002 * (address % 7))
+                asking.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asking
+                assert await ask(wire, 1, 500 + address) == [value_at(1, 500 + address)]
+
+
+async def test_a_unit_that_does_not_know_loopback_is_asked_again_when_nothing_old_can_come():
+    silent = {"next": True}
+
+    def device(unit, pdu):
+        if pdu[0] == 8:
+            return Answer(silent=True)
+        answer = plain_device(unit, pdu)
+        answer.silent, silent["next"] = silent["next"], False
+        return answer
+
+    with SerialLine(device) as line:
+        async with wire_on(line.port, 0.05) as wire:
+            with pytest.raises(DeviceUnavailable):
+                await ask(wire, 1, 7)
+            for _ in range(20):
+                with contextlib.suppress(DeviceUnavailable):
+                    assert await ask(wire, 1, 8) == [value_at(1, 8)]
+                    break
+                await asyncio.sleep(0.02)
+            else:
+                pytest.fail("never asked again")
+
+
+async def test_units_on_one_line_do_not_wait_for_what_another_owes():
+    def device(unit, pdu):
+        return Answer(silent=True) if unit == 2 else plain_device(unit, pdu)
+
+    with SerialLine(device) as line:
+        async with wire_on(line.port, 0.05) as wire:
+            for address in range(5):
+                with pytest.raises(DeviceUnavailable):
+                    await ask(wire, 2, address)
+                assert await ask(wire, 1, address) == [value_at(1, address)]
+
+
+@pytest.mark.parametrize(
+    ("raw", "error"),
+    [
+        (b"\x01\x03\x02\x00\x07\xff\xff", BadFrame),  # check sum
+        (b"\x01\x03\x04\x00\x07", BadFrame),  # half a frame
+        (b"\xff\x00\x13\x77", BadFrame),  # noise
+        (b"\x01\x83\x02\xc0\xf1", RequestRefused),
+    ],
+)
+async def test_fl_32_what_is_no_answer_never_becomes_a_value_on_a_line(raw, error):
+    once = {"raw": raw}
+
+    def device(unit, pdu):
+        return Answer(raw=once.pop("raw")) if "raw" in once else plain_device(unit, pdu)
+
+    with SerialLine(device) as line:
+        async with wire_on(line.port, 0.1) as wire:
+            with pytest.raises(error):
+                await ask(wire, 1, 7)
+            assert await ask(wire, 1, 8) == [value_at(1, 8)]
+
+
+async def test_noise_before_an_answer_and_bytes_in_pieces_are_no_fault():
+    def device(unit, pdu):
+        answer = plain_device(unit, pdu)
+        from tests.support.serial_line import crc
+
+        frame = bytes((unit,)) + answer.pdu
+        return Answer(raw=b"\x00\xff" + frame + crc(frame))
+
+    with SerialLine(device) as line:
+        async with wire_on(line.port) as wire:
+            assert await ask(wire, 1, 10, 100) == [value_at(1, 10 + i) for i in range(100)]
+
+
+async def test_an_adapter_that_gives_back_what_we_send():
+    def device(unit, pdu):
+        answer = plain_device(unit, pdu)
+        from tests.support.serial_line import crc
+
+        sent, frame = bytes((unit,)) + pdu, bytes((unit,)) + answer.pdu
+        return Answer(raw=sent + crc(sent) + frame + crc(frame))
+
+    with SerialLine(device) as line:
+        async with wire_on(line.port, echo=True) as wire:
+            assert await ask(wire, 1, 3, 5) == [value_at(1, 3 + i) for i in range(5)]
+            assert await wire.exchange(1, 6, b"\x00\x01\x00\x02") == b"\x00\x01\x00\x02"
+            assert wire.foreign == 0
+
+
+async def test_fl_31_an_adapter_that_is_pulled_and_plugged_in_again():
+    line = SerialLine()
+    line.__enter__()
+    wire = open_wire(ChannelSettings(serial={"port": line.port, "line": "115200-8N1"}), 0.2)
+    await wire.connect()
+    assert await ask(wire, 1, 1) == [value_at(1, 1)]
+    line.unplug()
+    with pytest.raises((LinkLost, DeviceUnavailable)):
+        await ask(wire, 1, 1)
+    with pytest.raises(LinkLost, match=r"such port|lost|gone|open|No such"):
+        await wire.connect()
+        await ask(wire, 1, 1)
+    with SerialLine() as again:
+        wire.close()
+        replugged = open_wire(ChannelSettings(serial={"port": again.port, "line": "115200-8N1"}), 0.2)
+        await replugged.connect()
+        assert await ask(replugged, 1, 2) == [value_at(1, 2)]
+        replugged.close()
+
+
+async def test_a_port_has_one_owner():
+    with SerialLine() as line:
+        async with wire_on(line.port):
+            second = open_wire(ChannelSettings(serial={"port": line.port}), 0.2)
+            with pytest.raises(LinkLost, match="lock"):
+                await second.connect()
+            second.close()
+
+
+async def test_a_port_that_is_not_there_is_named():
+    wire = open_wire(ChannelSettings(serial={"port": "/dev/serial/by-id/usb-nothing"}), 0.2)
+    with pytest.raises(LinkLost, match="usb-nothing: there is no such port"):
+        await wire.connect()
+    wire.close()

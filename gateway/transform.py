@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.errors import WriteRejected
 from gateway.model import Access, Quality, TagSpec, Transform, Value, ValueType
@@ -35,11 +36,15 @@ _MAX_RATIO = 10**12  # decimal scales beyond this are computed in floats
 
 
 class RawType(Struct, frozen=True):
-    """What the wire delivers. `bits` 0: no number (text, bytes)."""
+    """What the wire delivers. `bits` 0: no number (text, bytes).
+
+    `most`: the largest number of a coding that does not use all bits (BCD); what is no number in it arrives as NaN.
+    """
 
     bits: int
     signed: bool = False
     is_float: bool = False
+    most: int | None = None
 
     @property
     def low(self) -> int:
@@ -47,7 +52,7 @@ class RawType(Struct, frozen=True):
 
     @property
     def high(self) -> int:
-        return (1 << (self.bits - self.signed)) - 1
+        return self.most if self.most is not None else (1 << (self.bits - self.signed)) - 1
 
 
 RAW = {
@@ -64,10 +69,10 @@ RAW = {
     ValueType.UINT64: RawType(64),
     ValueType.FLOAT32: RawType(32, signed=True, is_float=True),
     ValueType.FLOAT64: RawType(64, signed=True, is_float=True),
-    ValueType.BCD16: RawType(16),
-    ValueType.BCD32: RawType(32),
-    ValueType.MOD10K32: RawType(32),
-    ValueType.MOD10K64: RawType(64),
+    ValueType.BCD16: RawType(16, most=9999),
+    ValueType.BCD32: RawType(32, most=99_999_999),
+    ValueType.MOD10K32: RawType(32, most=99_999_999),
+    ValueType.MOD10K64: RawType(64, most=10**16 - 1),
     ValueType.STRING: RawType(0),
     ValueType.BYTES: RawType(0),
 }
@@ -208,6 +213,59 @@ def _compile_value(source: str) -> Callable[[Any], Any]:
     return eval(f"lambda x: {source}", {"__builtins__": {}})  # type: ignore[no-any-return]  # noqa: S307 - from numbers
 
 
+# --- a factor from another tag ----------------------------------------------------------------------------------
+
+_MOST_EXPONENT = 10
+
+
+def is_exponent(value: object) -> bool:
+    """Whether a scale factor's value can be one: SunSpec allows powers of ten from -10 to 10."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MOST_EXPONENT
+
+
+def with_exponent(spec: TagSpec, exponent: int) -> TagSpec:
+    """The spec with the factor 10 ** exponent in its scale."""
+    scale = _exact(spec.transform.scale, 1) * Fraction(10) ** exponent
+    return replace(spec, transform=replace(spec.transform, scale=float(scale)), scale_from=None)
+
+
+def _scaled(specs: Sequence[TagSpec]) -> Column:
+    """The transform of a block in which some tags take their factor from another one: `scale_from`.
+
+    A value is computed as if its factor were a fixed scale, so 2413 with -1 is the float next to 241.3. It is always a
+    float, whatever the factor: a tag keeps its type.
+    """
+    paths = {spec.path: i for i, spec in enumerate(specs)}
+    pairs = [(i, paths[spec.scale_from]) for i, spec in enumerate(specs) if spec.scale_from is not None]
+    scaled = {i for i, _ in pairs}
+    plain = column([_PASSED if i in scaled else spec for i, spec in enumerate(specs)])
+    known: dict[tuple[int, int], Scalar] = {}
+
+    def convert_one(i: int, exponent: int, raw: Any) -> tuple[Value, int]:
+        convert = known.get((i, exponent))
+        if convert is None:
+            spec = specs[i]
+            fixed = with_exponent(spec, exponent).transform
+            convert = known[i, exponent] = scalar(RAW[spec.type], fixed, _limits(spec))
+        value, code = convert(raw)
+        return (float(value), code) if isinstance(value, int) else (value, code)
+
+    def convert(raws: Sequence[Any]) -> tuple[Sequence[Value], Sequence[int] | None]:
+        values, codes = (raws, None) if plain is None else plain(raws)
+        out, quality = list(values), list(codes) if codes is not None else [_GOOD] * len(raws)
+        for i, factor in pairs:
+            exponent = values[factor]
+            good = is_exponent(exponent) and quality[factor] == _GOOD
+            out[i], quality[i] = convert_one(i, int(exponent), raws[i]) if good else (None, _SENSOR)  # type: ignore[arg-type]
+        return out, quality if any(quality) else None
+
+    return convert
+
+
+_PASSED = TagSpec("", ValueType.UINT16, None)
+"""Stands for a tag whose raw value goes through untouched."""
+
+
 # --- a block ---------------------------------------------------------------------------------------------------
 
 
@@ -217,7 +275,9 @@ def _limits(spec: TagSpec) -> tuple[float, float] | None:
 
 def is_plain(spec: TagSpec) -> bool:
     """Whether raw and engineering value are the same object for every input: nothing to compute, nothing to test."""
-    return spec.transform.is_identity and not RAW[spec.type].is_float and _limits(spec) is None
+    raw = RAW[spec.type]
+    plain = not raw.is_float and raw.most is None
+    return plain and spec.transform.is_identity and spec.scale_from is None and _limits(spec) is None
 
 
 def column(specs: Sequence[TagSpec]) -> Column | None:
@@ -225,6 +285,8 @@ def column(specs: Sequence[TagSpec]) -> Column | None:
 
     The common case, all good, is one straight line of generated code; anything else takes the scalar way.
     """
+    if any(spec.scale_from is not None for spec in specs):
+        return _scaled(specs)
     if all(is_plain(spec) for spec in specs):
         return None
     scalars = [scalar(RAW[spec.type], spec.transform, _limits(spec)) for spec in specs]
@@ -270,6 +332,8 @@ def _tests(spec: TagSpec, raw: RawType, raw_name: str, name: str) -> list[str]:
     """Conditions under which a value of this tag is not plainly good."""
     tests = [f"{raw_name} == {mark!r}" for mark in sentinels(raw, spec.transform) if mark == mark]  # noqa: PLR0124
     limits = _limits(spec)
+    if raw.most is not None:
+        tests.append(f"{raw_name} != {raw_name}")
     if engineering_kind(raw, spec.transform) == "float":
         tests.append(f"{name} - {name} != 0.0")  # true for NaN and the infinities only
     if limits is not None:

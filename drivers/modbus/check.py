@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from drivers.modbus.address import Address, AddressError, Table
 from drivers.modbus.point import Limits, Point, PointError, limits_of, point_of
+from drivers.modbus.sets import units_of
 from drivers.modbus.settings import ChannelSettings, DeviceSettings
 from drivers.modbus.transports import place_of
 from drivers.modbus.words import FOUR, OrderError
@@ -65,8 +66,40 @@ def _device_faults(settings: ChannelSettings, device: DeviceSpec) -> Iterator[Fa
     except AddressError as err:
         yield Fault(f"{prefix}forbidden", str(err), err.hint)
         return
+    found = False
     for spec in device.tags:
-        yield from _tag_faults(f"{prefix}tags.{spec.path}.", settings, device, spec, limits)
+        for fault in _tag_faults(f"{prefix}tags.{spec.path}.", settings, device, spec, limits):
+            found = True
+            yield fault
+    if not found:
+        yield from _set_faults(prefix, settings, device, limits)
+
+
+def _set_faults(prefix: str, settings: ChannelSettings, device: DeviceSpec, limits: Limits) -> Iterator[Fault]:
+    """What keeps tags that belong together from being read together."""
+    units = units_of(device.tags)
+    sets: dict[str, list[TagSpec]] = {}
+    for spec in device.tags:
+        if spec.path in units:
+            sets.setdefault(units[spec.path], []).append(spec)
+    for specs in sets.values():
+        points = [point_of(settings, device, spec) for spec in specs]
+        first, last = min(p.address.offset for p in points), max(p.end for p in points)
+        table, cap = points[0].address.table, limits.bits if points[0].address.table.is_bits else limits.registers
+        spec = next((s for s in specs if s.coherent), specs[0])
+        spec = next((s for s in specs if s.scale_from is not None), spec)
+        path = f"{prefix}tags.{spec.path}.{'scale_from' if spec.scale_from is not None else 'coherent'}"
+        names = ", ".join(each.path for each in specs)
+        if len({p.address.table for p in points}) > 1:
+            yield Fault(path, f"{names} lie in different tables and cannot be read together")
+        elif len({each.schedule or device.schedule for each in specs}) > 1:
+            yield Fault(path, f"{names} are read at different times", "give them the same `group` or `interval`")
+        elif last - first > cap:
+            yield Fault(path, f"{names} span {last - first}, and one request brings at most {cap}")
+        else:
+            for banned in limits.forbidden:
+                if banned.table is table and banned.overlaps(first, last):
+                    yield Fault(path, f"between {names} lies {banned}, which is forbidden")
 
 
 def _tag_faults(

@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
+from drivers.modbus.coding import Fix, code_of, fix_of
 from drivers.modbus.point import Point
-from drivers.modbus.words import CODES, value_positions
+from drivers.modbus.words import TEXTS, text_positions, value_positions
 from gateway.driver import Columns
 from gateway.model import Tag, ValueType
 from gateway.transform import column
@@ -26,19 +27,26 @@ _BITS = [tuple(byte >> n & 1 == 1 for n in range(8)) for byte in range(256)]
 
 def register_unpacker(points: Sequence[Point], types: Sequence[ValueType], start: int) -> Unpack:
     """Reads values out of the registers from `start` on. Bits and bool registers give booleans."""
-    bools = [i for i, kind in enumerate(types) if kind is ValueType.BOOL]
+    fixes = [(i, fix) for i, kind in enumerate(types) if (fix := _fix(points[i], kind)) is not None]
+    bools = any(kind is ValueType.BOOL for kind in types)
     unpack = _padded(points, types, start) if not bools and _is_straight(points) else _gathered(points, types, start)
-    if not bools:
+    if not fixes:
         return unpack
-    masks = [(i, _mask(points[i].address.bit)) for i in bools]
 
-    def with_bools(payload: bytes) -> Sequence[Any]:
+    def fixed(payload: bytes) -> Sequence[Any]:
         values = list(unpack(payload))
-        for i, mask in masks:
-            values[i] = values[i] & mask != 0
+        for i, fix in fixes:
+            values[i] = fix(values[i])
         return values
 
-    return with_bools
+    return fixed
+
+
+def _fix(point: Point, kind: ValueType) -> Fix | None:
+    if kind is ValueType.BOOL:
+        mask = _mask(point.address.bit)
+        return lambda value: value & mask != 0
+    return fix_of(kind, point.length)
 
 
 def _mask(bit: int | None) -> int:
@@ -59,23 +67,30 @@ def _padded(points: Sequence[Point], types: Sequence[ValueType], start: int) -> 
     code, at = ">", start
     for point, kind in zip(points, types, strict=True):
         gap = point.address.offset - at
-        code += (f"{2 * gap}x" if gap else "") + CODES[kind]
+        code += (f"{2 * gap}x" if gap else "") + code_of(kind, point.count)
         at = point.end
     return struct.Struct(code).unpack_from
 
 
 def _gathered(points: Sequence[Point], types: Sequence[ValueType], start: int) -> Unpack:
     places: list[int] = []
-    for point in points:
+    for point, kind in zip(points, types, strict=True):
         first = 2 * (point.address.offset - start)
-        places.extend(first + place for place in value_positions(point.order))
+        places.extend(first + place for place in byte_places(point, kind))
     gather = itemgetter(*places)  # two bytes at least, so always a tuple
-    unpack = struct.Struct(">" + "".join(CODES[kind] for kind in types)).unpack
+    unpack = struct.Struct(
+        ">" + "".join(code_of(kind, point.count) for point, kind in zip(points, types, strict=True))
+    ).unpack
 
     def gathered(payload: bytes) -> Sequence[Any]:
         return unpack(bytes(gather(payload)))
 
     return gathered
+
+
+def byte_places(point: Point, kind: ValueType) -> tuple[int, ...]:
+    """Where in the wire's bytes each byte of the value lies, most significant or first one first."""
+    return text_positions(point.order, point.count) if kind in TEXTS else value_positions(point.order)
 
 
 def bit_unpacker(points: Sequence[Point], start: int) -> Unpack:

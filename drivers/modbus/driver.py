@@ -6,16 +6,18 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from drivers.modbus.coding import text_bytes
 from drivers.modbus.opening import open_wire
 from drivers.modbus.point import limits_of, point_of
 from drivers.modbus.requests import Detail, describe_request, plan_requests, split_request
 from drivers.modbus.settings import ChannelSettings
 from drivers.modbus.wire import Wire
+from drivers.modbus.words import TEXTS
 from drivers.modbus.writing import RegisterWriter
 from gateway.driver import Columns, DriverContext, PollingDriver, Request
 from gateway.errors import LinkLost, RequestRefused, WriteRejected
-from gateway.model import Device, Tag, Value
-from gateway.transform import to_raw
+from gateway.model import Device, Tag, TagSpec, Value
+from gateway.transform import is_exponent, to_raw, with_exponent
 
 _FORBIDDEN = 403
 _SPLITTABLE = {2, 3}
@@ -68,10 +70,26 @@ class ModbusDriver(PollingDriver):
             r.table is point.address.table and r.overlaps(point.address.offset, point.end) for r in limits.forbidden
         ):
             raise WriteRejected(f"{point.address} is forbidden", code=_FORBIDDEN)
-        raw = to_raw(tag.spec, value)
+        kind = tag.spec.type
+        if kind in TEXTS:
+            raw: Any = text_bytes(tag.path, kind, value, point.length)
+        else:
+            raw = to_raw(await self._with_factor(device, tag), value)
         self._connected()
         assert self._writer is not None
-        await self._writer.write(unit, point, tag.spec.type, raw)
+        await self._writer.write(unit, point, kind, raw)
+
+    async def _with_factor(self, device: Device, tag: Tag) -> TagSpec:
+        """The tag's spec with the scale that its factor tag says now."""
+        name = tag.spec.scale_from
+        factor = device.tag(name) if name is not None else None
+        if factor is None:
+            return tag.spec
+        columns = await self.read(self.plan(device, [factor])[0])
+        exponent = columns.values[0]
+        if columns.quality is not None or not is_exponent(exponent):
+            raise WriteRejected(f"{tag.path}: {factor.path} holds no scale factor ({exponent!r})", code=422)
+        return with_exponent(tag.spec, int(exponent))  # type: ignore[arg-type]
 
     def split(self, request: Request, error: Exception) -> Sequence[Request]:
         if isinstance(error, RequestRefused) and error.code in _SPLITTABLE:

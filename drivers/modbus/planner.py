@@ -7,7 +7,7 @@ runs gives the optimum exactly. Bits are taken greedily, which gives the fewest 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -33,18 +33,30 @@ def plan_runs(points: Sequence[Point], limits: Limits) -> list[Run]:
     for table in Table:
         members = [i for i, point in enumerate(points) if point.address.table is table]
         if members:
-            members.sort(key=lambda i: (points[i].address.offset, points[i].end, points[i].address.bit or 0, i))
-            runs.extend(_plan_table(table, points, members, limits))
+            places = _places(points, members)
+            members.sort(key=lambda i: (places[i], points[i].address.offset, points[i].address.bit or 0, i))
+            runs.extend(_plan_table(table, places, members, limits))
     return runs
 
 
-def _plan_table(table: Table, points: Sequence[Point], members: list[int], limits: Limits) -> list[Run]:
+def _places(points: Sequence[Point], members: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """What each point takes with it when it is read: itself, or all of its unit."""
+    units: dict[str, tuple[int, int]] = {}
+    for i in members:
+        start, end, unit = points[i].address.offset, points[i].end, points[i].unit
+        if unit:
+            low, high = units.get(unit, (start, end))
+            units[unit] = (min(low, start), max(high, end))
+    return {i: units.get(points[i].unit) or (points[i].address.offset, points[i].end) for i in members}
+
+
+def _plan_table(table: Table, of: Mapping[int, tuple[int, int]], members: list[int], limits: Limits) -> list[Run]:
     if table.is_bits:
         cap, gap = min(limits.bits, MAX_BITS), limits.gap * REGISTER_BITS
     else:
         cap, gap = min(limits.registers, MAX_REGISTERS), limits.gap
     forbidden = [banned for banned in limits.forbidden if banned.table is table]
-    places = [(points[i].address.offset, points[i].end) for i in members]
+    places = [of[i] for i in members]
     spans = sorted(set(places))  # many bits of one register are one span
     runs, last, end_member = [], len(spans), len(members)
     for first in reversed(_borders(spans, cap, gap, forbidden, greedy=table.is_bits)):

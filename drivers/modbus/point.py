@@ -8,8 +8,11 @@ from msgspec import Struct
 
 from drivers.modbus.address import LAST_OFFSET, Address, Range, parse_address, parse_range
 from drivers.modbus.settings import ChannelSettings, DeviceSettings, TagSettings, WriteWith
-from drivers.modbus.words import REGISTERS, wire_order
+from drivers.modbus.words import REGISTERS, TEXTS, text_order, wire_order
 from gateway.model import DeviceSpec, TagSpec
+
+LONGEST_TEXT = 250
+"""Bytes of 125 registers, the most that one request brings."""
 
 
 class PointError(ValueError):
@@ -22,12 +25,17 @@ class PointError(ValueError):
 
 
 class Point(Struct, frozen=True):
-    """`count`: registers, or 1 for a coil. `order`: letters written out for the whole value."""
+    """`count`: registers, or 1 for a coil. `order`: letters written out for the whole value.
+
+    `length`: bytes of a text. `unit`: points with the same name here are brought by one request.
+    """
 
     address: Address
     count: int
     order: str
     write_with: WriteWith
+    length: int = 0
+    unit: str = ""
 
     @property
     def end(self) -> int:
@@ -64,19 +72,27 @@ def point_of(channel: ChannelSettings, device: DeviceSpec, spec: TagSpec) -> Poi
         _first(tag.address_base, unit.address_base, channel.address_base),
         _first(tag.bit_base, unit.bit_base, channel.bit_base),
     )
-    count = REGISTERS.get(spec.type)
-    if count is None:
-        known = ", ".join(kind.value for kind in REGISTERS)
-        raise PointError("type", f"type {spec.type.value} comes with a later version of the Modbus driver", known)
-    if tag.length is not None:
-        raise PointError("length", f"length does not apply to type {spec.type.value}")
-    if address.table.is_bits:
-        order = ""
-    else:
-        order = wire_order(_first(tag.word_order, unit.word_order, channel.word_order), count)
+    count = _registers(spec)
+    order = "" if address.table.is_bits else _first(tag.word_order, unit.word_order, channel.word_order)
+    if order:
+        order = text_order(order) if spec.type in TEXTS else wire_order(order, count)
     if address.offset + count > LAST_OFFSET + 1:
         raise PointError("address", f"{address} with {count} registers ends beyond the table")
-    return Point(address, count, order, _first(tag.write_with, unit.write_with, channel.write_with))
+    write_with = _first(tag.write_with, unit.write_with, channel.write_with)
+    return Point(address, count, order, write_with, tag.length or 0)
+
+
+def _registers(spec: TagSpec) -> int:
+    length = spec.source.length
+    if spec.type in TEXTS:
+        if length is None:
+            raise PointError("length", f"a {spec.type.value} needs its `length` in bytes", "length: 16")
+        if not 1 <= length <= LONGEST_TEXT:
+            raise PointError("length", f"length {length} is outside 1 to {LONGEST_TEXT} bytes", "length: 16")
+        return int(length + 1) // 2
+    if length is not None:
+        raise PointError("length", f"length does not apply to type {spec.type.value}", "remove `length`")
+    return REGISTERS[spec.type]
 
 
 def _first(*choices: Any) -> Any:

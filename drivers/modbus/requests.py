@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from drivers.modbus.address import Address, Table
 from drivers.modbus.decode import decoder
 from drivers.modbus.planner import Run, plan_runs
 from drivers.modbus.point import Limits, Point, limits_of, point_of
+from drivers.modbus.sets import units_of, with_factors
 from drivers.modbus.settings import ChannelSettings
 from gateway.driver import Columns, Request
 from gateway.model import Block, ChannelSpec, Device, Tag
@@ -37,7 +40,9 @@ def plan_requests(channel: ChannelSpec, device: Device, tags: Sequence[Tag]) -> 
     """The fewest requests for `tags` of one device."""
     settings: ChannelSettings = channel.settings
     limits = limits_of(settings, device.spec.settings)
-    points = [point_of(settings, device.spec, tag.spec) for tag in tags]
+    tags = with_factors(device, tags)
+    units = units_of([tag.spec for tag in tags])
+    points = [replace(point_of(settings, device.spec, tag.spec), unit=units.get(tag.path, "")) for tag in tags]
     unit: int = device.spec.settings.unit_id
     return [_request(device.id, unit, limits, run, tags, points) for run in plan_runs(points, limits)]
 
@@ -63,13 +68,16 @@ def _request(device: str, unit: int, limits: Limits, run: Run, tags: Sequence[Ta
 def split_request(request: Request) -> list[Request]:
     """Two requests for the two halves of the tags, cut between registers where that is possible.
 
-    Tags that share a register stay together until only they are left; one tag cannot be cut: an empty list.
+    Tags that share a register stay together until only they are left; one tag, and a set of tags that belong together,
+    cannot be cut: an empty list.
     """
     detail: Detail = request.detail
     tags = request.block.tags
     if len(tags) < 2:
         return []
     cut = _middle(detail.points)
+    if cut == 0:
+        return []
     halves: list[Request] = []
     for part in (range(cut), range(cut, len(tags))):
         points = [detail.points[i] for i in part]
@@ -82,8 +90,13 @@ def split_request(request: Request) -> list[Request]:
 def _middle(points: Sequence[Point]) -> int:
     """The border nearest to the middle where the place changes, else the middle."""
     half = len(points) // 2
-    borders = [i for i in range(1, len(points)) if points[i].address.offset != points[i - 1].address.offset]
-    return min(borders, key=lambda i: (abs(i - half), i)) if borders else half
+    apart = [not (a.unit and a.unit == b.unit) for a, b in pairwise(points)]
+    borders = [
+        i for i, (a, b) in enumerate(pairwise(points), 1) if a.address.offset != b.address.offset and apart[i - 1]
+    ]
+    if borders:
+        return min(borders, key=lambda i: (abs(i - half), i))
+    return half if all(apart) else 0
 
 
 def describe_request(request: Request) -> Mapping[str, Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 from drivers.modbus.address import REGISTER_BITS, Table
+from drivers.modbus.coding import encode
 from drivers.modbus.point import Point
 from drivers.modbus.wire import Wire
-from drivers.modbus.words import CODES, wire_positions
+from drivers.modbus.words import TEXTS, text_positions, wire_positions
 from gateway.errors import BadFrame, RequestRefused
 from gateway.model import ValueType
 
@@ -18,10 +20,11 @@ _ON = 0xFF00
 _FULL = 0xFFFF
 
 
-def wire_bytes(point: Point, kind: ValueType, raw: float) -> bytes:
-    """The bytes of a value in the order of the wire."""
-    value = struct.pack(">" + CODES[kind], raw)
-    return bytes(value[place] for place in wire_positions(point.order))
+def wire_bytes(point: Point, kind: ValueType, raw: Any) -> bytes:
+    """The bytes of a raw value in the order of the wire."""
+    value = encode(kind, raw, point.count)
+    places = text_positions(point.order, point.count) if kind in TEXTS else wire_positions(point.order)
+    return bytes(value[place] for place in places)
 
 
 def wire_bit(point: Point) -> int:
@@ -37,7 +40,7 @@ class RegisterWriter:
         self._wire = wire
         self._unknown: set[tuple[int, int]] = set()
 
-    async def write(self, unit: int, point: Point, kind: ValueType, raw: float) -> None:
+    async def write(self, unit: int, point: Point, kind: ValueType, raw: Any) -> None:
         """Write `raw`, as `gateway.transform.to_raw` gave it. Raises as `Writer.write` says."""
         if point.address.table is Table.COIL:
             await self._write_coil(unit, point, bool(raw))

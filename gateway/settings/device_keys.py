@@ -16,7 +16,7 @@ from gateway.settings.periods import check_interval
 from gateway.settings.positions import Layers, Origin, Problems
 from gateway.settings.profile_file import Profile, Profiles, read_tag
 from gateway.settings.sections import refuse_unknown
-from gateway.settings.tag_keys import TagMaker, check_verify_tags
+from gateway.settings.tag_keys import TagMaker, check_scale_tags, check_verify_tags
 
 Layer = tuple[dict[str, Any], Origin]
 
@@ -168,6 +168,7 @@ class DeviceMaker:
                 made[path] = (spec, layers)
         self._check_folders(made)
         check_verify_tags(made, self._problems)
+        check_scale_tags(made, self._problems)
         return made
 
     def _check_folders(self, tags: dict[str, tuple[TagSpec, Layers]]) -> None:

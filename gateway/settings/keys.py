@@ -143,6 +143,9 @@ class TagKeys(msgspec.Struct, frozen=True):
     scale: Number | None = None
     offset: Number | None = None
     invalid: list[Number] = []
+    scale_from: str | None = None
+    wrap: Annotated[int, Meta(ge=2)] | None = None
+    coherent: str | None = None
     labels: dict[str, Any] = {}
     on_change: bool = False
     deadband: Number | dict[str, Number] | None = None

@@ -25,9 +25,6 @@ DEVICE = {
 }
 PROFILE = {"alarms": "alarms", "commands": "named commands", "shadow": "shadow authority"}
 TAG = {
-    "scale_from": "scale factors read from a tag",
-    "wrap": "counters that wrap",
-    "coherent": "sets of tags read together",
     "alarm": "alarms",
     "alarms": "alarms",
     "authority": "shadow authority",

@@ -12,15 +12,28 @@ from gateway.driver import DriverSpec
 from gateway.model import IDENTITY, Access, Report, Schedule, TagSpec, Transform, ValueType, Verify, WriteLimits
 from gateway.settings import reserved
 from gateway.settings.convert import fields_of, to_struct
-from gateway.settings.ids import did_you_mean
+from gateway.settings.ids import ID_RULE, did_you_mean, is_id
 from gateway.settings.keys import DeadbandKeys, TagKeys, VerifyKeys, WriteKeys
 from gateway.settings.periods import check_interval
 from gateway.settings.positions import Layers, Origin, Problems
 from gateway.settings.sections import refuse_unknown, section
+from gateway.transform import RAW, engineering_kind
 
 NOT_NUMERIC = {ValueType.BOOL, ValueType.STRING, ValueType.BYTES}
 FLOATS = {ValueType.FLOAT32, ValueType.FLOAT64}
-_NUMERIC_ONLY = ("mask", "shift", "base", "scale", "offset", "invalid", "range", "deadband", "tolerance")
+_NUMERIC_ONLY = (
+    "mask",
+    "shift",
+    "base",
+    "scale",
+    "offset",
+    "invalid",
+    "range",
+    "deadband",
+    "tolerance",
+    "scale_from",
+    "wrap",
+)
 _LABEL = re.compile(r"-?\d+|0x[0-9a-fA-F]+")
 # Most tags have no limits of their own: one object for all of them keeps thousands of tags small.
 _COMMON = Report()
@@ -87,7 +100,26 @@ class _Tag:
             hidden=keys.hidden,
             shadow=keys.shadow,
             labels=self._labels(),
+            scale_from=keys.scale_from,
+            wrap=self._wrap(),
+            coherent=self._coherent(),
         )
+
+    def _wrap(self) -> int | None:
+        wrap, raw = self._keys.wrap, RAW[self._keys.type]
+        if wrap is None:
+            return None
+        if raw.is_float:
+            self._at("wrap", f"a {self._keys.type.value} does not wrap", "remove `wrap`")
+        elif wrap > raw.high + 1:
+            self._at("wrap", f"a {self._keys.type.value} ends at {raw.high}", f"write {raw.high + 1}")
+        return wrap
+
+    def _coherent(self) -> str:
+        name = self._keys.coherent
+        if name is not None and not is_id(name):
+            self._at("coherent", f"`{name}` is not a name for a set: {ID_RULE}")
+        return name or ""
 
     def _at(self, key: str, message: str, hint: str = "") -> None:
         self._problems.at(self._layers.origin(key), message, hint)
@@ -221,6 +253,26 @@ class _Tag:
         if labels and self._keys.type in FLOATS | {ValueType.STRING, ValueType.BYTES}:
             self._problems.at_key(origin, "labels are for whole numbers and bools", "remove `labels`")
         return tuple(labels.items())
+
+
+def check_scale_tags(tags: Mapping[str, tuple[TagSpec, Layers]], problems: Problems) -> None:
+    """A scale factor is a whole number in another tag of the same device, which is not scaled itself."""
+    for path, (spec, layers) in tags.items():
+        wanted = spec.scale_from
+        if wanted is None:
+            continue
+        origin = layers.origin("scale_from")
+        if wanted == path or wanted not in tags:
+            problems.at(origin, f"this device has no other tag `{wanted}`", did_you_mean(wanted, set(tags) - {path}))
+            continue
+        factor = tags[wanted][0]
+        whole = engineering_kind(RAW[factor.type], factor.transform) == "int"
+        if not whole or factor.scale_from is not None or factor.wrap is not None:
+            problems.at(origin, f"`{wanted}` is no whole number that could be a power of ten", "type: int16")
+        elif factor.access is Access.WRITE:
+            problems.at(origin, f"`{wanted}` cannot be read (access w)", "access: r")
+        if spec.wrap is not None:
+            problems.at(layers.origin("wrap"), "a counter with `scale_from` has no fixed step", "remove one of them")
 
 
 def check_verify_tags(tags: Mapping[str, tuple[TagSpec, Layers]], problems: Problems) -> None:

@@ -61,7 +61,11 @@ class Context:
 def tag_spec(path: str, address: str | int, kind: str = "uint16", **options: Any) -> TagSpec:
     """A tag. Options of the kernel (transform fields, access, range) and of the driver may be mixed."""
     transform = {k: options.pop(k) for k in ("mask", "shift", "base", "scale", "offset", "invalid") if k in options}
-    kernel = {k: options.pop(k) for k in ("access", "range", "report", "unit") if k in options}
+    kernel = {
+        k: options.pop(k)
+        for k in ("access", "range", "report", "unit", "schedule", "scale_from", "wrap", "coherent")
+        if k in options
+    }
     if "access" in kernel:
         kernel["access"] = Access(kernel["access"])
     return TagSpec(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from drivers.modbus import SPEC
 from drivers.modbus.address import Address, AddressError, Table, classic, parse_address, parse_range
+from gateway.model import Schedule
 from tests.drivers.modbus.kit import channel_of, device_of, tag_spec
 
 HOLDING_100 = Address(Table.HOLDING, 100)
@@ -103,8 +104,9 @@ def test_a_number_in_a_bit_table_is_a_fault_that_shows_the_register_meant():
         ("address", tag_spec("t", "holding/41", "float64"), {"forbidden": ("holding/44",)}),
         ("address", tag_spec("t", "holding/0", "float64"), {"max_registers": 3}),
         ("type", tag_spec("t", "holding/0.3", "uint16"), {}),
-        ("type", tag_spec("t", "holding/0", "int24"), {}),
-        ("type", tag_spec("t", "holding/0", "string", length=4), {}),
+        ("length", tag_spec("t", "holding/0", "string"), {}),
+        ("length", tag_spec("t", "holding/0", "bytes", length=251), {}),
+        ("word_order", tag_spec("t", "holding/0", "int48", word_order="CDAB"), {}),
         ("length", tag_spec("t", "holding/0", "uint16", length=4), {}),
         ("access", tag_spec("t", "input/0", access="rw"), {}),
         ("access", tag_spec("t", "discrete/0", "bool", access="w"), {}),
@@ -152,3 +154,29 @@ def test_all_faults_of_a_channel_are_found_at_once():
 def test_importing_the_driver_for_its_settings_loads_no_protocol_library():
     code = "import sys, drivers.modbus; sys.exit(any(m.split('.')[0] == 'pymodbus' for m in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("specs", "field", "options"),
+    [
+        ([tag_spec("a", "holding/0", coherent="x"), tag_spec("t", "input/1", coherent="x")], "a.coherent", {}),
+        ([tag_spec("a", "holding/0", coherent="x"), tag_spec("t", "holding/130", coherent="x")], "a.coherent", {}),
+        (
+            [tag_spec("a", "holding/0", coherent="x"), tag_spec("t", "holding/9", coherent="x")],
+            "a.coherent",
+            {"forbidden": ("holding/5",)},
+        ),
+        ([tag_spec("t", "holding/200", scale_from="sf"), tag_spec("sf", "holding/0", "int16")], "t.scale_from", {}),
+        (
+            [
+                tag_spec("t", "holding/2", scale_from="sf", schedule=Schedule(5.0)),
+                tag_spec("sf", "holding/0", "int16"),
+            ],
+            "t.scale_from",
+            {},
+        ),
+    ],
+)
+def test_tags_that_cannot_be_read_together_are_a_fault(specs, field, options):
+    device = device_of(specs, **options)
+    assert [fault.path for fault in SPEC.check(channel_of(device))] == [f"devices.dev.tags.{field}"]

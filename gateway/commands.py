@@ -46,6 +46,8 @@ def coerce(tag: Tag, value: object) -> Value:
         if isinstance(value, bool) or value in (0, 1):
             return bool(value)
         raise WriteRejected(f"{tag.name} is a bool; got {value!r}", code=400)
+    if spec.type is ValueType.BYTES and isinstance(value, str):
+        value = _from_hex(tag, value)
     if spec.type in (ValueType.STRING, ValueType.BYTES):
         if isinstance(value, str if spec.type is ValueType.STRING else bytes):
             return value
@@ -53,6 +55,14 @@ def coerce(tag: Tag, value: object) -> Value:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise WriteRejected(f"{tag.name} takes a number; got {value!r}", code=400)
     return _in_limits(tag, value)
+
+
+def _from_hex(tag: Tag, text: str) -> bytes:
+    """Bytes as they are shown: hexadecimal."""
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise WriteRejected(f"{tag.name} takes bytes as hexadecimal text; got {text!r}", code=400) from None
 
 
 def _from_label(tag: Tag, text: str) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from gateway.clock import Clock
+from gateway.counters import Counters
 from gateway.devices import DeviceMonitor
 from gateway.driver import Columns, Counting, Driver, DriverSpec, Memory, PollingDriver
 from gateway.errors import RequestRefused
@@ -59,6 +60,7 @@ class ChannelRunner:
         self._timezone = timezone
         self._log = logging.LoggerAdapter(logging.getLogger("fieldpost.driver"), {"unit": self.unit})
         self._publisher = Publisher(publish, polled, clock)
+        self._counters = Counters(memory, clock)
         self._stats = Stats()
         self._lines = {device.id: self._make_line(device) for device in devices if device.spec.enabled}
         self._poller: Poller | None = None
@@ -168,6 +170,7 @@ class ChannelRunner:
             driver,
             planner=self._planner,
             publisher=self._publisher,
+            counters=self._counters,
             stats=self._stats,
             clock=self._clock,
             log=self._log,
@@ -257,7 +260,10 @@ class Context:
         quality: Sequence[int] | None = None,
         on_durable: Callable[[], None] | None = None,
     ) -> None:
-        self._runner._publisher.put(block, Columns(values, quality, index, ts), on_durable)
+        columns = Columns(values, quality, index, ts)
+        if block.counters:
+            columns = self._runner._counters.apply(block, columns)
+        self._runner._publisher.put(block, columns, on_durable)
         line = self._runner._lines.get(block.device)
         if line is not None:
             line.stats.readings += len(values)

@@ -243,15 +243,17 @@ class Block:
     """Tags of one device that arrive together. Made once per plan, shared by all its batches.
 
     `start` is the first slot where the slots are consecutive (so that columns are copied as a slice), else -1.
+    `counters`: positions of tags whose value is a total (`wrap`).
     """
 
-    __slots__ = ("aliases", "device", "slots", "start", "tags")
+    __slots__ = ("aliases", "counters", "device", "slots", "start", "tags")
 
     def __init__(self, device: str, tags: Sequence[Tag]) -> None:
         self.device = device
         self.tags = tuple(tags)
         self.slots = [tag.slot for tag in tags]
         self.aliases = [tag.alias for tag in tags]
+        self.counters = frozenset(i for i, tag in enumerate(tags) if tag.spec.wrap is not None)
         consecutive = bool(tags) and self.slots == list(range(self.slots[0], self.slots[0] + len(tags)))
         self.start = self.slots[0] if consecutive else -1
 

@@ -14,6 +14,7 @@ from gateway.agenda import Agenda
 from gateway.arbiter import Arbiter
 from gateway.backoff import Backoff
 from gateway.clock import Clock
+from gateway.counters import Counters
 from gateway.cutting import Cutter
 from gateway.driver import Columns, DriverContext, PollingDriver, Request
 from gateway.errors import BadFrame, DeviceUnavailable, LinkLost, RequestRefused
@@ -42,6 +43,7 @@ class Poller:
         *,
         planner: Planner,
         publisher: Publisher,
+        counters: Counters,
         stats: Stats,
         clock: Clock,
         log: logging.LoggerAdapter[logging.Logger],
@@ -53,6 +55,7 @@ class Poller:
         self._driver = driver
         self._planner = planner
         self._publisher = publisher
+        self._counters = counters
         self._stats = stats
         self._clock = clock
         self._log = log
@@ -113,6 +116,8 @@ class Poller:
             self._book_failure(line, error)
             raise
         self._book_success(line, columns, start)
+        if request.block.counters:
+            columns = self._counters.apply(request.block, columns)
         self._publisher.put(request.block, columns)
         return columns
 
@@ -211,6 +216,8 @@ class Poller:
             poll.seconds = self._book_success(line, columns, start)
             if poll.bad is not None or poll.failures:
                 self._mend(poll)
+            if poll.request.block.counters:
+                columns = self._counters.apply(poll.request.block, columns)
             self._publisher.put(poll.request.block, columns)
 
     def _book_success(self, line: Line, columns: Columns, start: float) -> float:

@@ -119,12 +119,12 @@ class ChannelRunner:
         return {line.device.id: self._planner.view(line) for line in lines}
 
     def forget(self, device: str) -> int:
-        """Drop what was learned of a device's requests and plan anew. Returns how many cuts were forgotten."""
+        """Drop what was learned of a device's requests and plan anew. Returns how many facts were forgotten."""
         line = self._lines.get(device)
         if line is None or self._planner is None:
             return 0
-        count = self._planner.forget(device)
-        if count and self._poller is not None:
+        count = self._planner.forget(line.device)
+        if self._poller is not None:
             self._poller.replan(line)
         return count
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import abc
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
@@ -223,6 +223,30 @@ class Splitting(Protocol):
         ...
 
 
+Ask = Callable[[Request], Awaitable[Columns]]
+"""Does one request as a poll would, with states, statistics and publishing. Raises what the driver's read raises."""
+
+
+@runtime_checkable
+class Learning(Protocol):
+    """A polling driver that finds out what a device can do and keeps it in `ctx.memory`.
+
+    Its `plan` may leave out tags that the device is known to refuse: the kernel makes them bad/config.
+    """
+
+    async def investigate(self, device: Device, request: Request, error: Exception, ask: Ask) -> bool:
+        """Find out why `request` fails. True: something was learned, plan the device anew. Raises LinkLost."""
+        ...
+
+    def learned(self, device: Device) -> Sequence[Mapping[str, Any]]:
+        """What is known of a device: `what`, `reason`, `ts` (UTC ms)."""
+        ...
+
+    def forget(self, device: Device) -> int:
+        """Drop what is known. Returns how many facts."""
+        ...
+
+
 @runtime_checkable
 class Describing(Protocol):
     """A polling driver that can show its requests as data for `fieldpost reads`."""
@@ -277,6 +301,7 @@ class Counting(Protocol):
 
 __all__ = [
     "CONTRACT",
+    "Ask",
     "Columns",
     "Counting",
     "Describing",
@@ -286,6 +311,7 @@ __all__ = [
     "Endpoint",
     "Fault",
     "Frame",
+    "Learning",
     "Memory",
     "PollingDriver",
     "Request",

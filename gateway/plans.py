@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway.clock import Clock
 from gateway.devices import DeviceMonitor
-from gateway.driver import Describing, Memory, PollingDriver, Request, Splitting
+from gateway.driver import Describing, Learning, Memory, PollingDriver, Request, Splitting
 from gateway.errors import RequestRefused
 from gateway.model import Access, Device, Quality, Schedule, Tag
 from gateway.stats import Stats
@@ -57,6 +57,8 @@ class Line:
         self.stats = stats
         self.groups: list[Group] = []
         self.failing: set[Poll] = set()
+        self.left_out: list[Tag] = []
+        """Tags that no request brings, because the device is known to refuse them."""
 
     def polls(self) -> Iterator[Poll]:
         for group in self.groups:
@@ -93,11 +95,14 @@ class Planner:
                 by_schedule.setdefault(tag.spec.schedule or line.device.spec.schedule, []).append(tag)
         line.groups = []
         line.failing.clear()
+        line.left_out = []
         for schedule, tags in by_schedule.items():
             group = Group(line, schedule)
             for request in self._driver.plan(line.device, tags):
                 group.polls += [Poll(line, group, piece) for piece in self._cut(request)]
             line.groups.append(group)
+            brought = {tag for poll in group.polls for tag in poll.request.block.tags}
+            line.left_out += [tag for tag in tags if tag not in brought]
 
     def requests(self, device: Device, tags: Sequence[Tag]) -> Sequence[Request]:
         """Requests for a read on demand."""
@@ -112,24 +117,33 @@ class Planner:
         row = {"reason": str(error), "code": error.code, "ts": self._clock.wall_ms()}
         self._memory.put(_key(request.block.device, request.text), row)
 
-    def forget(self, device: str) -> int:
-        """Drop what was learned of a device. Returns how many cuts."""
-        keys = [key for key in self._memory.items() if key.startswith(_key(device, ""))]
+    @property
+    def learning(self) -> Learning | None:
+        """The driver, if it learns by itself."""
+        return self._driver if isinstance(self._driver, Learning) else None
+
+    def forget(self, device: Device) -> int:
+        """Drop what was learned of a device. Returns how many facts."""
+        keys = [key for key in self._memory.items() if key.startswith(_key(device.id, ""))]
         for key in keys:
             self._memory.delete(key)
-        return len(keys)
+        return len(keys) + (self.learning.forget(device) if self.learning is not None else 0)
 
     def view(self, line: Line) -> dict[str, Any]:
         """A device's read plan as data (config.md section 5, `reads`)."""
         return {
             "cycle_ms": round(sum(poll.seconds for poll in line.polls()) * 1000, 2),
             "requests": [self._describe(poll) for poll in line.polls()],
-            "learned": [
-                {"request": key.removeprefix(_key(line.device.id, "")), **row}
-                for key, row in sorted(self._memory.items().items())
-                if key.startswith(_key(line.device.id, ""))
-            ],
+            "learned": self._learned(line.device),
         }
+
+    def _learned(self, device: Device) -> list[dict[str, Any]]:
+        cuts = [
+            {"what": f"{key.removeprefix(_key(device.id, ''))} is cut", "reason": row["reason"], "ts": row["ts"]}
+            for key, row in sorted(self._memory.items().items())
+            if key.startswith(_key(device.id, ""))
+        ]
+        return [*(dict(row) for row in self.learning.learned(device)), *cuts] if self.learning is not None else cuts
 
     def _describe(self, poll: Poll) -> dict[str, Any]:
         request = poll.request

@@ -18,7 +18,7 @@ from gateway.counters import Counters
 from gateway.cutting import Cutter
 from gateway.driver import Columns, DriverContext, PollingDriver, Request
 from gateway.errors import BadFrame, DeviceUnavailable, LinkLost, RequestRefused
-from gateway.model import ChannelSpec, DeviceState, Quality
+from gateway.model import Block, ChannelSpec, DeviceState, Quality
 from gateway.ondemand import OnDemand, ReadJob
 from gateway.plans import Line, Planner, Poll
 from gateway.publishing import Publisher
@@ -28,6 +28,8 @@ from gateway.writes import PendingWrite
 
 CONNECT_FIRST_S = 0.5
 CONNECT_CAP_S = 10.0
+_SUSPICIOUS = 2
+"""Failures in a row of one request after which it is asked whether its length is to blame."""
 _TURNS = 32
 """Transactions in a row after which other tasks get a turn even if the driver never really waits."""
 
@@ -73,6 +75,7 @@ class Poller:
         """Connect, serve, and again. Ends with an exception only."""
         for line in self._lines:
             self._planner.plan(line)
+            self._tell_left_out(line)
         try:
             while True:
                 await self._connect(ctx)
@@ -103,6 +106,7 @@ class Poller:
         """Make a device's requests anew (what was learned is forgotten)."""
         self._agenda.remove(line)
         self._planner.plan(line)
+        self._tell_left_out(line)
         if self.connected:
             self._agenda.enter(line)
         self.wake()
@@ -118,7 +122,8 @@ class Poller:
         self._book_success(line, columns, start)
         if request.block.counters:
             columns = self._counters.apply(request.block, columns)
-        self._publisher.put(request.block, columns)
+        if request.block.tags:
+            self._publisher.put(request.block, columns)
         return columns
 
     async def on_wire(self, what: PendingWrite) -> None:
@@ -211,6 +216,8 @@ class Poller:
         except (DeviceUnavailable, BadFrame) as error:
             self._agenda.done(poll)
             self.failed(poll, error, start)
+            if poll.failures == _SUSPICIOUS and len(poll.request.block.tags) > 1:
+                await self._investigate(poll, error)
         else:
             self._agenda.done(poll)
             poll.seconds = self._book_success(line, columns, start)
@@ -268,9 +275,30 @@ class Poller:
     async def _refused(self, poll: Poll, error: RequestRefused) -> None:
         """The device is there and says no: cut the request if the driver can, else only its tags are bad."""
         self._answered(poll.line)
+        if poll.bad is None and await self._investigate(poll, error):
+            return
         pieces = self._planner.split(poll.request, error) if poll.bad is None else ()
         if not pieces or not await self._cutter.cut(poll, error, pieces):
             self.refuse(poll, error)
+
+    async def _investigate(self, poll: Poll, error: Exception) -> bool:
+        """Let a driver that learns find out why a request fails; with what it found the device is planned anew."""
+        learning, line = self._planner.learning, poll.line
+        if learning is None:
+            return False
+
+        async def ask(request: Request) -> Columns:
+            await self.serve_writes()
+            return await self.transact(line, request)
+
+        if not await learning.investigate(line.device, poll.request, error, ask):
+            return False
+        self.replan(line)
+        return True
+
+    def _tell_left_out(self, line: Line) -> None:
+        if line.left_out:
+            self._publisher.bad(Block(line.device.id, line.left_out), Quality.BAD_CONFIG)
 
     def refuse(self, poll: Poll, error: RequestRefused) -> None:
         """Only the tags of this request are bad."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from drivers.modbus.coding import text_bytes
+from drivers.modbus.learning import SPLITTABLE, Investigation, Lessons
 from drivers.modbus.opening import open_wire
 from drivers.modbus.point import limits_of, point_of
 from drivers.modbus.requests import Detail, describe_request, plan_requests, split_request
@@ -14,14 +15,13 @@ from drivers.modbus.settings import ChannelSettings
 from drivers.modbus.wire import Wire
 from drivers.modbus.words import TEXTS
 from drivers.modbus.writing import RegisterWriter
-from gateway.driver import Columns, DriverContext, PollingDriver, Request
+from gateway.driver import Ask, Columns, DriverContext, PollingDriver, Request
 from gateway.errors import LinkLost, RequestRefused, WriteRejected
 from gateway.model import Device, Tag, TagSpec, Value
 from gateway.transform import is_exponent, to_raw, with_exponent
 
 _FORBIDDEN = 403
-_SPLITTABLE = {2, 3}
-"""Illegal data address or value: a smaller request may succeed (config.md 3, learning)."""
+_MOST = {"registers": 125, "bits": 2000}
 
 
 class ModbusDriver(PollingDriver):
@@ -34,6 +34,8 @@ class ModbusDriver(PollingDriver):
 
     async def connect(self, ctx: DriverContext) -> None:
         self._ctx = ctx
+        for device in ctx.devices:
+            self._tell(ctx, device)
         if self._wire is None:
             self._wire = open_wire(ctx.channel.settings, ctx.channel.timeout_s)
             self._wire.on_late = self._answered_late
@@ -49,7 +51,10 @@ class ModbusDriver(PollingDriver):
         await super().run(ctx)
 
     def plan(self, device: Device, tags: Sequence[Tag]) -> Sequence[Request]:
-        return plan_requests(self._context().channel, device, tags)
+        ctx = self._context()
+        facts = self._lessons(ctx).of(device)
+        most = {kind: facts.most(kind, _MOST[kind]) for kind in facts.limits}
+        return plan_requests(ctx.channel, device, tags, facts.ranges(), most)
 
     async def read(self, request: Request) -> Columns:
         detail: Detail = request.detail
@@ -92,9 +97,40 @@ class ModbusDriver(PollingDriver):
         return with_exponent(tag.spec, int(exponent))  # type: ignore[arg-type]
 
     def split(self, request: Request, error: Exception) -> Sequence[Request]:
-        if isinstance(error, RequestRefused) and error.code in _SPLITTABLE:
+        if isinstance(error, RequestRefused) and error.code in SPLITTABLE:
             return split_request(request)
         return ()
+
+    async def investigate(self, device: Device, request: Request, error: Exception, ask: Ask) -> bool:
+        """Find out what of a failing request the device refuses, or how much it answers at once."""
+        ctx = self._context()
+        found = await Investigation(self._lessons(ctx), device, ask).of(request, error, ctx.clock.wall_ms())
+        if found:
+            self._tell(ctx, device)
+        return found
+
+    def learned(self, device: Device) -> Sequence[Mapping[str, Any]]:
+        return list(self._lessons(self._context()).rows(device))
+
+    def forget(self, device: Device) -> int:
+        ctx = self._context()
+        ctx.clear("device_refuses", device.id)
+        return self._lessons(ctx).forget(device)
+
+    def _tell(self, ctx: DriverContext, device: Device) -> None:
+        """An issue for what a person must know: tags that will not come."""
+        facts = self._lessons(ctx).of(device)
+        if facts.refused:
+            text = ", ".join(str(place) for place in facts.ranges()[:5])
+            more = f" and {len(facts.refused) - 5} more" if len(facts.refused) > 5 else ""
+            repair = f"correct the addresses, or after a change of the device: fieldpost reads {device.id} --forget"
+            ctx.issue("device_refuses", f"refuses {text}{more}", repair, device.id)
+
+    @staticmethod
+    def _lessons(ctx: DriverContext) -> Lessons:
+        settings: ChannelSettings = ctx.channel.settings
+        where = settings.url or str((settings.serial or {}).get("port"))
+        return Lessons(ctx.memory, where)
 
     def describe(self, request: Request) -> Mapping[str, Any]:
         return describe_request(request)

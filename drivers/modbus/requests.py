@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from drivers.modbus.address import Address, Table
+from drivers.modbus.address import Address, Range, Table
 from drivers.modbus.decode import decoder
 from drivers.modbus.planner import Run, plan_runs
 from drivers.modbus.point import Limits, Point, limits_of, point_of
@@ -36,15 +37,60 @@ class Detail(Struct, frozen=True):
     decode: Callable[[bytes], Columns]
 
 
-def plan_requests(channel: ChannelSpec, device: Device, tags: Sequence[Tag]) -> list[Request]:
-    """The fewest requests for `tags` of one device."""
+def plan_requests(
+    channel: ChannelSpec,
+    device: Device,
+    tags: Sequence[Tag],
+    refused: Sequence[Range] = (),
+    most: Mapping[str, int] = MappingProxyType({}),
+) -> list[Request]:
+    """The fewest requests for `tags` of one device.
+
+    `refused`: registers that the device is known to refuse; tags on them are left out, with all of their set. `most`:
+    the largest blocks that it is known to answer, by `registers` and `bits`.
+    """
     settings: ChannelSettings = channel.settings
     limits = limits_of(settings, device.spec.settings)
+    limits = replace(
+        limits,
+        registers=min(limits.registers, most.get("registers", limits.registers)),
+        bits=min(limits.bits, most.get("bits", limits.bits)),
+        forbidden=(*limits.forbidden, *refused),
+    )
     tags = with_factors(device, tags)
     units = units_of([tag.spec for tag in tags])
+    if refused:
+        tags = _allowed(settings, device, tags, units, refused)
     points = [replace(point_of(settings, device.spec, tag.spec), unit=units.get(tag.path, "")) for tag in tags]
     unit: int = device.spec.settings.unit_id
     return [_request(device.id, unit, limits, run, tags, points) for run in plan_runs(points, limits)]
+
+
+def _allowed(
+    settings: ChannelSettings, device: Device, tags: Sequence[Tag], units: Mapping[str, str], refused: Sequence[Range]
+) -> list[Tag]:
+    """The tags that touch no refused register, nor belong to a set that does."""
+    places = {tag.path: point_of(settings, device.spec, tag.spec) for tag in tags}
+    bad = {
+        path
+        for path, point in places.items()
+        for each in refused
+        if each.table is point.address.table and each.overlaps(point.address.offset, point.end)
+    }
+    sets = {units[path] for path in bad if path in units}
+    return [tag for tag in tags if tag.path not in bad and units.get(tag.path) not in sets]
+
+
+def probe_request(request: Request, start: int, count: int) -> Request:
+    """A read of `count` registers or bits in the table of `request` that brings no tag."""
+    detail: Detail = request.detail
+    size = (count + 7) // 8 if detail.table.is_bits else 2 * count
+    probe = replace(detail, start=start, count=count, size=size, points=(), decode=_no_columns)
+    return Request(Block(request.block.device, []), probe, f"{Address(detail.table, start).short} x {count}")
+
+
+def _no_columns(_payload: bytes) -> Columns:
+    return Columns(())
 
 
 def _request(device: str, unit: int, limits: Limits, run: Run, tags: Sequence[Tag], points: Sequence[Point]) -> Request:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 from drivers.modbus.framing import Adu, BadSum, Framing, Garbage
 from drivers.modbus.owed import Owed
@@ -54,8 +55,7 @@ class Link(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's are of no common class
 
     def data_received(self, data: bytes) -> None:
         self._wire.received(self, data)

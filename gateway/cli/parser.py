@@ -139,6 +139,7 @@ def _add_state(add: _Add) -> None:
     add("devices", "state", "show devices, their states and statistics")
     reads = add("reads", "state", "show the read plan: which requests bring which tags, and their time on the wire")
     reads.add_argument("device", nargs="?", metavar="DEVICE", help="only this one")
+    reads.add_argument("--forget", action="store_true", help="drop what was learned, and ask everything again")
     journal = add("journal", "state", "show the journal's streams and gaps, and its latest entries")
     journal.add_argument("--stream", choices=_JOURNAL_STREAMS, help="list entries of this stream")
     journal.add_argument("--since", type=_duration, metavar="TIME", help="not older than this, for example 1h")

@@ -39,6 +39,7 @@ def handlers(node: Node) -> dict[str, Handler]:
     }
     table = {name: Handler(fn, "read") for name, fn in reading.items()}
     table["write"] = Handler(ops.write, "operate")
+    table["reads_forget"] = Handler(ops.reads_forget, "operate")
     table["promote"] = Handler(ops.promote, "operate")
     table["uplink_forget"] = Handler(ops.uplink_forget, "admin")
     table["plan"] = Handler(ops.plan, "admin")  # it reads any folder with the gateway's rights
@@ -172,6 +173,19 @@ class _Ops:
         for _, runner in self._node.channels.runners():
             devices.update(runner.reads(wanted))
         return {"devices": devices}
+
+    async def reads_forget(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Drop what was learned of a device's requests, or of all devices."""
+        wanted = _text(args, "device")
+        if wanted and self._node.tags.device(wanted) is None:
+            raise OpError(f"there is no device {wanted}", code=404)
+        forgotten = {}
+        for _, runner in self._node.channels.runners():
+            for device in runner.states():
+                if not wanted or device == wanted:
+                    forgotten[device] = runner.forget(device)
+        self._node.audit.record("local", "local", "reads_forget", device=wanted or "*")
+        return {"forgotten": forgotten}
 
     async def promote(self, args: dict[str, Any]) -> dict[str, Any]:
         device = _text(args, "device") or ""

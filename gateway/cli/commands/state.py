@@ -56,6 +56,8 @@ def _kinds(errors: Any) -> str:
 def reads(session: Session) -> int:
     """The read plan: how few requests bring all tags, and what they cost on the wire."""
     device = session.option("device")
+    if session.option("forget"):
+        return _forget_reads(session, device)
     answer = session.call("reads", {"device": device} if device else {})
     if session.out.as_json:
         session.out.result(answer)
@@ -68,8 +70,20 @@ def reads(session: Session) -> int:
             session.out.table(
                 [key.replace("_", " ") for key in keys], [[_plain(row.get(key)) for key in keys] for row in rows]
             )
-        for learned in plan.get("learned", []):
-            session.out.line(f"  learned: {clean(_plain(learned))}")
+        for row in plan.get("learned", []):
+            text = f"learned {forms.clock(row.get('ts'))}: {row.get('what')} ({row.get('reason')})"
+            session.out.line(f"  {clean(text)}")
+    return Exit.OK
+
+
+def _forget_reads(session: Session, device: str | None) -> int:
+    answer = session.call("reads_forget", {"device": device} if device else {})
+    if session.out.as_json:
+        session.out.result(answer)
+        return Exit.OK
+    for name, count in answer.get("forgotten", {}).items():
+        if count or device:
+            session.out.line(f"{name}: {count} facts forgotten; everything is asked again")
     return Exit.OK
 
 

@@ -24,6 +24,8 @@ class FaultServer:
         self.forbidden: set[int] = set()
         """Register addresses that are answered with exception 2."""
         self.max_registers = 125
+        self.silent_above = 0
+        """Reads of more registers than this stay without an answer; 0 switches that off."""
         self.requests: list[tuple[int, int, int, int]] = []
         self.connections = 0
         self.registers: dict[tuple[int, int], int] = {}
@@ -67,6 +69,8 @@ class FaultServer:
     def _react(self, writer: asyncio.StreamWriter, tid: int, unit: int, pdu: bytes) -> None:
         address, count = struct.unpack(">HH", pdu[1:5])
         self.requests.append((unit, pdu[0], address, count))
+        if self.silent_above and pdu[0] in {3, 4} and count > self.silent_above:
+            return
         good = _frame(tid, unit, self._answer(unit, pdu))
         match self.mode:
             case "good":

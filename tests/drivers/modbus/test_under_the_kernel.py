@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from drivers.modbus import SPEC
@@ -51,6 +52,11 @@ class Line:
             _, left = await asyncio.wait({task}, timeout=5)
             assert not left, "the channel did not stop"
 
+    @property
+    def learned(self) -> list[dict[str, Any]]:
+        """What is known of the device."""
+        return self.runner.reads().get("dev", {}).get("learned", [])
+
     def seen(self, path: str) -> list[tuple[object, int]]:
         """(value, quality) of a tag in the order of publishing."""
         return [
@@ -78,7 +84,8 @@ async def test_fl_33_one_refused_register_costs_only_its_own_tag(faulty):
         await eventually(lambda: len(line.seen("x19")) > 3 and line.seen("x7"))
         assert line.seen("x19")[-1] == (1019, 0)
         assert all(value is None and code >= 128 for value, code in line.seen("x7"))
-        assert any("holding/0 x 20" in key for key in line.memory.items())
+        await eventually(lambda: line.learned)
+        assert any("holding/7" in row["what"] for row in line.learned)
 
 
 async def test_a_write_is_verified_by_what_the_device_says(faulty):
@@ -120,3 +127,70 @@ async def test_a_read_on_demand_blames_only_the_refused_register(faulty):
         rows = await line.runner.read(line.device.tags)
         assert {tag.path: (value, code) for tag, value, code, _ in rows if code} == {"x7": (None, Quality.BAD_CONFIG)}
         assert [value for tag, value, _, _ in rows if tag.path != "x7"] == [1000 + i for i in range(20) if i != 7]
+
+
+def longest(faulty, unit=1):
+    return max(count for of, function, _, count in faulty.requests if of == unit and function in {3, 4})
+
+
+@pytest.mark.parametrize("most", [16, 32, 64])
+async def test_fl_26_the_largest_block_that_a_device_answers_is_found_exactly(faulty, most):
+    faulty.max_registers = most
+    async with Line(faulty, *(tag_spec(f"x{i}", f"holding/{i}") for i in range(120))).running() as line:
+        await eventually(lambda: any("registers a request" in row["what"] for row in line.learned))
+        assert [row["what"] for row in line.learned] == [f"at most {most} registers a request"]
+        faulty.requests.clear()
+        await eventually(lambda: len(faulty.requests) > 30)
+        assert longest(faulty) == most
+        assert line.seen("x119")[-1] == (1119, 0)
+
+
+async def test_fl_26_silence_on_long_reads_is_a_limit_only_while_a_short_one_is_answered(faulty):
+    faulty.silent_above = 20
+    async with Line(faulty, *(tag_spec(f"x{i}", f"holding/{i}") for i in range(50))).running() as line:
+        await eventually(lambda: line.learned, within=20)
+        (row,) = line.learned
+        assert (row["what"], "no answer" in row["reason"]) == ("at most 20 registers a request", True)
+        await eventually(lambda: line.seen("x49") and line.seen("x49")[-1] == (1049, 0))
+
+
+async def test_fl_26_a_dead_unit_teaches_nothing(faulty):
+    faulty.mode = "silent"
+    async with Line(faulty, *(tag_spec(f"x{i}", f"holding/{i}") for i in range(50)), offline_after=3).running() as line:
+        await eventually(lambda: len(faulty.requests) >= 4, within=10)
+        assert line.learned == []
+
+
+@pytest.mark.parametrize("code", [5, 6, 10, 11])
+async def test_fl_26_later_and_unreachable_teach_nothing(faulty, code):
+    faulty.exception = code
+    async with Line(faulty, *(tag_spec(f"x{i}", f"holding/{i}") for i in range(50)), probe_s=0.1).running() as line:
+        await eventually(lambda: len(faulty.requests) > 5)
+        assert line.learned == []
+        faulty.exception = 0
+        await eventually(lambda: line.seen("x49") and line.seen("x49")[-1] == (1049, 0))
+
+
+async def test_a_gap_that_the_device_does_not_have_is_not_bridged_again(faulty):
+    faulty.forbidden = {7}
+    specs = [tag_spec(f"x{i}", f"holding/{i}") for i in (0, 1, 2, 12, 13, 14)]
+    async with Line(faulty, *specs).running() as line:
+        await eventually(lambda: line.seen("x14") and line.seen("x14")[-1] == (1014, 0))
+        await eventually(lambda: line.learned)
+        faulty.requests.clear()
+        await eventually(lambda: len(faulty.requests) > 6)
+        assert {(start, count) for _, _, start, count in faulty.requests} == {(0, 3), (12, 3)}
+
+
+async def test_what_was_learned_of_a_device_holds_for_other_tags_and_not_for_another_unit(faulty):
+    faulty.forbidden = {7}
+    first = Line(faulty, *(tag_spec(f"x{i}", f"holding/{i}") for i in range(20)))
+    async with first.running():
+        await eventually(lambda: first.memory.rows)
+    second = Line(faulty, tag_spec("wide", "holding/6", "uint32"), tag_spec("y", "holding/9"))
+    second.memory.rows.update(first.memory.rows)
+    faulty.requests.clear()
+    async with second.running():
+        await eventually(lambda: second.seen("y"))
+        assert second.seen("wide") == [(None, int(Quality.BAD_CONFIG))]
+    assert all(not start <= 7 < start + count for _, _, start, count in faulty.requests)

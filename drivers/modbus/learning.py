@@ -1,0 +1,222 @@
+"""What a device turned out to be able to do: registers it refuses, and the largest block it answers.
+
+Learned from exceptions 2 and 3 (illegal data address, illegal data value), and from silence only while a smaller read
+of the same unit is answered. It is about the device, not about a request: other tags and other plans profit from it,
+and no read covers a refused register again. Kept in the channel's memory with date and reason until it is forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from drivers.modbus.address import Address, Range, Table
+from drivers.modbus.requests import Detail, probe_request, split_request
+from gateway.driver import Ask, Memory, Request
+from gateway.errors import BadFrame, DeviceUnavailable, LinkLost, RequestRefused
+from gateway.model import Device
+
+SPLITTABLE = {2, 3}
+_KEY = "learned:"
+_HOPELESS = 8
+_MOST_STEPS = 64
+
+
+class Facts(Struct, frozen=True):
+    """What is known of one device. Rows: `table`, `first`, `last` or `registers`/`bits`, `reason`, `ts`."""
+
+    refused: tuple[Mapping[str, Any], ...] = ()
+    limits: Mapping[str, Mapping[str, Any]] = {}
+
+    def ranges(self) -> tuple[Range, ...]:
+        return tuple(Range(Table(row["table"]), row["first"], row["last"]) for row in self.refused)
+
+    def most(self, kind: str, configured: int) -> int:
+        """The largest block, `kind` registers or bits."""
+        row = self.limits.get(kind)
+        return configured if row is None else min(configured, int(row["most"]))
+
+
+NOTHING = Facts()
+
+
+class Lessons:
+    """The facts of a channel's devices in its memory. `identity` says which unit they were learned from: another
+    address or unit id is another device.
+    """
+
+    def __init__(self, memory: Memory, where: str) -> None:
+        self._memory = memory
+        self._where = where
+
+    def of(self, device: Device) -> Facts:
+        row = self._memory.get(_KEY + device.id)
+        if not isinstance(row, dict) or row.get("unit") != self._identity(device):
+            return NOTHING
+        return Facts(tuple(row.get("refused", ())), row.get("limits", {}))
+
+    def add_refused(self, device: Device, places: Sequence[Range], reason: str, ts: int) -> None:
+        facts = self.of(device)
+        known = set(map(str, facts.ranges()))
+        new = [
+            {"table": place.table.value, "first": place.first, "last": place.last, "reason": reason, "ts": ts}
+            for place in places
+            if str(place) not in known
+        ]
+        self._put(device, Facts((*facts.refused, *new), facts.limits))
+
+    def add_limit(self, device: Device, kind: str, most: int, reason: str, ts: int) -> None:
+        facts = self.of(device)
+        row = {"most": min(most, facts.most(kind, most)), "reason": reason, "ts": ts}
+        self._put(device, Facts(facts.refused, {**facts.limits, kind: row}))
+
+    def forget(self, device: Device) -> int:
+        facts = self.of(device)
+        self._memory.delete(_KEY + device.id)
+        return len(facts.refused) + len(facts.limits)
+
+    def rows(self, device: Device) -> Iterator[Mapping[str, Any]]:
+        """For people: what, reason, when."""
+        facts = self.of(device)
+        for row, place in zip(facts.refused, facts.ranges(), strict=True):
+            what = f"{Address(place.table, place.first)} is refused"
+            if place.last > place.first:
+                what = f"{place} are refused"
+            yield {"what": what, "reason": row["reason"], "ts": row["ts"]}
+        for kind, row in facts.limits.items():
+            yield {"what": f"at most {row['most']} {kind} a request", "reason": row["reason"], "ts": row["ts"]}
+
+    def _put(self, device: Device, facts: Facts) -> None:
+        row = {"unit": self._identity(device), "refused": list(facts.refused), "limits": dict(facts.limits)}
+        self._memory.put(_KEY + device.id, row)
+
+    def _identity(self, device: Device) -> str:
+        return f"{self._where}#{device.spec.settings.unit_id}"
+
+
+class Investigation:
+    """Finds out why a request fails: asks smaller and smaller ones until the culprit is alone."""
+
+    def __init__(self, lessons: Lessons, device: Device, ask: Ask) -> None:
+        self._lessons = lessons
+        self._device = device
+        self._ask = ask
+        self._steps = 0
+
+    async def of(self, request: Request, error: Exception, ts: int) -> bool:
+        """Whether something was learned. Raises LinkLost; anything else ends the investigation without a result."""
+        self._silent = not isinstance(error, RequestRefused)
+        if not self._silent and getattr(error, "code", 0) not in SPLITTABLE:
+            return False
+        try:
+            if self._silent and not await self._small_works(request):
+                return False
+            culprits, good = await self._cut(request)
+            if not good:
+                return False
+            if culprits:
+                return self._keep_refused(culprits, str(error), ts)
+            return await self._gap_or_limit(request, good, str(error), ts)
+        except LinkLost:
+            raise
+        except (DeviceUnavailable, BadFrame, RequestRefused):
+            return False
+
+    async def _small_works(self, request: Request) -> bool:
+        """Silence may be the device's or the cable's: it is the length's only if a small read works now."""
+        detail: Detail = request.detail
+        small = probe_request(request, detail.start, 1)
+        return detail.count > 1 and await self._works(small)
+
+    async def _works(self, request: Request) -> bool:
+        """Whether the device answers. Raises what says nothing about the request."""
+        self._steps += 1
+        if self._steps > _MOST_STEPS:
+            raise BadFrame("too many steps")
+        try:
+            await self._ask(request)
+        except RequestRefused as error:
+            if error.code not in SPLITTABLE:
+                raise
+            return False
+        except LinkLost:
+            raise
+        except DeviceUnavailable:
+            if not self._silent:
+                raise
+            return False
+        return True
+
+    async def _cut(self, request: Request) -> tuple[list[Request], list[Request]]:
+        """Requests that are refused and cannot be cut, and those that work."""
+        culprits: list[Request] = []
+        good: list[Request] = []
+        todo = split_request(request)
+        if not todo and not self._silent:
+            return [request], [request]
+        tried = 0
+        while todo:
+            piece = todo.pop(0)
+            tried += 1
+            if await self._works(piece):
+                good.append(piece)
+                continue
+            smaller = split_request(piece)
+            if smaller:
+                todo[:0] = smaller
+            else:
+                culprits.append(piece)
+            if not good and tried >= _HOPELESS:
+                return [], []
+        return culprits, good
+
+    def _keep_refused(self, culprits: Sequence[Request], reason: str, ts: int) -> bool:
+        if self._silent:  # a single register that is met with silence is not worth a fact
+            return False
+        places = []
+        for culprit in culprits:
+            detail: Detail = culprit.detail
+            places += [
+                Range(point.address.table, point.address.offset, point.end - 1)
+                for point in {(p.address.offset, p.count): p for p in detail.points}.values()
+            ]
+        self._lessons.add_refused(self._device, places, reason, ts)
+        return True
+
+    async def _gap_or_limit(self, request: Request, good: Sequence[Request], reason: str, ts: int) -> bool:
+        """All parts work, the whole does not: something between them, or its length."""
+        if await self._works(request):
+            return False  # it works after all
+        detail: Detail = request.detail
+        covered = sorted((piece.detail.start, piece.detail.start + piece.detail.count) for piece in good)
+        at = detail.start
+        gaps = []
+        for start, end in covered:
+            if start > at:
+                gaps.append((at, start))
+            at = max(at, end)
+        refused = []
+        for start, end in gaps:
+            if not await self._works(probe_request(request, start, end - start)):
+                refused.append(Range(detail.table, start, end - 1))
+        if refused and not self._silent:
+            self._lessons.add_refused(self._device, refused, reason, ts)
+            return True
+        most = await self._largest(request, max(piece.detail.count for piece in good))
+        kind = "bits" if detail.table.is_bits else "registers"
+        why = f"no answer to {detail.count} at once" if self._silent else f"{reason} to {detail.count} at once"
+        self._lessons.add_limit(self._device, kind, most, why, ts)
+        return True
+
+    async def _largest(self, request: Request, low: int) -> int:
+        """The largest count from the request's start on that is answered; `low` is."""
+        high = request.detail.count - 1
+        while low < high:
+            middle = (low + high + 1) // 2
+            if await self._works(probe_request(request, request.detail.start, middle)):
+                low = middle
+            else:
+                high = middle - 1
+        return low

@@ -46,7 +46,7 @@ def _offset_ms(wall_ms: float, zone: tzinfo) -> float:
 
 
 class _Entry(Generic[K]):
-    __slots__ = ("align", "base", "due", "key", "missed", "n", "period", "stamp")
+    __slots__ = ("align", "base", "due", "key", "missed", "n", "period", "served", "slot", "stamp")
 
     def __init__(self, key: K, period: float, now: float, *, align: bool) -> None:
         self.key = key
@@ -56,6 +56,7 @@ class _Entry(Generic[K]):
         self.n = 0
         self.due = now
         self.missed = 0
+        self.slot = self.served = -math.inf  # UTC ms of the aligned slot that is due, and of the one before
         self.stamp = 0
 
 
@@ -128,7 +129,7 @@ class Timetable(Generic[K]):
             entry.n += 1
             if not first:
                 entry.missed += max(0, math.floor((now - entry.due) / entry.period))
-            entry.due = now + (next_multiple(wall, entry.period, self._zone) - wall) / 1000.0
+            self._to_next_slot(entry, now, wall)
         else:
             passed = max(0, math.floor((now - entry.due) / entry.period))
             entry.missed += passed
@@ -140,14 +141,37 @@ class Timetable(Generic[K]):
                 entry.due = entry.base + entry.n * entry.period
         self._push(entry)
 
+    def _to_next_slot(self, entry: _Entry[K], now: float, wall: float) -> None:
+        """The next slot after the one served. A wall clock that runs a little behind at that moment does not show the
+        same slot again.
+        """
+        entry.served = entry.slot
+        self._enter_slot(entry, wall, now, next_multiple(wall, entry.period, self._zone))
+
+    def _enter_slot(self, entry: _Entry[K], wall: float, now: float, slot: float) -> None:
+        """Make `slot` due, unless it was served and the clock has been set back by less than a period since: set back
+        by more, it was wrong before.
+        """
+        if slot <= entry.served < wall + entry.period * 1000.0:
+            slot = next_multiple(entry.served, entry.period, self._zone)
+        entry.slot = slot
+        entry.due = now + (slot - wall) / 1000.0
+
     def _watch_steps(self, now: float, wall: float) -> None:
         offset = wall - now * 1000.0
         if self._offset is not None and abs(offset - self._offset) > _STEP_MS:
             for entry in self._entries.values():
                 if entry.align and entry.n > 0:
-                    entry.due = now + (next_multiple(wall - 1.0, entry.period, self._zone) - wall) / 1000.0
+                    self._step(entry, now, wall)
                     self._push(entry)
         self._offset = offset
+
+    def _step(self, entry: _Entry[K], now: float, wall: float) -> None:
+        """The wall clock was set: a slot that was passed over is served now, once; else the next one is due."""
+        if wall >= entry.slot:
+            entry.due = now
+        else:
+            self._enter_slot(entry, wall, now, next_multiple(wall - 1.0, entry.period, self._zone))
 
     def _push(self, entry: _Entry[K]) -> None:
         entry.stamp = next(self._stamps)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -108,3 +109,71 @@ def test_another_interval_counts_from_now() -> None:
     assert table.next_due() == 12.0
     table.remove("a")
     assert table.next_due() is None
+
+
+def served_slots(
+    start: str, end: str, every_s: float, zone: str = "Europe/Berlin", behind_ms: float = 0.0
+) -> list[float]:
+    """UTC ms at which an aligned group is served between two moments, on a clock that is `behind_ms` late now and then."""
+    table: Timetable[str] = Timetable(zone)
+    begin, stop = wall(start), wall(end)
+    table.add("energy", Schedule(every_s, align=True), 0.0)
+    table.take(0.0, begin)  # the poll at the start lies off the grid
+    served = []
+    while (due := table.next_due()) is not None and begin + due * 1000.0 < stop:
+        late = behind_ms * (len(served) % 3)
+        if table.take(due, begin + due * 1000.0 - late):
+            served.append(round((begin + due * 1000.0) / 1000.0) * 1000.0)
+    return served
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "hours"),
+    [("2026-03-28T23:00:00", "2026-03-29T22:00:00", 23), ("2026-10-24T22:00:00", "2026-10-25T23:00:00", 25)],
+)
+@pytest.mark.parametrize("behind_ms", [0.0, 1.0, 120.0])
+def test_quarter_hours_over_a_daylight_saving_night_come_exactly_once_each(start, end, hours, behind_ms) -> None:
+    """The local day has 23 or 25 hours; every quarter of an hour of it is read once, none twice."""
+    begin = wall(start)
+    wanted = [begin + n * 900_000.0 for n in range(1, hours * 4)]
+    slots = served_slots(start, end, 900.0, behind_ms=behind_ms)
+    assert slots == wanted
+
+
+def test_a_daily_reading_and_one_of_two_hours_come_once_a_local_time() -> None:
+    nights = ("2026-10-23T22:30:00", "2026-10-27T00:00:00")
+    assert [ms - wall("2026-10-24T22:00:00") for ms in served_slots(*nights, 86400.0)] == [
+        0.0,
+        25 * 3600e3,
+        49 * 3600e3,
+    ]
+    autumn = served_slots("2026-10-24T22:00:01", "2026-10-25T06:00:00", 7200.0)
+    assert [ms - wall("2026-10-25T00:00:00") for ms in autumn] == [0.0, 3 * 3600e3, 5 * 3600e3], (
+        "02:00 came twice, ran once"
+    )
+    spring = served_slots("2026-03-28T23:00:01", "2026-03-29T05:00:00", 7200.0)
+    assert [ms - wall("2026-03-29T01:00:00") for ms in spring] == [0.0, 1 * 3600e3, 3 * 3600e3], (
+        "02:00 did not exist, ran at 03:00"
+    )
+
+
+@pytest.mark.parametrize("back_s", [0.2, 30.0, 600.0])
+def test_a_clock_that_is_set_back_by_less_than_a_period_shows_no_slot_twice(back_s) -> None:
+    table: Timetable[str] = Timetable("UTC")
+    begin = wall("2026-11-22T10:00:00")
+    table.add("energy", Schedule(900.0, align=True), 0.0)
+    table.take(0.0, begin)
+    assert table.take(900.0, begin + 900e3) == ["energy"]
+    back = begin + 901e3 - back_s * 1000.0
+    assert table.take(901.0, back) == []
+    due = table.next_due()
+    assert due is not None and abs(back + (due - 901.0) * 1000.0 - begin - 1800e3) < 500.0, "10:30, not 10:15 again"
+
+
+def test_a_clock_that_is_set_forward_over_slots_serves_one_of_them() -> None:
+    table: Timetable[str] = Timetable("UTC")
+    begin = wall("2026-11-22T10:00:00")
+    table.add("energy", Schedule(900.0, align=True), 0.0)
+    table.take(0.0, begin)
+    assert table.take(10.0, begin + 3600e3 * 5 + 10e3) == ["energy"]
+    assert table.take(11.0, begin + 3600e3 * 5 + 11e3) == []

@@ -37,7 +37,8 @@ def next_multiple(wall_ms: float, period_s: float, zone: tzinfo) -> float:
     if there == offset or math.isclose((candidate + there) % period, 0.0, abs_tol=1e-6):
         return candidate
     other = local - there
-    return other if other > wall_ms else candidate
+    exists = other > wall_ms and _offset_ms(other, zone) == there
+    return other if exists else candidate
 
 
 def _offset_ms(wall_ms: float, zone: tzinfo) -> float:

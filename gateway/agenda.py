@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from gateway.arbiter import Arbiter, SilenceBudget
 from gateway.clock import Clock
 from gateway.model import ChannelSpec
-from gateway.ondemand import ReadJob
+from gateway.ondemand import Job
 from gateway.plans import Group, Line, Poll
 from gateway.scheduler import Timetable
 from gateway.stats import Stats
@@ -31,7 +31,7 @@ class Agenda:
         self,
         channel: ChannelSpec,
         lines: Sequence[Line],
-        arbiter: Arbiter[PendingWrite, ReadJob, Poll],
+        arbiter: Arbiter[PendingWrite, Job, Poll],
         stats: Stats,
         clock: Clock,
         timezone: str,

@@ -33,6 +33,7 @@ from gateway.model import Batch
 from gateway.registry import Registry
 from gateway.runtime.applier import Applier
 from gateway.runtime.channels import Channels
+from gateway.runtime.exploring import Explorer
 from gateway.runtime.node import Node
 from gateway.runtime.uplinks import Uplinks
 from gateway.runtime.views import FlatFeed, Model, Ops
@@ -290,6 +291,7 @@ def _wire(
             store.commit,
         ),
     )
+    node.explorer = Explorer(channels, registry.load, channels.temporary)
     node.applier = Applier(node, generations, load, clock, health, emit)
     return node
 

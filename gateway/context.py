@@ -6,15 +6,26 @@ A ChannelRunner outlives the attempts: states and statistics stay, the driver ob
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from gateway.clock import Clock
 from gateway.counters import Counters
 from gateway.devices import DeviceMonitor
-from gateway.driver import Columns, Counting, Driver, DriverSpec, Memory, PollingDriver
-from gateway.errors import RequestRefused
+from gateway.driver import (
+    Columns,
+    Counting,
+    Driver,
+    DriverSpec,
+    Frame,
+    Memory,
+    PollingDriver,
+    Scanning,
+    Tracing,
+)
+from gateway.errors import DeviceUnavailable, RequestRefused
 from gateway.health import Health
 from gateway.model import Block, ChannelSpec, Device, DeviceState, Quality, Tag, Value, Write, WriteResult
 from gateway.ondemand import Row, nothing
@@ -23,6 +34,7 @@ from gateway.plans import Line, Planner, is_readable
 from gateway.polling import Poller
 from gateway.publishing import Polled, PublishDurable, Publisher
 from gateway.pushing import PushWrites
+from gateway.scanning import ScanJob
 from gateway.stats import ErrorKind, Stats
 from gateway.wire import DriverStalled
 
@@ -67,10 +79,15 @@ class ChannelRunner:
         self._planner: Planner | None = None
         self._pushed: PushWrites | None = None
         self._cancelled = False
+        self._driver: Any = None
+        self._tracers: list[tuple[Callable[[Frame], None], Device | None]] = []
 
     async def run(self) -> None:
         """One attempt with a fresh driver. Ends with an exception only; EndedUnasked when the driver returned."""
-        driver = self._driver = self.spec.create()
+        driver = self.spec.create()
+        self._driver = driver
+        if self._tracers:
+            self._arm_trace()
         if self._cancelled:  # the last attempt was not ended by the supervisor, else there would be no new one
             self._cancelled = False
             self._book_end(EndedUnasked("was cancelled from inside"))
@@ -110,6 +127,55 @@ class ChannelRunner:
             rows = nothing(asked) if poller is None else await poller.ondemand.read(asked)
             found.update({row[0]: row for row in rows})
         return [found[tag] for tag in tags]
+
+    async def probe(self, tags: Sequence[Tag]) -> list[Row]:
+        """Read tags that are not configured from one device: shown to the asker, never published."""
+        if self._poller is None:
+            return nothing(tags)
+        return await self._poller.ondemand.read(tags, publish=False)
+
+    async def scan(self, options: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
+        """Findings of a scan of this channel's wire. Raises RequestRefused, DeviceUnavailable, ValueError."""
+        driver, poller = self._driver, self._poller
+        if not isinstance(driver, Scanning):
+            raise RequestRefused(f"driver {self.spec.name} cannot scan", code=501)
+        if poller is None or not poller.connected:
+            raise DeviceUnavailable("the channel is not connected")
+        job = ScanJob(driver, options)
+        poller.ondemand.submit(job)
+        async with contextlib.aclosing(job.findings()) as found:
+            async for finding in found:
+                yield finding
+
+    def trace(self, listener: Callable[[Frame], None], device: str | None = None) -> Callable[[], None]:
+        """Call `listener` for every frame, of one device or of all. Returns what ends it. Raises RequestRefused."""
+        if self._driver is not None and not isinstance(self._driver, Tracing):
+            raise RequestRefused(f"driver {self.spec.name} has no frames to show", code=501)
+        line = self._lines.get(device) if device is not None else None
+        entry = (listener, line.device if line is not None else None)
+        self._tracers.append(entry)
+        self._arm_trace()
+
+        def stop() -> None:
+            self._tracers.remove(entry)
+            self._arm_trace()
+
+        return stop
+
+    def _arm_trace(self) -> None:
+        if isinstance(self._driver, Tracing):
+            self._driver.trace(self._frame if self._tracers else None)
+
+    def _frame(self, frame: Frame) -> None:
+        driver = self._driver
+        for listener, device in list(self._tracers):
+            if device is None or (isinstance(driver, Tracing) and driver.owns_frame(device, frame)):
+                listener(frame)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the wire is up."""
+        return self._poller is not None and self._poller.connected
 
     def reads(self, device: str | None = None) -> dict[str, Any]:
         """The read plan per device: requests, measured bus time, what was learned. Empty for pushing drivers."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import abc
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
@@ -55,12 +55,16 @@ def no_endpoint(_settings: Any) -> Endpoint | None:
     return None
 
 
+Simulate = Callable[[ChannelSpec, Mapping[str, Any], Callable[[str], None]], Coroutine[Any, Any, None]]
+"""Serves a channel's devices as a simulation until cancelled; tells people what it does. Options are the driver's."""
+
+
 class DriverSpec(Struct, frozen=True):
     """What the kernel must know of a driver before it runs one.
 
     `channel`, `device`, `tag`: frozen msgspec Structs for the driver's own keys at each level; the loader refuses
     unknown keys. `check` finds what types cannot express. `create` makes a driver for one attempt. `endpoint` says
-    what a channel with these settings holds.
+    what a channel with these settings holds. `simulate` is for people without the hardware.
     """
 
     name: str
@@ -70,6 +74,7 @@ class DriverSpec(Struct, frozen=True):
     create: Callable[[], Driver]
     check: Callable[[ChannelSpec], Iterable[Fault]] = no_faults
     endpoint: Callable[[Any], Endpoint | None] = no_endpoint
+    simulate: Simulate | None = None
     contract: int = CONTRACT
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Sequence
+from typing import Protocol, TypeVar
 
 from gateway.arbiter import Arbiter, Full
 from gateway.clock import Clock
@@ -15,6 +15,8 @@ from gateway.errors import BadFrame, DeviceUnavailable, LinkLost, RequestRefused
 from gateway.model import Quality, Tag, Value, Write, WriteResult, WriteState
 from gateway.plans import Line, Planner, Poll
 from gateway.writes import PendingWrite, matches, read_back_tag
+
+T = TypeVar("T")
 
 Row = tuple[Tag, Value, int, int | None]
 """(tag, value, quality, UTC ms) of a read; the time is None when nothing came."""
@@ -34,7 +36,9 @@ class Wire(Protocol):
 
     def wake(self) -> None: ...
 
-    async def transact(self, line: Line, request: Request) -> Columns: ...
+    async def transact(self, line: Line, request: Request, *, publish: bool = True) -> Columns: ...
+
+    async def guarded(self, what: Awaitable[T]) -> T: ...
 
     async def on_wire(self, what: PendingWrite) -> None: ...
 
@@ -43,13 +47,28 @@ class Wire(Protocol):
         ...
 
 
+class Job(Protocol):
+    """What waits for a turn on the wire."""
+
+    async def run(self, desk: OnDemand) -> None:
+        """Do it, or a part of it. Raises LinkLost only."""
+        ...
+
+    def fail(self, reason: str) -> None:
+        """It will never have its turn."""
+        ...
+
+
 class ReadJob:
     """A read outside the schedule, or the read-back of a write. `done` resolves once."""
 
-    def __init__(self, line: Line, tags: Sequence[Tag], write: PendingWrite | None = None) -> None:
+    def __init__(
+        self, line: Line, tags: Sequence[Tag], write: PendingWrite | None = None, *, publish: bool = True
+    ) -> None:
         self.line = line
         self.tags = tags
         self.write = write
+        self.publish = publish
         self.done: asyncio.Future[list[Row]] = asyncio.get_running_loop().create_future()
 
     async def run(self, desk: OnDemand) -> None:
@@ -59,7 +78,7 @@ class ReadJob:
             return
         if self.done.done():  # whoever asked has gone
             return
-        rows = await desk.read_now(self.line, self.tags)
+        rows = await desk.read_now(self.line, self.tags, publish=self.publish)
         if not self.done.done():
             self.done.set_result(rows)
 
@@ -87,7 +106,7 @@ class OnDemand:
         wire: Wire,
         driver: PollingDriver,
         planner: Planner,
-        arbiter: Arbiter[PendingWrite, ReadJob, Poll],
+        arbiter: Arbiter[PendingWrite, Job, Poll],
         clock: Clock,
     ) -> None:
         self._wire = wire
@@ -210,12 +229,12 @@ class OnDemand:
         rows = await self._rows(line, [tag])
         return next((value for row_tag, value, _, _ in rows if row_tag is tag), None)
 
-    async def read(self, tags: Sequence[Tag]) -> list[Row]:
-        """Read tags of one device now, before the polls that wait."""
+    async def read(self, tags: Sequence[Tag], *, publish: bool = True) -> list[Row]:
+        """Read tags of one device now, before the polls that wait. `publish` False: nobody but the asker sees them."""
         line = self._wire.line(tags[0].device)
         if line is None or line.monitor.away or not self._wire.connected:
             return nothing(tags)
-        job = ReadJob(line, tags)
+        job = ReadJob(line, tags, publish=publish)
         try:
             self._arbiter.put_job(job, self._clock.mono())
         except Full:
@@ -224,10 +243,10 @@ class OnDemand:
         self._wire.wake()
         return await job.done
 
-    async def read_now(self, line: Line, tags: Sequence[Tag]) -> list[Row]:
+    async def read_now(self, line: Line, tags: Sequence[Tag], *, publish: bool = True) -> list[Row]:
         """Read on the wire; what fails is a bad row. Raises LinkLost only."""
         try:
-            return await self._rows(line, tags, writes_between=True)
+            return await self._rows(line, tags, writes_between=True, publish=publish)
         except LinkLost:
             raise
         except DeviceUnavailable as error:
@@ -238,7 +257,9 @@ class OnDemand:
             pass
         return nothing(tags)
 
-    async def _rows(self, line: Line, tags: Sequence[Tag], *, writes_between: bool = False) -> list[Row]:
+    async def _rows(
+        self, line: Line, tags: Sequence[Tag], *, writes_between: bool = False, publish: bool = True
+    ) -> list[Row]:
         """One row per tag. A request that is refused as a whole is cut, so that only the refused tag is bad."""
         found: dict[Tag, Row] = {}
         refused: RequestRefused | None = None
@@ -250,7 +271,7 @@ class OnDemand:
             request = waiting.popleft()
             budget -= 1
             try:
-                columns = await self._wire.transact(line, request)
+                columns = await self._wire.transact(line, request, publish=publish)
             except RequestRefused as error:
                 refused = error
                 pieces = self._planner.split(request, error) if budget > len(waiting) else ()
@@ -272,6 +293,25 @@ class OnDemand:
             tags[place]: (tags[place], value, int(code), ts)
             for place, value, code in zip(index, columns.values, codes, strict=True)
         }
+
+    def submit(self, job: Job) -> None:
+        """Queue a job. Raises Full."""
+        self._arbiter.put_job(job, self._clock.mono())
+        self._wire.wake()
+
+    def again(self, job: Job, in_s: float) -> None:
+        """Queue a job's next part."""
+        try:
+            self._arbiter.put_job(job, self._clock.mono() + in_s)
+        except Full:
+            job.fail("too many reads wait on this wire")
+
+    def now(self) -> float:
+        return self._clock.mono()
+
+    async def guarded(self, what: Awaitable[T]) -> T:
+        """Await a call of the driver within the kernel's limit."""
+        return await self._wire.guarded(what)
 
     def fail_device(self, device: str, reason: str) -> None:
         """End all writes that wait for a device: none of them is ever executed."""

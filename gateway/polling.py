@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
 
 from gateway.agenda import Agenda
 from gateway.arbiter import Arbiter
@@ -19,12 +20,14 @@ from gateway.cutting import Cutter
 from gateway.driver import Columns, DriverContext, PollingDriver, Request
 from gateway.errors import BadFrame, DeviceUnavailable, LinkLost, RequestRefused
 from gateway.model import Block, ChannelSpec, DeviceState, Quality
-from gateway.ondemand import OnDemand, ReadJob
+from gateway.ondemand import Job, OnDemand
 from gateway.plans import Line, Planner, Poll
 from gateway.publishing import Publisher
 from gateway.stats import ErrorKind, Stats
 from gateway.wire import CallGuard, DriverStalled
 from gateway.writes import PendingWrite
+
+T = TypeVar("T")
 
 CONNECT_FIRST_S = 0.5
 CONNECT_CAP_S = 10.0
@@ -65,7 +68,7 @@ class Poller:
         self._backoff = Backoff(CONNECT_FIRST_S, min(CONNECT_CAP_S, channel.probe_s))
         self._waiter: asyncio.Future[None] | None = None
         self._turns = 0
-        self.arbiter: Arbiter[PendingWrite, ReadJob, Poll] = Arbiter()
+        self.arbiter: Arbiter[PendingWrite, Job, Poll] = Arbiter()
         self._agenda = Agenda(channel, lines, self.arbiter, stats, clock, timezone)
         self._cutter = Cutter(self, planner, clock)
         self.ondemand = OnDemand(self, driver, planner, self.arbiter, clock)
@@ -111,7 +114,11 @@ class Poller:
             self._agenda.enter(line)
         self.wake()
 
-    async def transact(self, line: Line, request: Request) -> Columns:
+    async def guarded(self, what: Awaitable[T]) -> T:
+        """Any call of the driver, within the kernel's limit."""
+        return await self._guard.call(what)
+
+    async def transact(self, line: Line, request: Request, *, publish: bool = True) -> Columns:
         """One read on the wire with statistics and states, published. Raises what the driver raised."""
         start = self._clock.mono()
         try:
@@ -120,6 +127,8 @@ class Poller:
             self._book_failure(line, error)
             raise
         self._book_success(line, columns, start)
+        if not publish:
+            return columns
         if request.block.counters:
             columns = self._counters.apply(request.block, columns)
         if request.block.tags:

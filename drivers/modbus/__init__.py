@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from drivers.modbus.check import check
 from drivers.modbus.settings import ChannelSettings, DeviceSettings, TagSettings
 from gateway.driver import Driver, DriverSpec, Endpoint
+from gateway.model import ChannelSpec
 
 
 def _endpoint(settings: ChannelSettings) -> Endpoint | None:
     from drivers.modbus.opening import endpoint_of
 
     return endpoint_of(settings)
+
+
+async def _simulate(channel: ChannelSpec, options: Mapping[str, Any], tell: Callable[[str], None]) -> None:
+    from drivers.modbus.simulator.console import simulate
+
+    await simulate(channel, options, tell)
 
 
 def _create() -> Driver:
@@ -27,4 +37,5 @@ SPEC = DriverSpec(
     create=_create,
     check=check,
     endpoint=_endpoint,
+    simulate=_simulate,
 )

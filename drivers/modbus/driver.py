@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
+from drivers.modbus.address import Range
 from drivers.modbus.coding import text_bytes
 from drivers.modbus.learning import SPLITTABLE, Investigation, Lessons
 from drivers.modbus.opening import open_wire
 from drivers.modbus.point import limits_of, point_of
 from drivers.modbus.requests import Detail, describe_request, plan_requests, split_request
+from drivers.modbus.scan import Scan, options_of
 from drivers.modbus.settings import ChannelSettings
+from drivers.modbus.trace import Tracer
 from drivers.modbus.wire import Wire
 from drivers.modbus.words import TEXTS
 from drivers.modbus.writing import RegisterWriter
-from gateway.driver import Ask, Columns, DriverContext, PollingDriver, Request
+from gateway.driver import Ask, Columns, DriverContext, Frame, PollingDriver, Request
 from gateway.errors import LinkLost, RequestRefused, WriteRejected
 from gateway.model import Device, Tag, TagSpec, Value
 from gateway.transform import is_exponent, to_raw, with_exponent
@@ -31,6 +34,7 @@ class ModbusDriver(PollingDriver):
         self._wire: Wire | None = None
         self._writer: RegisterWriter | None = None
         self._ctx: DriverContext | None = None
+        self._listener: Callable[[Frame], None] | None = None
 
     async def connect(self, ctx: DriverContext) -> None:
         self._ctx = ctx
@@ -39,6 +43,7 @@ class ModbusDriver(PollingDriver):
         if self._wire is None:
             self._wire = open_wire(ctx.channel.settings, ctx.channel.timeout_s)
             self._wire.on_late = self._answered_late
+            self.trace(self._listener)
             self._writer = RegisterWriter(self._wire)
         await self._wire.connect()
 
@@ -131,6 +136,30 @@ class ModbusDriver(PollingDriver):
         settings: ChannelSettings = ctx.channel.settings
         where = settings.url or str((settings.serial or {}).get("port"))
         return Lessons(ctx.memory, where)
+
+    def trace(self, listener: Callable[[Frame], None] | None) -> None:
+        self._listener = listener
+        if self._wire is not None and self._ctx is not None:
+            clock = self._ctx.clock
+            self._wire.tap = None if listener is None else Tracer(self._wire.framing, clock, listener)
+
+    def owns_frame(self, device: Device, frame: Frame) -> bool:
+        return bool(frame.unit in {-1, device.spec.settings.unit_id})
+
+    async def scan(self, options: Mapping[str, Any]) -> AsyncIterator[Mapping[str, Any]]:
+        ctx = self._context()
+        settings: ChannelSettings = ctx.channel.settings
+        own = next((each for each in ctx.devices if each.id == options.get("device")), None)
+        if own is not None:  # what one device holds: its unit, its address base
+            base = own.spec.settings.address_base or settings.address_base
+            options = {**options, "units": str(own.spec.settings.unit_id), "address_base": base}
+        wanted = options_of(options, serial=settings.serial is not None)
+        forbidden: dict[int, list[Range]] = {}
+        for device in ctx.devices:
+            banned = limits_of(settings, device.spec.settings).forbidden
+            forbidden.setdefault(device.spec.settings.unit_id, []).extend(banned)
+        async for finding in Scan(self._connected(), wanted, forbidden).findings():
+            yield finding
 
     def describe(self, request: Request) -> Mapping[str, Any]:
         return describe_request(request)

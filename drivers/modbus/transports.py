@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
+import termios
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -219,16 +220,19 @@ async def _open_serial(line: Line, factory: Callable[[], Any]) -> Any:
 
     if (absent := _missing(line.port)) is not None:
         raise FileNotFoundError(2, absent)
-    transport, protocol = await create_serial_connection(
-        asyncio.get_running_loop(),
-        factory,
-        line.port,
-        baudrate=line.baud,
-        bytesize=line.bits,
-        parity=line.parity,
-        stopbits=line.stop,
-        timeout=0,
-    )
+    try:
+        transport, protocol = await create_serial_connection(
+            asyncio.get_running_loop(),
+            factory,
+            line.port,
+            baudrate=line.baud,
+            bytesize=line.bits,
+            parity=line.parity,
+            stopbits=line.stop,
+            timeout=0,
+        )
+    except (termios.error, ValueError) as error:  # a pseudo-terminal has no parity, an adapter not every speed
+        raise OSError(22, f"the port cannot be set to {line.text}") from error
     port: Any = transport.sync_serial  # type: ignore[attr-defined]
     try:
         if line.rs485:

@@ -137,6 +137,10 @@ class Wire:
             await asyncio.sleep(min(_LISTEN_S, self._timeout))
             self._buffer = b""
 
+    @property
+    def framing(self) -> Framing:
+        return self._framing
+
     def close(self) -> None:
         """Close for good, until `connect`; harmless when there is no connection."""
         self._wanted = False
@@ -161,10 +165,13 @@ class Wire:
             raise BadFrame(f"asked for {size} bytes of data, got {len(raw) - 1} (announced {raw[0] if raw else 0})")
         return raw[1:]
 
-    async def exchange(self, unit: int, code: int, payload: bytes, size: int = -1) -> bytes:
+    async def exchange(
+        self, unit: int, code: int, payload: bytes, size: int = -1, *, limit_s: float | None = None
+    ) -> bytes:
         """Send one request and return what follows the function code in its answer. Raises as `read`.
 
-        `size`: bytes of data that the answer announces and carries, -1 where it is no read.
+        `size`: bytes of data that the answer announces and carries, -1 where it is no read. `limit_s`: a shorter
+        time-out than the channel's.
         """
         if not self._wanted:
             raise LinkLost("not connected")
@@ -175,7 +182,8 @@ class Wire:
         begin = asyncio.get_running_loop().time()
         if not self._framing.tagged and self._owed.is_ambiguous(unit, code, begin):
             await self._clear_way(unit, code)
-        pdu = await self._ask(unit, code, payload, size, self._timeout, begin + _LAST * self._timeout)
+        limit = self._timeout if limit_s is None else min(limit_s, self._timeout)
+        pdu = await self._ask(unit, code, payload, size, limit, begin + _LAST * self._timeout)
         if pdu[0] & _EXCEPTION:
             raise refusal(pdu[1])
         return pdu[1:]

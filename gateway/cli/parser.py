@@ -51,6 +51,8 @@ def build() -> argparse.ArgumentParser:
     _add_service(add)
     _add_configuration(add)
     _add_values(add)
+    _add_field(add)
+    _add_simulate(add)
     _add_state(add)
     _add_delivery(add)
     return parser
@@ -128,9 +130,48 @@ def _add_values(add: _Add) -> None:
     tags.add_argument("--watch", action="store_true", help="go on with every change until interrupted")
     tags.add_argument("--hidden", action="store_true", help="hidden tags too")
     read = add("read", "values", "read tags from their devices now")
-    read.add_argument("tag", nargs="+", metavar="DEVICE.TAG")
+    read.add_argument("tag", nargs="+", metavar="DEVICE.TAG", help="or DEVICE.ADDRESS, an address without a tag")
+    read.add_argument("--type", metavar="TYPE", help="read an address as this type, for example float32")
+    read.add_argument("--word-order", metavar="LETTERS", help="with --type: order of bytes, for example CDAB")
+    read.add_argument("--length", type=_positive, metavar="BYTES", help="with --type string or bytes")
+    read.add_argument("--scale", type=float, metavar="FACTOR", help="with --type: a factor")
+    read.add_argument("--count", type=_positive, metavar="N", help="without --type: so many registers, raw (2)")
     write = add("write", "values", "write tags and show what was read back")
     write.add_argument("assignment", nargs="+", metavar="DEVICE.TAG=VALUE")
+
+
+def _add_field(add: _Add) -> None:
+    trace = add("trace", "field", "show the frames on a device's wire, in hexadecimal and in words")
+    trace.add_argument("name", metavar="DEVICE", help="a device, or a channel for all of its frames")
+    trace.add_argument("--for", dest="lasting", type=_duration, default=60.0, metavar="TIME", help="end after it (60s)")
+    scan = add("scan", "field", "look for units on a wire, and for what can be read of them")
+    scan.add_argument("protocol", choices=("modbus",), help="what is spoken there")
+    scan.add_argument("target", metavar="CHANNEL|HOST|PORT", help="a channel, a host or url, a serial port")
+    scan.add_argument("--units", metavar="IDS", help="unit ids, for example 1-10,255 (1-247 on a serial line)")
+    scan.add_argument("--ranges", action="append", metavar="RANGE", help="what to try, for example holding/0-999")
+    scan.add_argument("--line", metavar="LINE", help="of a serial port, for example 9600-8E1")
+    scan.add_argument("--timeout", type=_duration, metavar="TIME", help="of each request (300ms)")
+
+
+def _add_simulate(add: _Add) -> None:
+    simulate = add("simulate", "simulate", "serve a profile as a device, with faults that can be switched")
+    simulate.add_argument("profile", metavar="PROFILE", help="of the configuration or the library, or a .yaml file")
+    simulate.add_argument("--driver", default="modbus", metavar="NAME", help="whose simulator (modbus)")
+    simulate.add_argument("--name", metavar="NAME", help="which profile of a file with several")
+    simulate.add_argument("--unit", default="1", metavar="IDS", help="unit ids, for example 1 or 1-30")
+    simulate.add_argument("--param", action="append", metavar="NAME=VALUE", help="a parameter of the profile")
+    simulate.add_argument("--host", default="127.0.0.1", metavar="HOST", help="where to listen (127.0.0.1)")
+    simulate.add_argument("--port", type=int, default=0, metavar="PORT", help="TCP port (a free one)")
+    simulate.add_argument("--rtu", action="store_true", help="RTU frames over TCP")
+    simulate.add_argument("--pty", nargs="?", const="", metavar="LINK", help="a serial line without hardware")
+    simulate.add_argument(
+        "--baud", type=int, default=0, metavar="BAUD", help="simulate the time on a line of this speed"
+    )
+    simulate.add_argument("--response", type=_duration, metavar="TIME", help="what the device needs for an answer")
+    simulate.add_argument("--static", action="store_true", help="values do not move")
+    simulate.add_argument("--set", action="append", metavar="TAG=VALUE", help="a value that stays")
+    simulate.add_argument("--fault", action="append", metavar="WORDS", help='for example "slow 450ms every 3"')
+    simulate.add_argument("--control", metavar="PATH", help="a socket that takes the same words as the keyboard")
 
 
 def _add_state(add: _Add) -> None:

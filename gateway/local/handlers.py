@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.errors import ConfigError, Problem
 from gateway.local.connection import Handler
+from gateway.local.field import FieldOps
 from gateway.local.wire import OpError
 from gateway.model import Batch, Quality, Tag, Value
 from gateway.runtime.node import Node, plain
@@ -46,6 +47,10 @@ def handlers(node: Node) -> dict[str, Handler]:
     table["apply"] = Handler(ops.apply, "admin")
     table["confirm"] = Handler(ops.confirm, "admin")
     table["rollback"] = Handler(ops.rollback, "admin")
+    field = FieldOps(node)
+    table["trace"] = Handler(field.trace, "operate", stream=True)
+    table["scan"] = Handler(field.scan, "operate", stream=True)
+    table["probe"] = Handler(field.probe, "operate")
     table["watch"] = Handler(ops.watch, "read", stream=True)
     table["subscribe"] = Handler(ops.subscribe, "read", stream=True)
     return table

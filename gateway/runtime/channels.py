@@ -83,6 +83,19 @@ class Channels:
         self._runners[spec.id] = runner
         self._supervisor.add(self.unit(spec), runner.run)
 
+    def temporary(self, spec: ChannelSpec) -> ChannelRunner:
+        """A runner that nobody supervises and whose readings go nowhere: for a look at a wire without a channel."""
+        return ChannelRunner(
+            spec,
+            (),
+            self._registry.load(spec.driver),
+            publish=lambda _batch, _durable: None,
+            clock=self._clock,
+            health=Health(self._clock),
+            memory=_Forgetful(),
+            emit=lambda _entry: None,
+        )
+
     async def stop(self, channel: str) -> None:
         """End a channel and forget its devices."""
         spec = self._specs.pop(channel, None)
@@ -126,3 +139,22 @@ class Channels:
     def tags_of(self, device: str) -> tuple[Tag, ...]:
         known = self._tags.device(device)
         return known.tags if known else ()
+
+
+class _Forgetful:
+    """A driver's memory that ends with it."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, Any] = {}
+
+    def get(self, key: str) -> Any:
+        return self._rows.get(key)
+
+    def put(self, key: str, value: Any) -> None:
+        self._rows[key] = value
+
+    def delete(self, key: str) -> None:
+        self._rows.pop(key, None)
+
+    def items(self) -> Mapping[str, Any]:
+        return dict(self._rows)

@@ -21,6 +21,7 @@ from gateway.journal import STREAMS
 from gateway.model import Batch, Block, Quality, Value
 from gateway.runtime.applier import Applier
 from gateway.runtime.channels import Channels
+from gateway.runtime.exploring import Explorer
 from gateway.runtime.uplinks import Uplinks
 from gateway.runtime.views import FlatFeed
 from gateway.settings.generations import Generations
@@ -70,6 +71,7 @@ class Node:
     flat: FlatFeed
     uplinks: Uplinks = field(init=False)
     applier: Applier = field(init=False)
+    explorer: Explorer = field(init=False)
     ready: bool = False
     drift: bool = False
     restored: Mapping[tuple[str, str], Any] = field(default_factory=dict)

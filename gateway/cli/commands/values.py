@@ -6,10 +6,13 @@ import json
 from typing import Any
 
 from gateway.cli import forms
+from gateway.cli.commands.field import read_addresses
 from gateway.cli.output import clean
 from gateway.cli.session import CommandFailed, Exit, Session
+from gateway.local.wire import OpError
 
 _DEVICE_S = 60.0
+_NOT_FOUND = 404
 HEADER = ("tag", ">value", "unit", "quality", ">age")
 
 
@@ -25,7 +28,15 @@ def tags(session: Session) -> int:
 
 def read(session: Session) -> int:
     """Ask the devices now. Exit 1 when a value did not come."""
-    answer = session.call("read", {"tags": list(session.args.tag)}, _DEVICE_S)
+    names = list(session.args.tag)
+    if session.option("type") or session.option("count"):
+        return read_addresses(session, names)
+    try:
+        answer = session.call("read", {"tags": names}, _DEVICE_S)
+    except OpError as error:
+        if error.code != _NOT_FOUND or not all(_may_be_address(name) for name in names):
+            raise
+        return read_addresses(session, names)
     _show(session, answer)
     bad = any(str(row.get("quality", "")).startswith("bad") for row in answer.get("tags", []))
     return Exit.FAILED if bad else Exit.OK
@@ -33,7 +44,10 @@ def read(session: Session) -> int:
 
 def write(session: Session) -> int:
     """Write, and show what was read back. Exit 1 when any did not succeed."""
-    values = dict(_assignment(text) for text in session.args.assignment)
+    pairs = [_assignment(text) for text in session.args.assignment]
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise CommandFailed("a tag is given twice", Exit.USAGE)
     answer = session.call("write", {"values": values}, _DEVICE_S)
     results = answer.get("results", [])
     if session.out.as_json:
@@ -53,6 +67,12 @@ def write(session: Session) -> int:
         styles = ["" if row.get("state") == "ok" else "bad" for row in results]
         session.out.table(("tag", ">value", "state", ">code", "verified", ""), rows, styles)
     return Exit.OK if results and all(row.get("state") == "ok" for row in results) else Exit.FAILED
+
+
+def _may_be_address(name: str) -> bool:
+    """Whether what follows the device looks like an address rather than a tag."""
+    address = name.partition(".")[2]
+    return address.partition("/")[2][:1].isdigit() or address.partition(".")[0].isdigit()
 
 
 def row_cells(row: dict[str, Any]) -> tuple[str, ...]:

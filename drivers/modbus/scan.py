@@ -1,0 +1,268 @@
+"""Looking for units, for what they are, and for what can be read of them. Only reads; one transaction a step.
+
+Functions: V1.1b3 6.1 to 6.4 (reads), 6.13 (report server id), 6.21 (device identification). SunSpec: the marker
+"SunS" at one of three well-known addresses, then models with id and length one after the other.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from drivers.modbus.address import LAST_OFFSET, Address, AddressError, Range, Table, parse_address, parse_range
+from drivers.modbus.guess import guess, rows
+from drivers.modbus.requests import READ_CODE
+from drivers.modbus.wire import Wire
+from gateway.errors import BadFrame, DeviceUnavailable, LinkLost, RequestRefused
+
+Finding = Mapping[str, Any]
+
+SUNSPEC_BASES = (40000, 50000, 0)
+_SUNS = b"SunS"
+_END_OF_MODELS = 0xFFFF
+_MOST_MODELS = 64
+_BLOCK, _BIT_BLOCK = 100, 1000
+_MOST_REGISTERS = 20_000
+_IDENTIFY = bytes((14, 1, 0))
+_OBJECTS = ("maker", "product", "version")
+_PLACE = struct.Struct(">HH")
+
+
+class Options(Struct, frozen=True):
+    """What to look for. Times in seconds."""
+
+    units: tuple[int, ...]
+    ranges: tuple[Range, ...]
+    timeout_s: float
+    identify: bool
+
+
+def options_of(given: Mapping[str, Any], *, serial: bool) -> Options:
+    """Read the words of `fieldpost scan`. Raises ValueError."""
+    units = _units(str(given.get("units") or ("1-247" if serial else "1-10,255")))
+    texts = given.get("ranges")
+    if texts is None:
+        texts = ["holding/0-199", "input/0-199", "coil/0-99", "discrete/0-99"]
+    base = int(given.get("address_base", 0))
+    try:
+        if given.get("address") is not None:
+            ranges: tuple[Range, ...] = (_place(str(given["address"]), given.get("count", 1), base),)
+        else:
+            ranges = tuple(parse_range(text, base) for text in texts)
+    except AddressError as error:
+        raise ValueError(f"{error} ({error.hint})" if error.hint else str(error)) from None
+    if sum(each.last - each.first + 1 for each in ranges) > _MOST_REGISTERS:
+        raise ValueError(f"ranges of more than {_MOST_REGISTERS} registers in all take too long")
+    timeout = given.get("timeout_s", 0.3)
+    if not isinstance(timeout, int | float) or not 0.01 <= timeout <= 10:
+        raise ValueError("the time-out of a scan is 10 ms to 10 s")
+    return Options(units, ranges, float(timeout), bool(given.get("identify", True)))
+
+
+def _place(text: str, count: object, base: int) -> Range:
+    """`count` registers or bits from an address in any form on."""
+    if not isinstance(count, int) or not 1 <= count <= _BIT_BLOCK:
+        raise ValueError(f"a count is 1 to {_BIT_BLOCK}")
+    address = parse_address(text, base)
+    return Range(address.table, address.offset, min(address.offset + count - 1, LAST_OFFSET))
+
+
+def _units(text: str) -> tuple[int, ...]:
+    found: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        if not first.isdecimal() or (last and not last.isdecimal()):
+            raise ValueError(f"{part!r} is no unit id: write 1, 1-10 or 1-10,255")
+        found += range(int(first), int(last or first) + 1)
+    if not found or not all(1 <= unit <= 255 for unit in found):
+        raise ValueError("unit ids are 1 to 255; 0 is the broadcast address")
+    return tuple(dict.fromkeys(found))
+
+
+class Scan:
+    """One scan on one wire. `forbidden(unit)`: ranges that are never asked."""
+
+    def __init__(self, wire: Wire, options: Options, forbidden: Mapping[int, Sequence[Range]]) -> None:
+        self._wire = wire
+        self._options = options
+        self._forbidden = forbidden
+        self._done = 0
+        self._of = len(options.units)
+
+    async def findings(self) -> AsyncIterator[Finding]:
+        """What is found, with `{"done", "of"}` after each step. Raises LinkLost."""
+        present: list[int] = []
+        for unit in self._options.units:
+            answer = await self._is_there(unit)
+            if answer is not None:
+                present.append(unit)
+                yield {"unit": unit, "answers": answer}
+            yield self._progress()
+        for unit in present:
+            if self._options.identify:
+                async for finding in self._identity(unit):
+                    yield finding
+            for wanted in self._options.ranges:
+                async for finding in self._range(unit, wanted):
+                    yield finding
+
+    def _progress(self) -> Finding:
+        self._done += 1
+        self._of = max(self._of, self._done)
+        return {"done": self._done, "of": self._of}
+
+    async def _is_there(self, unit: int) -> str | None:
+        """How a unit answers, None when it does not. An exception is an answer; "no such unit" of a gateway is not."""
+        places = [(wanted.table, wanted.first) for wanted in self._options.ranges][:1] or [(Table.HOLDING, 0)]
+        for table, first in places:
+            if self._is_forbidden(unit, table, first, first + 1):
+                continue
+            try:
+                await self._read(unit, table, first, 1)
+            except RequestRefused as error:
+                return str(error)
+            except LinkLost:
+                raise
+            except (DeviceUnavailable, BadFrame):
+                return None
+            return "data"
+        return None
+
+    async def _read(self, unit: int, table: Table, start: int, count: int) -> bytes:
+        size = (count + 7) // 8 if table.is_bits else 2 * count
+        raw = await self._wire.exchange(
+            unit, READ_CODE[table], _PLACE.pack(start, count), size, limit_s=self._options.timeout_s
+        )
+        if len(raw) != size + 1:
+            raise BadFrame("an answer of another length")
+        return raw[1:]
+
+    async def _try(self, unit: int, table: Table, start: int, count: int) -> bytes | None:
+        """The data, None when it cannot be read."""
+        try:
+            return await self._read(unit, table, start, count)
+        except LinkLost:
+            raise
+        except (RequestRefused, DeviceUnavailable, BadFrame):
+            return None
+
+    def _is_forbidden(self, unit: int, table: Table, start: int, end: int) -> bool:
+        return any(each.table is table and each.overlaps(start, end) for each in self._forbidden.get(unit, ()))
+
+    # --- what it is ---------------------------------------------------------------------------------------------
+
+    async def _identity(self, unit: int) -> AsyncIterator[Finding]:
+        try:
+            raw = await self._wire.exchange(unit, 43, _IDENTIFY, limit_s=self._options.timeout_s)
+            if objects := _objects(raw):
+                yield {"unit": unit, "identity": objects}
+        except LinkLost:
+            raise
+        except (RequestRefused, DeviceUnavailable, BadFrame):
+            pass
+        yield self._progress()
+        for base in SUNSPEC_BASES:
+            if not self._is_forbidden(unit, Table.HOLDING, base, base + 2):
+                data = await self._try(unit, Table.HOLDING, base, 2)
+                yield self._progress()
+                if data == _SUNS:
+                    async for finding in self._models(unit, base):
+                        yield finding
+                    return
+
+    async def _models(self, unit: int, base: int) -> AsyncIterator[Finding]:
+        at, models = base + 2, []
+        for _ in range(_MOST_MODELS):
+            data = await self._try(unit, Table.HOLDING, at, 2)
+            yield self._progress()
+            if data is None:
+                break
+            model, length = struct.unpack(">HH", data)
+            if model == _END_OF_MODELS:
+                break
+            models.append({"model": model, "base": at, "length": length})
+            at += 2 + length
+        yield {"unit": unit, "sunspec": {"base": base, "models": models}}
+
+    # --- what can be read ---------------------------------------------------------------------------------------
+
+    async def _range(self, unit: int, wanted: Range) -> AsyncIterator[Finding]:
+        """Stretches that can be read, found by halving what is refused."""
+        block = _BIT_BLOCK if wanted.table.is_bits else _BLOCK
+        starts = range(wanted.first, wanted.last + 1, block)
+        todo = [(start, min(start + block, wanted.last + 1)) for start in starts]
+        self._of += len(todo)
+        stretch: list[tuple[int, bytes]] = []
+        at = wanted.first
+        while todo:
+            start, end = todo.pop(0)
+            data = None
+            if not self._is_forbidden(unit, wanted.table, start, end):
+                data = await self._try(unit, wanted.table, start, end - start)
+            yield self._progress()
+            if data is not None:
+                stretch.append((start, data))
+                at = end
+                continue
+            if end - start > 1:
+                middle = (start + end) // 2
+                todo[:0] = [(start, middle), (middle, end)]
+                self._of += 2
+                continue
+            if stretch:
+                async for finding in self._stretch(unit, wanted.table, stretch, at):
+                    yield finding
+                stretch = []
+        if stretch:
+            async for finding in self._stretch(unit, wanted.table, stretch, at):
+                yield finding
+
+    async def _stretch(
+        self, unit: int, table: Table, parts: list[tuple[int, bytes]], end: int
+    ) -> AsyncIterator[Finding]:
+        first = parts[0][0]
+        place = {"unit": unit, "table": table.value, "first": first, "last": end - 1}
+        if table.is_bits:
+            bits = [data[i // 8] >> i % 8 & 1 for start, data in parts for i in range(_count(parts, start, end))]
+            yield {**place, "bits": "".join(map(str, bits))}
+            return
+        words = [word for _, data in parts for word in struct.unpack(f">{len(data) // 2}H", data)]
+        again: list[int] | None = []
+        for start, data in parts:  # a second look shows what moves
+            later = await self._try(unit, table, start, len(data) // 2)
+            yield self._progress()
+            if later is None or again is None:
+                again = None
+                break
+            again += struct.unpack(f">{len(later) // 2}H", later)
+        latest = again or words
+        yield {
+            **place,
+            "address": str(Address(table, first)),
+            "rows": list(rows(first, latest, words if again else None)),
+            "guess": guess(first, latest),
+        }
+
+
+def _count(parts: list[tuple[int, bytes]], start: int, end: int) -> int:
+    """Bits of the part that begins at `start`."""
+    following = [other for other, _ in parts if other > start]
+    return (min(following) if following else end) - start
+
+
+def _objects(raw: bytes) -> dict[str, str]:
+    """The objects of a device identification: maker, product, version."""
+    found: dict[str, str] = {}
+    at = 6
+    for _ in range(raw[5] if len(raw) > 5 else 0):
+        if at + 2 > len(raw):
+            break
+        number, size = raw[at], raw[at + 1]
+        text = raw[at + 2 : at + 2 + size].decode("latin-1").strip("\0 ")
+        if number < len(_OBJECTS) and text:
+            found[_OBJECTS[number]] = text
+        at += 2 + size
+    return found

@@ -1,0 +1,155 @@
+"""Serves simulated units: Modbus TCP, RTU or ASCII over TCP, and a pseudo-terminal as a serial line."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import struct
+import termios
+import tty
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+from drivers.modbus.framing import checked
+from drivers.modbus.simulator.faults import Faults
+from drivers.modbus.simulator.unit import Unit
+
+_HEADER = struct.Struct(">HHHB")
+_CHAR_BITS = 11
+_MOST_CONNECTIONS = 16
+
+
+class Server:
+    """Answers for its units, one request at a time on each wire. `response_s`: what a unit needs to answer;
+    `baud`: a line speed to simulate, 0 for none.
+    """
+
+    def __init__(self, units: Mapping[int, Unit], faults: Faults, *, response_s: float = 0.0, baud: int = 0) -> None:
+        self._units = units
+        self._faults = faults
+        self._response = response_s
+        self._baud = baud
+        self._count = 0
+        self._open: set[asyncio.StreamWriter] = set()
+
+    @contextlib.asynccontextmanager
+    async def tcp(self, host: str, port: int, *, rtu: bool = False) -> AsyncIterator[int]:
+        """Listen; gives the port. Raises OSError."""
+        handler = self._serve_rtu if rtu else self._serve_mbap
+        server = await asyncio.start_server(handler, host, port)
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            server.close()
+            for writer in list(self._open):
+                writer.transport.abort()
+            await server.wait_closed()
+
+    @contextlib.asynccontextmanager
+    async def pty(self, link: Path | None = None) -> AsyncIterator[str]:
+        """A serial line of its own; gives the port's path, which is `link` where one is wanted. Raises OSError."""
+        master, slave = os.openpty()
+        tty.setraw(slave, termios.TCSANOW)
+        port = os.ttyname(slave)
+        if link is not None:
+            await asyncio.to_thread(link.symlink_to, port)
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader()
+        file = os.fdopen(master, "rb", buffering=0)
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), file)
+        task = asyncio.create_task(self._line(reader, master))
+        try:
+            yield str(link or port)
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+            transport.close()
+            os.close(slave)
+            if link is not None:
+                await asyncio.to_thread(link.unlink)
+
+    async def _serve_mbap(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async with self._connection(writer):
+            while True:
+                number, _, length, unit = _HEADER.unpack(await reader.readexactly(7))
+                pdu = await reader.readexactly(length - 1)
+                answer = await self._react(unit, pdu, len(pdu) + 7)
+                if answer is None:
+                    continue
+                number ^= 0x5555 if self._faults.wrong_id else 0
+                unit += self._faults.wrong_unit
+                self._send(writer, _HEADER.pack(number, 0, len(answer) + 1, unit & 0xFF) + answer)
+
+    async def _serve_rtu(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async with self._connection(writer):
+            while True:
+                frame = await _request(reader)
+                if (answer := await self._rtu(frame)) is not None:
+                    self._send(writer, answer)
+
+    async def _line(self, reader: asyncio.StreamReader, master: int) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, OSError):
+            while True:
+                frame = await _request(reader)
+                if (answer := await self._rtu(frame)) is not None:
+                    os.write(master, self._spoilt(answer))
+
+    async def _rtu(self, frame: bytes) -> bytes | None:
+        if checked(frame[:-2]) != frame:
+            return None
+        answer = await self._react(frame[0], frame[1:-2], len(frame))
+        if answer is None:
+            return None
+        return checked(bytes(((frame[0] + self._faults.wrong_unit) & 0xFF,)) + answer)
+
+    async def _react(self, number: int, pdu: bytes, size: int) -> bytes | None:
+        """A unit's answer after its time, None for silence. Raises ConnectionError when the fault is to hang up."""
+        unit = self._units.get(number)
+        if unit is None:
+            return None
+        answer = unit.answer(pdu)
+        self._count += 1
+        pause = self._response
+        slow = self._faults.slow
+        if slow is not None and self._count % slow.every == 0:
+            pause += slow.seconds
+        if self._baud:
+            pause += (size + len(answer) + 3) * _CHAR_BITS / self._baud
+        if pause:
+            await asyncio.sleep(pause)
+        if self._faults.drop:
+            raise ConnectionResetError
+        if self._faults.silent:
+            return None
+        return answer[:-2] if self._faults.short and len(answer) > 4 else answer
+
+    def _send(self, writer: asyncio.StreamWriter, frame: bytes) -> None:
+        writer.write(self._spoilt(frame))
+
+    def _spoilt(self, frame: bytes) -> bytes:
+        if self._faults.garbage:
+            return bytes((byte ^ 0xA5) for byte in frame)
+        return frame[: len(frame) // 2] if self._faults.half else frame
+
+    @contextlib.asynccontextmanager
+    async def _connection(self, writer: asyncio.StreamWriter) -> AsyncIterator[None]:
+        self._open.add(writer)
+        try:
+            with contextlib.suppress(asyncio.IncompleteReadError, OSError, struct.error):
+                if len(self._open) > _MOST_CONNECTIONS:
+                    writer.transport.abort()  # reading then ends at once
+                yield
+        finally:
+            self._open.discard(writer)
+            writer.close()
+
+
+async def _request(reader: asyncio.StreamReader) -> bytes:
+    """One RTU request."""
+    head = await reader.readexactly(2)
+    code = head[1]
+    if code in {15, 16}:
+        head += await reader.readexactly(5)
+        return head + await reader.readexactly(head[6] + 2)
+    return head + await reader.readexactly({22: 8, 43: 5, 17: 2}.get(code, 6))

@@ -1,0 +1,222 @@
+"""trace, scan, and reading addresses that no tag names."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gateway.cli import forms
+from gateway.cli.output import clean
+from gateway.cli.session import CommandFailed, Exit, Session
+
+ORDERS = ("ABCD", "CDAB", "BADC", "DCBA")
+_HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
+
+
+def trace(session: Session) -> int:
+    """Frames as they come, until the time is up."""
+    args = {"name": session.args.name, "for_s": session.args.lasting}
+    with session.client(max(60.0, session.args.lasting + 30.0)) as client:
+        try:
+            for row in client.stream("trace", args):
+                _print_frame(session, row)
+        except KeyboardInterrupt:
+            return Exit.OK
+    return Exit.OK
+
+
+def _print_frame(session: Session, row: Mapping[str, Any]) -> None:
+    if session.out.as_json:
+        session.out.result(dict(row))
+    elif "lost" in row or "dropped" in row:
+        session.out.line(f"({row.get('lost', row.get('dropped'))} frames came faster than they could be shown)")
+    else:
+        ms = int(row["ts"])
+        at = f"{time.strftime('%H:%M:%S', time.localtime(ms / 1000))}.{ms % 1000:03d}"
+        arrow = "->" if row["direction"] == "sent" else "<-"
+        session.out.line(f"{at} {arrow} {row['hex']}")
+        session.out.line(session.out.styled(f"                {clean(str(row['text']))}", "dim"))
+
+
+def scan(session: Session) -> int:
+    """What is on a wire: units, what they are, what can be read and what it may mean."""
+    args = session.args
+    where = target_of(args.target, session.option("line"))
+    options: dict[str, Any] = {}
+    if session.option("units"):
+        options["units"] = args.units
+    if session.option("ranges"):
+        options["ranges"] = args.ranges
+    if session.option("timeout") is not None:
+        options["timeout_s"] = args.timeout
+    findings = collect(session, {"driver": args.protocol, **where, "options": options})
+    if session.out.as_json:
+        session.out.result({"ok": True, "findings": findings})
+    else:
+        show_findings(session, findings)
+    return Exit.OK if any("unit" in finding for finding in findings) else Exit.FAILED
+
+
+def target_of(text: str, line: str | None) -> dict[str, Any]:
+    """What to scan: a serial port, a url, a host, or a channel's name where a gateway knows it."""
+    if text.startswith("/"):
+        return {"settings": {"serial": {"port": text, **({"line": line} if line else {})}}}
+    if "://" in text:
+        return {"settings": {"url": text}}
+    match = _HOST.fullmatch(text)
+    if match is None:
+        raise CommandFailed(f"{text!r} is no channel, host, url or serial port", Exit.USAGE)
+    if "." in text or ":" in text or text == "localhost":
+        return {"settings": {"url": f"tcp://{match['host']}:{match['port'] or 502}"}}
+    return {"channel": text}
+
+
+def collect(session: Session, args: dict[str, Any]) -> list[dict[str, Any]]:
+    """All findings of a scan, with a progress bar on a terminal."""
+    bar = _Bar(sys.stderr.isatty() and not session.out.as_json)
+    found = []
+    try:
+        with session.client(120.0) as client:
+            for item in client.stream("scan", args):
+                if "done" in item:
+                    bar.show(int(item["done"]), int(item["of"]))
+                elif "dropped" not in item:
+                    found.append(item)
+    finally:
+        bar.clear()
+    return found
+
+
+class _Bar:
+    """A line that is drawn over itself, only where people look."""
+
+    WIDTH = 40
+
+    def __init__(self, wanted: bool) -> None:
+        self._wanted = wanted
+        self._begin = time.monotonic()
+
+    def show(self, done: int, of: int) -> None:
+        if self._wanted:
+            full = self.WIDTH * done // max(of, 1)
+            left = (time.monotonic() - self._begin) / max(done, 1) * (of - done)
+            text = f"\r[{'#' * full}{' ' * (self.WIDTH - full)}] {done}/{of}, about {left:.0f} s left "
+            sys.stderr.write(text)
+            sys.stderr.flush()
+
+    def clear(self) -> None:
+        if self._wanted:
+            sys.stderr.write("\r" + " " * (self.WIDTH + 40) + "\r")
+            sys.stderr.flush()
+
+
+def show_findings(session: Session, findings: Sequence[Mapping[str, Any]]) -> None:
+    """Findings as text and tables."""
+    if not findings:
+        session.out.line("nothing answered")
+    for finding in findings:
+        unit = finding.get("unit")
+        if "answers" in finding:
+            session.out.line(session.out.styled(f"unit {unit} answers ({clean(str(finding['answers']))})", "bold"))
+        elif "identity" in finding:
+            words = ", ".join(f"{key} {value}" for key, value in finding["identity"].items())
+            session.out.line(clean(f"  it says: {words}"))
+        elif "sunspec" in finding:
+            models = ", ".join(f"{m['model']} at {m['base']}" for m in finding["sunspec"]["models"])
+            session.out.line(f"  SunSpec at {finding['sunspec']['base']}: models {models}")
+        elif "bits" in finding:
+            session.out.line(f"  {finding['table']}/{finding['first']}-{finding['last']}: {finding['bits']}")
+        elif "rows" in finding:
+            session.out.line(f"  {finding['table']}/{finding['first']}-{finding['last']}, first {finding['address']}")
+            show_registers(session, finding)
+
+
+def show_registers(session: Session, finding: Mapping[str, Any]) -> None:
+    """Each register with everything it could be, and what is likely."""
+    likely = {row["offset"]: row for row in finding.get("guess", [])}
+    header = (
+        "address",
+        "hex",
+        ">uint16",
+        ">int16",
+        "text",
+        *(f">float32 {o}" for o in ORDERS),
+        *(f">int32 {o}" for o in ORDERS),
+        "likely",
+    )
+    cells = []
+    for row in finding["rows"]:
+        floats, ints = row.get("float32") or {}, row.get("int32") or {}
+        cells.append(
+            (
+                f"{finding['table']}/{row['offset']}" + ("*" if row.get("moved") else ""),
+                str(row["hex"]),
+                str(row["uint16"]),
+                str(row["int16"]),
+                str(row["text"]),
+                *(_short(floats.get(order)) for order in ORDERS),
+                *(str(ints.get(order, "")) for order in ORDERS),
+                _guess(likely.get(row["offset"])),
+            )
+        )
+    session.out.table(header, cells)
+    if any(row.get("moved") for row in finding["rows"]):
+        session.out.line("  * moved between two looks")
+
+
+def _short(value: Any) -> str:
+    if not isinstance(value, int | float):
+        return "-"
+    return forms.value(float(value)) if 1e-4 <= abs(value) < 1e9 or value == 0 else f"{value:.1e}"
+
+
+def _guess(row: Mapping[str, Any] | None) -> str:
+    if row is None or not row.get("why"):
+        return ""
+    order = f" {row['word_order']}" if row.get("word_order") else ""
+    return f"{row['type']}{order} = {row['value']}"
+
+
+def read_addresses(session: Session, names: Sequence[str]) -> int:
+    """`fieldpost read DEVICE.ADDRESS`: with --type as a value, else raw in every reading."""
+    code = Exit.OK
+    answers: list[Any] = []
+    for name in names:
+        device, dot, address = name.partition(".")
+        if not dot:
+            raise CommandFailed(f"{name!r} is not DEVICE.ADDRESS", Exit.USAGE)
+        if session.option("type"):
+            answer = session.call("probe", {"device": device, "keys": _keys(session, address)}, 60.0)
+            rows = answer.get("tags", [])
+            answers += rows
+            bad = any(str(row.get("quality", "")).startswith("bad") for row in rows)
+            code = Exit.FAILED if bad else code
+        else:
+            options = {"address": address, "count": session.option("count") or 2, "identify": False}
+            found = collect(session, {"device": device, "options": options})
+            answers += found
+            readable = [each for each in found if "rows" in each or "bits" in each]
+            code = code if readable else Exit.FAILED
+            if not readable and not session.out.as_json:
+                session.out.line(f"{name}: cannot be read")
+    if session.out.as_json:
+        key = "tags" if session.option("type") else "findings"
+        session.out.result({key: answers})
+    elif session.option("type"):
+        from gateway.cli.commands.values import HEADER, row_cells, row_style
+
+        session.out.table(HEADER, [row_cells(row) for row in answers], [row_style(row) for row in answers])
+    else:
+        show_findings(session, [each for each in answers if "answers" not in each])
+    return code
+
+
+def _keys(session: Session, address: str) -> list[dict[str, Any]]:
+    keys: dict[str, Any] = {"address": address, "type": session.args.type}
+    for name in ("word_order", "length", "scale"):
+        if session.option(name) is not None:
+            keys[name] = session.option(name)
+    return [keys]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from drivers.modbus.address import Address, AddressError, Table
+from drivers.modbus.bustime import interval_faults
 from drivers.modbus.point import Limits, Point, PointError, limits_of, point_of
 from drivers.modbus.sets import units_of
 from drivers.modbus.settings import ChannelSettings, DeviceSettings
-from drivers.modbus.transports import place_of
+from drivers.modbus.transports import Line, place_of
 from drivers.modbus.words import FOUR, OrderError
 from gateway.driver import Fault
 from gateway.model import Access, ChannelSpec, DeviceSpec, TagSpec, ValueType
@@ -22,16 +23,19 @@ BROADCAST = 0
 def check(channel: ChannelSpec) -> Iterable[Fault]:
     """All faults of a channel, in the order of its devices and tags."""
     settings: ChannelSettings = channel.settings
-    yield from _channel_faults(settings)
+    yield from _channel_faults(channel, settings)
     for device in channel.devices:
         yield from _device_faults(settings, device)
 
 
-def _channel_faults(settings: ChannelSettings) -> Iterator[Fault]:
+def _channel_faults(channel: ChannelSpec, settings: ChannelSettings) -> Iterator[Fault]:
     try:
-        place_of(settings)
+        place = place_of(settings)
     except PointError as err:
         yield Fault(err.field, str(err), err.hint)
+    else:
+        if isinstance(place, Line):
+            yield from interval_faults(channel, place)
     if settings.connections < 0:
         yield Fault("connections", "the number of connections is not negative", "connections: 1")
     yield from _level_faults("", settings)

@@ -52,6 +52,7 @@ def build() -> argparse.ArgumentParser:
     _add_configuration(add)
     _add_values(add)
     _add_field(add)
+    _add_device(add)
     _add_simulate(add)
     _add_state(add)
     _add_delivery(add)
@@ -150,7 +151,26 @@ def _add_field(add: _Add) -> None:
     scan.add_argument("--units", metavar="IDS", help="unit ids, for example 1-10,255 (1-247 on a serial line)")
     scan.add_argument("--ranges", action="append", metavar="RANGE", help="what to try, for example holding/0-999")
     scan.add_argument("--line", metavar="LINE", help="of a serial port, for example 9600-8E1")
+    scan.add_argument("--draft", metavar="NAME", help="make a device NAME of what was found, with a draft of a profile")
+    scan.add_argument("--write", action="store_true", help="with --draft: write it into the configuration")
     scan.add_argument("--timeout", type=_duration, metavar="TIME", help="of each request (300ms)")
+
+
+def _add_device(add: _Add) -> None:
+    device = add("add", "add", "add a device to the configuration: shows the change, writes it with --write")
+    device.add_argument("protocol", choices=("modbus",), help="what is spoken there")
+    device.add_argument("target", metavar="CHANNEL|HOST|PORT", help="a channel, a host or url, a serial port")
+    device.add_argument("--unit", type=_positive, default=1, metavar="ID", help="unit id (1)")
+    device.add_argument("--name", metavar="NAME", help="id of the device (unit1...)")
+    device.add_argument("--profile", metavar="NAME", help="its profile: of the configuration, or of the library")
+    device.add_argument("--channel", metavar="NAME", help="id of a new channel")
+    device.add_argument("--line", metavar="LINE", help="of a serial port, for example 9600-8E1")
+    device.add_argument("--interval", metavar="TIME", help="of a new channel (1s)")
+    device.add_argument("--write", action="store_true", help="write the change")
+    profiles = add("profiles", "profiles", "list the library of profiles, show one, or copy it into the configuration")
+    profiles.add_argument("name", nargs="?", metavar="NAME", help="this one")
+    profiles.add_argument("--driver", default="modbus", metavar="NAME", help="whose library (modbus)")
+    profiles.add_argument("--write", action="store_true", help="copy it into the configuration folder")
 
 
 def _add_simulate(add: _Add) -> None:

@@ -1,7 +1,8 @@
 """Ranges of devices (`meter{01..30}`) and values with parameters (`"holding/{base + n * 10}"`).
 
 A value that is one pair of braces keeps the result's type; in a longer text the result becomes text. `{{` and `}}`
-stand for braces. Expressions have numbers, names, `+ - *`, a leading minus and parentheses.
+stand for braces. Expressions have numbers, names, `+ - *`, a leading minus and parentheses; `{base + 2:x}` gives
+hexadecimal digits, for `holding/0x{base + 2:x}`.
 """
 
 from __future__ import annotations
@@ -62,13 +63,16 @@ def fill(text: str, scope: Mapping[str, Any], used: set[str]) -> Any:
     if "{" not in text and "}" not in text:
         return text
     whole = _BRACES.fullmatch(text)
-    if whole and whole[1] is not None:
+    if whole and whole[1] is not None and ":" not in whole[1]:
         return evaluate(whole[1], scope, used)
 
     def one(match: re.Match[str]) -> str:
         if match[1] is None:
             return match[0][0]
-        value = evaluate(match[1], scope, used)
+        expression, _, form = match[1].partition(":")
+        value = evaluate(expression, scope, used)
+        if form:
+            return _hexadecimal(value, match[1]) if form.strip() == "x" else _bad_form(match[1])
         return str(value).lower() if isinstance(value, bool) else str(value)
 
     filled = _BRACES.sub(one, text)
@@ -76,6 +80,16 @@ def fill(text: str, scope: Mapping[str, Any], used: set[str]) -> Any:
     if "{" in left or "}" in left:
         raise TemplateError("a brace has no partner: write {{ or }} for a brace itself")
     return filled
+
+
+def _hexadecimal(value: Any, text: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise TemplateError(f"`{{{text}}}`: only a whole number that is not negative has hexadecimal digits")
+    return f"{value:x}"
+
+
+def _bad_form(text: str) -> str:
+    raise TemplateError(f"`{{{text}}}`: the only form is `:x`, hexadecimal digits")
 
 
 def evaluate(text: str, scope: Mapping[str, Any], used: set[str]) -> Any:

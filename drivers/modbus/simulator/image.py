@@ -1,13 +1,14 @@
 """The four tables of a simulated unit, filled from the tags of a device.
 
 Values move by themselves: measurements swing around a plausible middle, counters grow, states go through their
-labels. What no tag lies on does not exist.
+labels. What lies further than a bridged gap from every tag does not exist.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from drivers.modbus.address import Table
@@ -48,7 +49,16 @@ class Image:
                 self.cells[point.address.table].setdefault(place, 0)
             if self._tags[path].access is not Access.READ:
                 self.writable[point.address.table].update(places)
+        self._fill_gaps(settings.max_gap)
         self._start()
+
+    def _fill_gaps(self, most: int) -> None:
+        """Most devices have something between what a profile names: gaps that a reader may bridge can be read."""
+        for table, cells in self.cells.items():
+            places = sorted(cells)
+            for low, high in pairwise(places):
+                if 1 < high - low <= most * (16 if table.is_bits else 1) + 1:
+                    cells.update(dict.fromkeys(range(low + 1, high), 0))
 
     def _start(self) -> None:
         for path in self._factors:

@@ -53,10 +53,15 @@ def scan(session: Session) -> int:
     if session.option("timeout") is not None:
         options["timeout_s"] = args.timeout
     findings = collect(session, {"driver": args.protocol, **where, "options": options})
-    if session.out.as_json:
+    draft = session.option("draft")
+    if draft is None and session.out.as_json:
         session.out.result({"ok": True, "findings": findings})
-    else:
+    elif not session.out.as_json:
         show_findings(session, findings)
+    if draft is not None:
+        from gateway.cli.commands.draft import write_draft
+
+        write_draft(session, where, draft, findings)
     return Exit.OK if any("unit" in finding for finding in findings) else Exit.FAILED
 
 

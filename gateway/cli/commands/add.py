@@ -1,0 +1,158 @@
+"""add: a device into the configuration, into the channel of its wire or a new one."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from gateway.cli.commands.field import collect, show_findings, target_of
+from gateway.cli.editing import Changes, finish
+from gateway.cli.library import profile_texts
+from gateway.cli.session import CommandFailed, Exit, Session
+from gateway.local.wire import NotRunning, OpError
+from gateway.model import ChannelSpec
+from gateway.registry import Registry
+from gateway.settings.ids import is_id
+from gateway.settings.yaml_reader import read_documents
+
+_NEW = """\
+driver: {driver}
+{where}
+interval: {interval}
+devices:
+{device}
+"""
+
+
+def add(session: Session) -> int:
+    """Show the change, or write it; a running gateway is asked whether the device answers."""
+    args = session.args
+    name = args.name or f"unit{args.unit}"
+    if not is_id(name):
+        raise CommandFailed(f"{name!r} is not an id for a device", Exit.USAGE)
+    target = target_of(args.target, session.option("line"))
+    _look(session, target)
+    changes = Changes(session.config_dir)
+    put_device(session, changes, target, name, args.profile)
+    finish(session, changes)
+    return Exit.OK
+
+
+def put_device(session: Session, changes: Changes, target: dict[str, Any], name: str, profile: str | None) -> None:
+    """A device of `profile`, or without tags, into the channel that holds the wire, or into a new one."""
+    args = session.args
+    if profile is not None:
+        _copy_profile(changes, args.protocol, profile)
+    keys: dict[str, Any] = {"unit_id": args.unit, **({"profile": profile} if profile else {"tags": {}})}
+    known = _channel_of(changes, args.protocol, target)
+    if known is not None:
+        file, document = known
+
+        def change(data: Any) -> None:
+            if name in data["devices"]:
+                raise CommandFailed(f"{file} has a device {name} already")
+            data["devices"][name] = keys
+
+        changes.edit(file, change, document)
+        return
+    if "channel" in target:
+        raise CommandFailed(f"there is no channel {target['channel']} in {changes.folder}")
+    channel = session.option("channel") or _channel_name(target["settings"])
+    changes.add(
+        f"channels/{channel}.yaml",
+        _NEW.format(
+            driver=args.protocol,
+            where=_where(target["settings"]),
+            interval=session.option("interval") or "1s",
+            device=f"  {name}: {_flow(keys)}",
+        ),
+    )
+
+
+def _look(session: Session, target: dict[str, Any]) -> None:
+    """Ask the running gateway whether the unit is there; say what was found."""
+    options = {"units": str(session.args.unit), "ranges": [], "timeout_s": 1.0}
+    try:
+        findings = collect(session, {"driver": session.args.protocol, **target, "options": options})
+    except NotRunning:
+        _say(session, "no gateway is running: nothing was asked of the device")
+        return
+    except OpError as error:
+        _say(session, f"not reached: {error}")
+        return
+    if not session.out.as_json:
+        show_findings(session, findings)
+
+
+def _say(session: Session, text: str) -> None:
+    if not session.out.as_json:
+        session.out.line(text)
+
+
+def _copy_profile(changes: Changes, driver: str, profile: str) -> None:
+    """A profile of the library is copied, unless the folder has one of that name."""
+    if any(
+        file.startswith("profiles/") and f"\n{profile}:".encode() in b"\n" + text
+        for file, text in changes.after.items()
+    ):
+        return
+    library = profile_texts(driver)
+    if profile not in library:
+        raise CommandFailed(f"there is no profile {profile}: `fieldpost profiles` lists the library", Exit.USAGE)
+    changes.add(f"profiles/{profile}.yaml", library[profile])
+
+
+def _channel_of(changes: Changes, driver: str, target: dict[str, Any]) -> tuple[str, int] | None:
+    """File and document of the channel that holds the wire."""
+    import msgspec
+
+    spec = Registry().load(driver)
+    if "channel" in target:
+        wanted = target["channel"]
+    else:
+        endpoint = spec.endpoint(msgspec.convert(target["settings"], spec.channel))
+        held = [
+            each for each in changes.settings().channels if each.driver == driver and _endpoint(spec, each) == endpoint
+        ]
+        if not held or endpoint is None:
+            return None
+        wanted = held[0].id
+    return _document_of(changes, wanted)
+
+
+def _endpoint(spec: Any, channel: ChannelSpec) -> Any:
+    return spec.endpoint(channel.settings)
+
+
+def _document_of(changes: Changes, channel: str) -> tuple[str, int] | None:
+    from gateway.settings.positions import Problems
+
+    for file, text in changes.after.items():
+        if not file.startswith("channels/"):
+            continue
+        documents = [each for each in read_documents(file, text, Problems()) if each.data is not None]
+        for number, document in enumerate(documents):
+            own = document.data.get("channel") if isinstance(document.data, dict) else None
+            if own == channel or (own is None and file == f"channels/{channel}.yaml"):
+                return file, number
+    return None
+
+
+def _channel_name(settings: dict[str, Any]) -> str:
+    """A name for a channel of a wire."""
+    text = settings.get("url") or settings["serial"]["port"].rpartition("/")[2]
+    return re.sub(r"[^A-Za-z0-9]+", "-", re.sub(r"^[a-z+]+://", "", text)).strip("-")[:40] or "line"
+
+
+def _where(settings: dict[str, Any]) -> str:
+    if "url" in settings:
+        return f"url: {settings['url']}"
+    return f"serial: {_flow(settings['serial'])}"
+
+
+def _flow(keys: dict[str, Any]) -> str:
+    return "{" + ", ".join(f"{key}: {_scalar(value)}" for key, value in keys.items()) + "}"
+
+
+def _scalar(value: Any) -> str:
+    return "{}" if value == {} else str(value)

@@ -1,0 +1,50 @@
+"""scan --draft: a device and a profile made of what a scan found, to be reviewed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gateway.cli.commands.add import put_device
+from gateway.cli.editing import Changes, finish
+from gateway.cli.session import CommandFailed, Exit, Session
+from gateway.settings.ids import is_id
+
+_HEAD = """\
+# Draft made by a scan: types and word orders are guesses. Rename what you recognise, give units, remove the rest.
+"""
+
+
+def write_draft(session: Session, where: dict[str, Any], name: str, findings: Sequence[Mapping[str, Any]]) -> None:
+    """Show or write a profile of all guessed registers, and a device that uses it."""
+    if not is_id(name):
+        raise CommandFailed(f"{name!r} is not an id for a device", Exit.USAGE)
+    units = [finding["unit"] for finding in findings if "answers" in finding]
+    if len(units) != 1:
+        raise CommandFailed(f"a draft is made of one unit, {len(units)} answer: say --units N", Exit.USAGE)
+    tags = list(_tags(findings))
+    if not tags:
+        raise CommandFailed("nothing can be read there: no draft")
+    changes = Changes(session.config_dir)
+    changes.add(
+        f"profiles/{name}.yaml", f"{_HEAD}{name}:\n  tags:\n" + "\n".join(f"    {line}" for line in tags) + "\n"
+    )
+    session.args.unit = units[0]
+    put_device(session, changes, where, name, name)
+    finish(session, changes, {"findings": list(findings)})
+
+
+def _tags(findings: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = []
+    for finding in findings:
+        table = str(finding.get("table", ""))
+        for row in finding.get("guess", []):
+            keys = [f"address: {table}/{row['offset']}", f"type: {row['type']}"]
+            keys += [f"{key}: {row[key]}" for key in ("word_order", "length") if row.get(key)]
+            lines.append(f"{table[0]}{row['offset']}: {{{', '.join(keys)}}}   # {row['value']}")
+        if "bits" in finding:
+            lines += [
+                f"{table[0]}{place}: {{address: {table}/{place}, type: bool}}   # {bit}"
+                for place, bit in enumerate(finding["bits"], finding["first"])
+            ]
+    return lines

@@ -25,10 +25,12 @@ from gateway.bus import Bus
 from gateway.clock import Clock, SystemClock, boot_id, trust_of
 from gateway.commands import Commands
 from gateway.errors import ConfigError, GatewayError
+from gateway.forcing import Forces
 from gateway.health import Health, Issue
 from gateway.journal import Level
 from gateway.local.handlers import handlers
 from gateway.local.server import LocalServer
+from gateway.maintenance import Maintenance
 from gateway.model import Batch
 from gateway.registry import Registry
 from gateway.runtime.applier import Applier
@@ -54,6 +56,7 @@ EXIT_FAILED = 1
 EXIT_CONFIG = 78
 STOP_S = 10.0
 _CLOCK_LOOK_S = 10.0
+_FORCES, _MAINTENANCE = "gateway.forces", "gateway.maintenance"  # no channel can be called so
 
 _log = logging.getLogger("fieldpost")
 
@@ -211,6 +214,8 @@ async def _serve(config_dir: Path, settings: GatewaySettings, found: _Found, loa
     node.uplinks.adopt()
     for channel in settings.channels:
         node.channels.start(channel, aliases, node.restored)
+    node.forces.restore()
+    node.maintenance.restore()
     return await _run_supervised(node)
 
 
@@ -234,10 +239,13 @@ def _wire(
     bus.subscribe("latest values", latest.on_batch)
     flat = FlatFeed(tags, latest)
 
-    def publish(batch: Batch, on_durable: Callable[[], None] | None) -> None:
+    def send(batch: Batch, on_durable: Callable[[], None] | None = None) -> None:
         durable = flat.watch(batch, on_durable)
         bus.publish(batch)
         store.append(batch, durable)
+
+    def publish(batch: Batch, on_durable: Callable[[], None] | None) -> None:
+        send(forces.mask(batch) if forces.holds else batch, on_durable)
 
     def emit(entry: dict[str, Any]) -> None:
         store.append_entry("event", entry, Level.NOW)
@@ -257,7 +265,9 @@ def _wire(
         timezone=lambda: node.settings.timezone,
     )
     audit = Audit(clock, store)
-    commands = Commands(tags, latest, channels, clock, audit)
+    forces = Forces(store.memory(_FORCES), clock, tags=tags, latest=latest, audit=audit, health=health, publish=send)
+    maintenance = Maintenance(store.memory(_MAINTENANCE), clock, audit=audit, health=health)
+    commands = Commands(tags, latest, channels, clock, audit, maintenance.refuses)
     node = Node(
         version=version(),
         config_dir=config_dir,
@@ -274,6 +284,8 @@ def _wire(
         channels=channels,
         generations=generations,
         flat=flat,
+        forces=forces,
+        maintenance=maintenance,
     )
     node.uplinks = Uplinks(
         supervisor=supervisor,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from gateway.audit import Audit
@@ -91,13 +91,21 @@ class Commands:
     """Checks and routes writes."""
 
     def __init__(
-        self, tags: TagTable, latest: LatestValues, channels: ChannelFinder, clock: Clock, audit: Audit
+        self,
+        tags: TagTable,
+        latest: LatestValues,
+        channels: ChannelFinder,
+        clock: Clock,
+        audit: Audit,
+        refuses: Callable[[str, str], str] = lambda _device, _via: "",
     ) -> None:
+        """`refuses(device, via)` gives a reason why writes over that way are refused now, or nothing."""
         self._tags = tags
         self._latest = latest
         self._channels = channels
         self._clock = clock
         self._audit = audit
+        self._refuses = refuses
         self._recent: dict[str, deque[float]] = {}
 
     async def write(
@@ -112,7 +120,7 @@ class Commands:
         """Write `values` (`device.tag` -> value). When one item fails its check, nothing is written at all."""
         if len(values) > MAX_ITEMS:
             raise WriteRejected(f"{len(values)} items; at most {MAX_ITEMS} in one call", code=413)
-        checked, refused = self._check(values)
+        checked, refused = self._check(values, via)
         before = {tag.name: self._latest.value(tag) for tag, _ in checked}
         if refused:
             skipped = [
@@ -130,24 +138,26 @@ class Commands:
         self._record(values, before, results, origin, via, rid)
         return results
 
-    def _check(self, values: Mapping[str, object]) -> tuple[list[tuple[Tag, Value]], list[WriteResult]]:
+    def _check(self, values: Mapping[str, object], via: str) -> tuple[list[tuple[Tag, Value]], list[WriteResult]]:
         checked: list[tuple[Tag, Value]] = []
         refused: list[WriteResult] = []
         for name, value in values.items():
             try:
-                tag = self._writable(name)
+                tag = self._writable(name, via)
                 checked.append((tag, coerce(tag, value)))
             except WriteRejected as error:
                 device, _, path = name.partition(".")
                 refused.append(WriteResult(device, path, WriteState.REJECTED, error.code, text=str(error)))
         return checked, refused
 
-    def _writable(self, name: str) -> Tag:
+    def _writable(self, name: str, via: str) -> Tag:
         tag = self._tags.find(name)
         if tag is None:
             raise WriteRejected(f"there is no tag {name}", code=404)
         if tag.spec.access is Access.READ:
             raise WriteRejected(f"{name} is read-only (access: r)", code=403)
+        if reason := self._refuses(tag.device, via):
+            raise WriteRejected(reason, code=423)
         self._check_rate(tag)
         return tag
 

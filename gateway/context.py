@@ -39,6 +39,8 @@ from gateway.stats import ErrorKind, Stats
 from gateway.wire import DriverStalled
 
 _STALLED = "driver_stalled"
+_OVERLOADED = "bus_overloaded"
+_RELIEVED = 0.9
 
 
 class ChannelRunner:
@@ -184,6 +186,10 @@ class ChannelRunner:
         lines = self._lines.values() if device is None else [self._lines[device]] if device in self._lines else []
         return {line.device.id: self._planner.view(line) for line in lines}
 
+    def bus(self) -> dict[str, Any]:
+        """What the polls ask of the wire: measured and predicted cycle, load. Empty for pushing drivers."""
+        return {} if self._planner is None else self._planner.bus(list(self._lines.values()))
+
     def forget(self, device: str) -> int:
         """Drop what was learned of a device's requests and plan anew. Returns how many facts were forgotten."""
         line = self._lines.get(device)
@@ -241,8 +247,19 @@ class ChannelRunner:
             clock=self._clock,
             log=self._log,
             timezone=self._timezone,
+            loaded=self._loaded,
         )
         await self._poller.run(context)
+
+    def _loaded(self) -> None:
+        """Now and then: tell when the polls ask for more than the wire has."""
+        bus = self.bus()
+        if bus["load"] > 1.0:
+            seconds, load = bus["cycle_ms"] / 1000, bus["load"]
+            text = f"reading everything once takes {seconds:.2f} s; the intervals ask for {load:.0%} of the wire's time"
+            self._health.set(_OVERLOADED, self.channel.id, text, "longer intervals, fewer tags, or another channel")
+        elif bus["load"] < _RELIEVED:
+            self._health.clear(_OVERLOADED, self.channel.id)
 
     def _make_line(self, device: Device) -> Line:
         monitor = DeviceMonitor(

@@ -298,6 +298,15 @@ class Scanning(Protocol):
 
 
 @runtime_checkable
+class Costing(Protocol):
+    """A driver that knows what a request costs on its wire before it was ever sent."""
+
+    def cost(self, request: Request) -> float:
+        """Seconds on the wire by its settings alone: what the device needs to answer comes on top."""
+        ...
+
+
+@runtime_checkable
 class Counting(Protocol):
     """A driver with counters of its own (frames that belong to nobody...), shown beside the channel's statistics."""
 
@@ -308,6 +317,7 @@ __all__ = [
     "CONTRACT",
     "Ask",
     "Columns",
+    "Costing",
     "Counting",
     "Describing",
     "Driver",

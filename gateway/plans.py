@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway.clock import Clock
 from gateway.devices import DeviceMonitor
-from gateway.driver import Describing, Learning, Memory, PollingDriver, Request, Splitting
+from gateway.driver import Costing, Describing, Learning, Memory, PollingDriver, Request, Splitting
 from gateway.errors import RequestRefused
 from gateway.model import Access, Device, Quality, Schedule, Tag
 from gateway.stats import Stats
@@ -129,10 +129,33 @@ class Planner:
             self._memory.delete(key)
         return len(keys) + (self.learning.forget(device) if self.learning is not None else 0)
 
+    def bus(self, lines: Sequence[Line]) -> dict[str, Any]:
+        """What the polls of a channel ask of its wire: `cycle_ms` as measured last, `predicted_ms` from the wire's
+        settings and the devices' response times, `load` as the share of the wire's time.
+        """
+        cycle = predicted = load = 0.0
+        for line in lines:
+            response = self._response_s(line)
+            for poll in line.polls():
+                seconds = self._cost(poll) + response
+                cycle += poll.seconds
+                predicted += seconds
+                load += max(seconds, poll.seconds) / poll.group.schedule.every_s
+        return {"cycle_ms": round(cycle * 1000, 2), "predicted_ms": round(predicted * 1000, 2), "load": round(load, 3)}
+
+    def _cost(self, poll: Poll) -> float:
+        return self._driver.cost(poll.request) if isinstance(self._driver, Costing) else 0.0
+
+    def _response_s(self, line: Line) -> float:
+        """What a device needs to answer, from the round trips measured so far; 0 before the first."""
+        measured = [poll.seconds - self._cost(poll) for poll in line.polls() if poll.seconds > 0.0]
+        return max(0.0, sum(measured) / len(measured)) if measured else 0.0
+
     def view(self, line: Line) -> dict[str, Any]:
         """A device's read plan as data (config.md section 5, `reads`)."""
         return {
             "cycle_ms": round(sum(poll.seconds for poll in line.polls()) * 1000, 2),
+            "predicted_ms": self.bus([line])["predicted_ms"],
             "requests": [self._describe(poll) for poll in line.polls()],
             "learned": self._learned(line.device),
         }

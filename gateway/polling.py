@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from gateway.agenda import Agenda
@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 CONNECT_FIRST_S = 0.5
 CONNECT_CAP_S = 10.0
+_LOAD_S = 10.0
 _SUSPICIOUS = 2
 """Failures in a row of one request after which it is asked whether its length is to blame."""
 _TURNS = 32
@@ -53,7 +54,11 @@ class Poller:
         clock: Clock,
         log: logging.LoggerAdapter[logging.Logger],
         timezone: str = "UTC",
+        loaded: Callable[[], None] = lambda: None,
     ) -> None:
+        """`loaded` is called now and then while polls go on."""
+        self._loaded = loaded
+        self._look_at = clock.mono() + _LOAD_S
         self._channel = channel
         self._lines = lines
         self._by_device = {line.device.id: line for line in lines}
@@ -195,6 +200,9 @@ class Poller:
                 await self._wait(self._agenda.next_time(now))
                 continue
             self._turns += 1
+            if now >= self._look_at:
+                self._look_at = now + _LOAD_S
+                self._loaded()
             if self._turns >= _TURNS:
                 self._turns = 0
                 await asyncio.sleep(0)

@@ -12,9 +12,8 @@ from drivers.modbus.learning import SPLITTABLE, Investigation, Lessons
 from drivers.modbus.opening import open_wire
 from drivers.modbus.point import limits_of, point_of
 from drivers.modbus.requests import Detail, describe_request, plan_requests, split_request
-from drivers.modbus.scan import Scan, options_of
 from drivers.modbus.settings import ChannelSettings
-from drivers.modbus.trace import Tracer
+from drivers.modbus.transports import Line, place_of
 from drivers.modbus.wire import Wire
 from drivers.modbus.words import TEXTS
 from drivers.modbus.writing import RegisterWriter
@@ -139,14 +138,21 @@ class ModbusDriver(PollingDriver):
 
     def trace(self, listener: Callable[[Frame], None] | None) -> None:
         self._listener = listener
-        if self._wire is not None and self._ctx is not None:
-            clock = self._ctx.clock
-            self._wire.tap = None if listener is None else Tracer(self._wire.framing, clock, listener)
+        if self._wire is None or self._ctx is None:
+            return
+        if listener is None:
+            self._wire.tap = None
+        else:
+            from drivers.modbus.trace import Tracer
+
+            self._wire.tap = Tracer(self._wire.framing, self._ctx.clock, listener)
 
     def owns_frame(self, device: Device, frame: Frame) -> bool:
         return bool(frame.unit in {-1, device.spec.settings.unit_id})
 
     async def scan(self, options: Mapping[str, Any]) -> AsyncIterator[Mapping[str, Any]]:
+        from drivers.modbus.scan import Scan, options_of
+
         ctx = self._context()
         settings: ChannelSettings = ctx.channel.settings
         own = next((each for each in ctx.devices if each.id == options.get("device")), None)
@@ -160,6 +166,15 @@ class ModbusDriver(PollingDriver):
             forbidden.setdefault(device.spec.settings.unit_id, []).extend(banned)
         async for finding in Scan(self._connected(), wanted, forbidden).findings():
             yield finding
+
+    def cost(self, request: Request) -> float:
+        settings: ChannelSettings = self._context().channel.settings
+        if settings.serial is None:
+            return 0.0
+        from drivers.modbus.bustime import read_seconds
+
+        place = place_of(settings)
+        return read_seconds(place, request.detail.size) if isinstance(place, Line) else 0.0
 
     def describe(self, request: Request) -> Mapping[str, Any]:
         return describe_request(request)

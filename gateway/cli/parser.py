@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import keyword
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -45,14 +46,16 @@ def build() -> argparse.ArgumentParser:
 
     def add(name: str, where: str, text: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text, parents=[common], epilog=_EPILOG)
-        command.set_defaults(run=_late(where, name.replace("-", "_")))
+        command.set_defaults(run=_late(where, _function(name)))
         return command
 
     _add_service(add)
     _add_configuration(add)
     _add_values(add)
+    _add_by_hand(add)
     _add_field(add)
     _add_device(add)
+    _add_lists(add)
     _add_simulate(add)
     _add_state(add)
     _add_delivery(add)
@@ -60,6 +63,11 @@ def build() -> argparse.ArgumentParser:
 
 
 _Add = Callable[[str, str, str], argparse.ArgumentParser]
+
+
+def _function(name: str) -> str:
+    """The function of a command: its name, with a line below it where Python has the word already."""
+    return f"{name}_" if keyword.iskeyword(name) else name.replace("-", "_")
 
 
 def _late(where: str, name: str) -> Callable[[Session], int]:
@@ -141,6 +149,23 @@ def _add_values(add: _Add) -> None:
     write.add_argument("assignment", nargs="+", metavar="DEVICE.TAG=VALUE")
 
 
+def _add_by_hand(add: _Add) -> None:
+    force = add(
+        "force", "byhand", "give a tag a value by hand for a while, seen by everybody, never written to the device"
+    )
+    force.add_argument("assignment", nargs="?", metavar="DEVICE.TAG=VALUE", help="without it: list what is forced")
+    force.add_argument(
+        "--for", dest="lasting", type=_duration, metavar="TIME", help="it ends by itself after this time"
+    )
+    force.add_argument("--reason", metavar="TEXT", help="for the audit log")
+    force.add_argument("--release", metavar="DEVICE.TAG", help="end it now; `all` ends all")
+    maintenance = add("maintenance", "byhand", "keep remote writes away from a device for a while")
+    maintenance.add_argument("device", nargs="?", metavar="DEVICE", help="without it: list")
+    maintenance.add_argument("--for", dest="lasting", type=_duration, metavar="TIME", help="it ends by itself")
+    maintenance.add_argument("--reason", metavar="TEXT", help="for the audit log and for who is refused")
+    maintenance.add_argument("--end", action="store_true", help="end it now")
+
+
 def _add_field(add: _Add) -> None:
     trace = add("trace", "field", "show the frames on a device's wire, in hexadecimal and in words")
     trace.add_argument("name", metavar="DEVICE", help="a device, or a channel for all of its frames")
@@ -171,6 +196,16 @@ def _add_device(add: _Add) -> None:
     profiles.add_argument("name", nargs="?", metavar="NAME", help="this one")
     profiles.add_argument("--driver", default="modbus", metavar="NAME", help="whose library (modbus)")
     profiles.add_argument("--write", action="store_true", help="copy it into the configuration folder")
+
+
+def _add_lists(add: _Add) -> None:
+    export = add("export", "taglist", "print the tags of the configuration as a list for spreadsheets (CSV)")
+    export.add_argument("device", nargs="*", metavar="DEVICE", help="only these (default: all)")
+    export.add_argument("--output", "-o", metavar="FILE", help="write it there")
+    import_ = add("import", "taglist", "show what a tag list changes in the configuration; --write writes it")
+    import_.add_argument("file", metavar="FILE", help="CSV as `fieldpost export` prints it")
+    import_.add_argument("--prune", action="store_true", help="remove tags that the list leaves out")
+    import_.add_argument("--write", action="store_true", help="write the change")
 
 
 def _add_simulate(add: _Add) -> None:

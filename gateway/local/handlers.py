@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.errors import ConfigError, Problem
+from gateway.local.byhand import HandOps
 from gateway.local.connection import Handler
 from gateway.local.field import FieldOps
 from gateway.local.wire import OpError
@@ -47,7 +48,9 @@ def handlers(node: Node) -> dict[str, Handler]:
     table["apply"] = Handler(ops.apply, "admin")
     table["confirm"] = Handler(ops.confirm, "admin")
     table["rollback"] = Handler(ops.rollback, "admin")
-    field = FieldOps(node)
+    field, byhand = FieldOps(node), HandOps(node)
+    table["force"] = Handler(byhand.force, "operate")
+    table["maintenance"] = Handler(byhand.maintenance, "operate")
     table["trace"] = Handler(field.trace, "operate", stream=True)
     table["scan"] = Handler(field.scan, "operate", stream=True)
     table["probe"] = Handler(field.probe, "operate")
@@ -175,9 +178,13 @@ class _Ops:
         if wanted and self._node.tags.device(wanted) is None:
             raise OpError(f"there is no device {wanted}", code=404)
         devices: dict[str, Any] = {}
-        for _, runner in self._node.channels.runners():
-            devices.update(runner.reads(wanted))
-        return {"devices": devices}
+        channels: dict[str, Any] = {}
+        for name, runner in self._node.channels.runners():
+            found = runner.reads(wanted)
+            devices.update(found)
+            if found:
+                channels[name] = runner.bus()
+        return {"devices": devices, "channels": channels}
 
     async def reads_forget(self, args: dict[str, Any]) -> dict[str, Any]:
         """Drop what was learned of a device's requests, or of all devices."""

@@ -16,8 +16,10 @@ from gateway.bus import Bus
 from gateway.clock import Clock
 from gateway.commands import Commands
 from gateway.errors import DeviceUnavailable, GatewayError, StoreFull
+from gateway.forcing import Forces
 from gateway.health import Health
 from gateway.journal import STREAMS
+from gateway.maintenance import Maintenance
 from gateway.model import Batch, Block, Quality, Value
 from gateway.runtime.applier import Applier
 from gateway.runtime.channels import Channels
@@ -69,6 +71,8 @@ class Node:
     channels: Channels
     generations: Generations
     flat: FlatFeed
+    forces: Forces
+    maintenance: Maintenance
     uplinks: Uplinks = field(init=False)
     applier: Applier = field(init=False)
     explorer: Explorer = field(init=False)
@@ -208,7 +212,10 @@ class Node:
             view[spec.id] = {
                 "state": "online" if self.channels.is_up(spec.id) else "offline",
                 "driver": spec.driver,
-                "devices": {device: str(state) for device, state in runner.states().items()},
+                "devices": {
+                    device: "maintenance" if self.maintenance.suppresses(device) else str(state)
+                    for device, state in runner.states().items()
+                },
                 "stats": stats.get("channel", stats),
             }
         return view

@@ -117,14 +117,15 @@ def _channel_of(changes: Changes, driver: str, target: dict[str, Any]) -> tuple[
         if not held or endpoint is None:
             return None
         wanted = held[0].id
-    return _document_of(changes, wanted)
+    return document_of(changes, wanted)
 
 
 def _endpoint(spec: Any, channel: ChannelSpec) -> Any:
     return spec.endpoint(channel.settings)
 
 
-def _document_of(changes: Changes, channel: str) -> tuple[str, int] | None:
+def document_of(changes: Changes, channel: str) -> tuple[str, int] | None:
+    """File and number of the document in which a channel is written."""
     from gateway.settings.positions import Problems
 
     for file, text in changes.after.items():

@@ -73,6 +73,10 @@ def reads(session: Session) -> int:
         for row in plan.get("learned", []):
             text = f"learned {forms.clock(row.get('ts'))}: {row.get('what')} ({row.get('reason')})"
             session.out.line(f"  {clean(text)}")
+    for name, bus in answer.get("channels", {}).items():
+        cycle, predicted = _plain(bus.get("cycle_ms")), _plain(bus.get("predicted_ms"))
+        busy = f"{bus.get('load', 0.0):.0%}"
+        session.out.line(f"channel {name}: all once in {cycle} ms (predicted {predicted} ms), wire {busy} busy")
     return Exit.OK
 
 

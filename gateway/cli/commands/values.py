@@ -44,7 +44,7 @@ def read(session: Session) -> int:
 
 def write(session: Session) -> int:
     """Write, and show what was read back. Exit 1 when any did not succeed."""
-    pairs = [_assignment(text) for text in session.args.assignment]
+    pairs = [assignment(text) for text in session.args.assignment]
     values = dict(pairs)
     if len(values) < len(pairs):
         raise CommandFailed("a tag is given twice", Exit.USAGE)
@@ -121,7 +121,7 @@ def _print_change(session: Session, row: dict[str, Any]) -> None:
         session.out.line(session.out.styled(clean(line.rstrip()), row_style(row)))
 
 
-def _assignment(text: str) -> tuple[str, Any]:
+def assignment(text: str) -> tuple[str, Any]:
     """`pump.run=true` -> ("pump.run", True). A value that is no JSON scalar is text."""
     name, equals, raw = text.partition("=")
     if not equals or not name.strip():

@@ -398,6 +398,6 @@ def test_every_command_has_a_function():
         run = command.get_default("run")
         where, function = (
             cell.cell_contents
-            for cell in sorted(run.__closure__, key=lambda c: c.cell_contents == name.replace("-", "_"))
+            for cell in sorted(run.__closure__, key=lambda c: c.cell_contents == parser._function(name))
         )
         assert callable(getattr(importlib.import_module(f"gateway.cli.commands.{where}"), function)), name

@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs/reference/issues.md"
 SETTERS = {"set", "_set", "issue", "_raise"}
-ID = re.compile(r"(answers|config|cursor|device|driver|generations|loop|store|unit|uplink|values)_[a-z_]+")
+ID = re.compile(r"(answers|bus|config|cursor|device|driver|generations|loop|store|tag|unit|uplink|values)_[a-z_]+")
 
 
 def sources():

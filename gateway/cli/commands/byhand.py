@@ -1,0 +1,74 @@
+"""force and maintenance: what a person sets by hand for a while."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Any
+
+from gateway.cli import forms
+from gateway.cli.commands.values import assignment
+from gateway.cli.session import CommandFailed, Exit, Session
+
+
+def force(session: Session) -> int:
+    """Force a tag, release one or all, or list."""
+    args = session.args
+    if session.option("release"):
+        answer = session.call("force", {"release": args.release, "who": _who()})
+        _say(session, answer, [f"released {name}" for name in answer.get("released", [])] or ["nothing was forced"])
+        return Exit.OK
+    asked: dict[str, Any] = {}
+    if args.assignment is not None:
+        if session.option("lasting") is None:
+            raise CommandFailed("a force ends by itself: say --for TIME", Exit.USAGE)
+        name, value = assignment(args.assignment)
+        asked = {"tag": name, "value": value, "for_s": args.lasting, "reason": session.option("reason"), "who": _who()}
+    answer = session.call("force", asked)
+    _list(session, answer, "forced", "nothing is forced")
+    return Exit.OK
+
+
+def maintenance(session: Session) -> int:
+    """Begin or end maintenance of a device, or list."""
+    args = session.args
+    asked: dict[str, Any] = {}
+    if args.device is not None:
+        if not args.end and session.option("lasting") is None:
+            raise CommandFailed("maintenance ends by itself: say --for TIME", Exit.USAGE)
+        asked = {"device": args.device, "end": args.end, "for_s": session.option("lasting"), "who": _who()}
+        asked["reason"] = session.option("reason")
+    answer = session.call("maintenance", asked)
+    _list(session, answer, "maintenance", "no device is under maintenance")
+    return Exit.OK
+
+
+def _list(session: Session, answer: dict[str, Any], key: str, none: str) -> None:
+    rows = [
+        (
+            str(row["key"]),
+            forms.value(row["value"]) if key == "forced" else "",
+            forms.clock(row["until"]),
+            str(row["who"]),
+            str(row["reason"]),
+        )
+        for row in answer.get(key, [])
+    ]
+    if rows and not session.out.as_json:
+        session.out.table(("tag" if key == "forced" else "device", ">value", "until", "by", "reason"), rows)
+    else:
+        _say(session, answer, [none])
+
+
+def _say(session: Session, answer: dict[str, Any], lines: list[str]) -> None:
+    if session.out.as_json:
+        session.out.result(answer)
+        return
+    for line in lines:
+        session.out.line(line)
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "local"

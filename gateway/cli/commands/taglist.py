@@ -1,0 +1,155 @@
+"""export and import of tag lists."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from gateway.cli.commands.add import document_of
+from gateway.cli.editing import Changes, finish
+from gateway.cli.session import CommandFailed, Exit, Session
+from gateway.cli.taglist import FIRST, Row, columns_of, from_csv, rows_of, to_csv, value_of
+from gateway.errors import ConfigError, Problem
+
+_MOST_BYTES = 50_000_000
+_RANGE = ("range_low", "range_high")
+
+
+def export(session: Session) -> int:
+    """The tags of the configuration folder as CSV."""
+    changes = Changes(session.config_dir)
+    settings = changes.settings()
+    devices = list(session.args.device)
+    unknown = set(devices) - {device.id for channel in settings.channels for device in channel.devices}
+    if unknown:
+        raise CommandFailed(f"there is no device {', '.join(sorted(unknown))}")
+    rows = list(rows_of(settings, devices))
+    if session.out.as_json:
+        session.out.result({"tags": rows})
+        return Exit.OK
+    text = to_csv(columns_of(settings), rows)
+    if session.option("output"):
+        Path(session.args.output).write_text(text, encoding="utf-8")
+        session.out.line(f"{len(rows)} tags in {session.args.output}")
+    else:
+        session.out.line(text.rstrip("\n"))
+    return Exit.OK
+
+
+def import_(session: Session) -> int:
+    """Changes that a list makes, as a diff; --write writes them."""
+    path = Path(session.args.file)
+    if not path.is_file():
+        raise CommandFailed(f"there is no file {path}", Exit.USAGE)
+    if path.stat().st_size > _MOST_BYTES:
+        raise CommandFailed(f"{path} is larger than {_MOST_BYTES} bytes")
+    changes = Changes(session.config_dir)
+    settings = changes.settings()
+    problems: list[Problem] = []
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    rows = from_csv(path.name, text, columns_of(settings), problems)
+    known = {(row["device"], row["tag"]): row for row in rows_of(settings)}
+    places = _Places(changes, settings)
+    edits: dict[tuple[str, int], list[tuple[str, str, dict[str, Any]]]] = {}
+    for row in rows:
+        changed = _changed(row, known.get(row.key))
+        if not changed:
+            continue
+        place = places.of(row.key[0])
+        if isinstance(place, str):
+            problems.append(Problem(path.name, row.line, 1, "", place))
+            continue
+        edits.setdefault(place, []).append((*row.key, changed))
+    if session.option("prune"):
+        _prune(rows, known, places, edits, problems, path.name)
+    if problems:
+        raise ConfigError(problems)
+    for (file, document), wanted in edits.items():
+        changes.edit(file, partial(_apply, wanted=wanted), document)
+    finish(session, changes)
+    return Exit.OK
+
+
+class _Places:
+    """Where each device is written."""
+
+    def __init__(self, changes: Changes, settings: Any) -> None:
+        self._changes = changes
+        self._channels = {device.id: channel.id for channel in settings.channels for device in channel.devices}
+        self._literal: dict[tuple[str, int], set[str]] = {}
+
+    def of(self, device: str) -> tuple[str, int] | str:
+        """File and document, or why the device cannot be changed by a list."""
+        channel = self._channels.get(device)
+        if channel is None:
+            return f"there is no device {device}: `fieldpost add` makes one"
+        place = document_of(self._changes, channel)
+        if place is None:
+            return f"the file of channel {channel} was not found"
+        if place not in self._literal:
+            self._literal[place] = _devices(self._changes, place)
+        if device not in self._literal[place]:
+            return f"{device} is one of a range: change its profile, or write it out in {place[0]}"
+        return place
+
+
+def _devices(changes: Changes, place: tuple[str, int]) -> set[str]:
+    import yaml
+
+    documents = [each for each in yaml.safe_load_all(changes.after[place[0]]) if each is not None]
+    return set(documents[place[1]].get("devices") or {})
+
+
+def _changed(row: Row, known: dict[str, str] | None) -> dict[str, Any]:
+    """Keys that the row gives another value than the configuration has. None removes a key."""
+    cells = {column: cell for column, cell in row.cells.items() if column not in {*FIRST, *_RANGE}}
+    before = known or {}
+    changed: dict[str, Any] = {
+        column: value_of(cell) if cell else None
+        for column, cell in cells.items()
+        if not _same(cell, before.get(column, ""))
+    }
+    span = [row.cells.get(name, before.get(name, "")) for name in _RANGE]
+    if any(not _same(cell, before.get(name, "")) for name, cell in zip(_RANGE, span, strict=True)):
+        changed["range"] = [value_of(cell) for cell in span] if all(span) else None
+    return changed
+
+
+def _same(cell: str, known: str) -> bool:
+    return cell == known or (bool(cell) and bool(known) and value_of(cell) == value_of(known))
+
+
+def _prune(rows: list[Row], known: Any, places: _Places, edits: Any, problems: list[Problem], name: str) -> None:
+    """Tags that the list leaves out go, of the devices that it names; those of a profile cannot."""
+    wanted = {row.key for row in rows}
+    devices = {device for device, _ in wanted}
+    for device, tag in known:
+        if device not in devices or (device, tag) in wanted:
+            continue
+        place = places.of(device)
+        if isinstance(place, str):
+            problems.append(Problem(name, 0, 0, "", place))
+        else:
+            edits.setdefault(place, []).append((device, tag, {"": None}))
+
+
+def _apply(data: Any, wanted: list[tuple[str, str, dict[str, Any]]]) -> None:
+    for device, tag, keys in wanted:
+        entry = data["devices"][device]
+        if "tags" not in entry or entry["tags"] is None:
+            entry["tags"] = {}
+        tags = entry["tags"]
+        if "" in keys:
+            if tag not in tags:
+                raise CommandFailed(f"{device}.{tag} comes from a profile and cannot be removed here")
+            del tags[tag]
+            continue
+        own = tags.setdefault(tag, {})
+        for key, value in keys.items():
+            if value is not None:
+                own[key] = value
+            elif key in own:
+                del own[key]
+            else:
+                raise CommandFailed(f"{device}.{tag}: `{key}` comes from a profile and cannot be emptied here")

@@ -14,6 +14,7 @@ from typing import cast
 
 from drivers.modbus.framing import Adu, BadSum, Framing, Garbage
 from drivers.modbus.owed import Owed
+from drivers.modbus.silence import Silence
 from gateway.errors import BadFrame, DeviceUnavailable, GatewayError, LinkLost, RequestRefused
 
 EXCEPTIONS = {
@@ -34,8 +35,6 @@ _UNREACHABLE = {10, 11}
 _PLACE = struct.Struct(">HH")
 _EXCEPTION = 0x80
 _LOOPBACK = 8
-SILENCE_LIMIT = 3
-"""Requests in a row without any byte from the other side, until a TCP connection is replaced before the next one."""
 _ROOM = 8192
 _MARKER_SHARE = 0.8
 _QUIET_SHARE = 0.25
@@ -105,7 +104,7 @@ class Wire:
         self._sent = self._deadline = self._last_byte = 0.0
         self._heard = False
         self._odd = ""
-        self._silent = 0
+        self._silence = Silence()
         self._timer: asyncio.TimerHandle | None = None
         self._quiet_end: asyncio.Future[None] | None = None
         self._owed = Owed()
@@ -131,7 +130,7 @@ class Wire:
             raise LinkLost(f"cannot connect to {self.name}: no answer within {self._timeout:g} s") from None
         except OSError as error:
             raise LinkLost(f"cannot connect to {self.name}: {reason_of(error)}") from error
-        self._silent = 0
+        self._silence.over()
         if not self._listened:  # answers to what another process asked just before must not become ours
             self._listened = True
             await asyncio.sleep(min(_LISTEN_S, self._timeout))
@@ -199,6 +198,7 @@ class Wire:
         self._number = self._number % 0xFFFF + 1
         frame = self._framing.build(self._number, unit, bytes((code,)) + payload)
         self._unit, self._code, self._size = unit, code, size
+        self._silence.asked(unit)
         self._heard, self._odd, self._buffer = False, "", b""
         self._echo = frame if self._echoes else b""
         future = self._future = loop.create_future()
@@ -223,7 +223,7 @@ class Wire:
             raise
         finally:
             self._future = None
-        self._silent = 0
+        self._silence.over()
         return pdu
 
     async def _given_up(self, unit: int, code: int, last: float) -> None:
@@ -284,8 +284,11 @@ class Wire:
             return BadFrame("half an answer came")
         if self._odd:
             return BadFrame(self._odd)
-        self._silent = 0 if self._heard else self._silent + 1
-        if self._reopens and self._silent >= SILENCE_LIMIT:
+        if self._heard:
+            self._silence.over()
+        else:
+            self._silence.longer(unit)
+        if self._reopens and self._silence.is_broken:
             self._drop()  # the other end may be gone without a word; units that live answer on a new connection
         return DeviceUnavailable(f"unit {unit} did not answer within {limit:g} s")
 

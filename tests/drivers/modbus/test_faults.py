@@ -147,6 +147,19 @@ async def test_a_connection_on_which_nobody_answers_is_replaced_before_the_next_
     assert faulty.connections == 2
 
 
+async def test_one_silent_unit_beside_another_that_is_asked_seldom_costs_no_connection(faulty):
+    a, b = two_units()
+    async with rig(faulty, a, b, timeout_s=0.03) as driver:
+        assert await read_all(driver, b) == {"x": 2010}
+        faulty.mode = "silent"
+        for _ in range(6):
+            with pytest.raises(DeviceUnavailable):
+                await read_all(driver, a)
+        faulty.mode = "good"
+        assert await read_all(driver, b) == {"x": 2010}
+    assert faulty.connections == 1
+
+
 async def test_a_refused_connection_is_a_lost_link():
     a, _ = two_units()
     with pytest.raises(LinkLost):

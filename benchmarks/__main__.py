@@ -22,6 +22,8 @@ ALL = (
     "live_again",
     "kills",
     "dead_units",
+    "bus_time",
+    "late_answers",
 )
 
 

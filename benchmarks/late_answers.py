@@ -11,10 +11,12 @@ import contextlib
 import logging
 import os
 import struct
+from collections.abc import Awaitable, Callable
 
 from pymodbus.client import AsyncModbusSerialClient
 from pymodbus.exceptions import ModbusException
 
+from benchmarks.report import Row, at_most, main
 from drivers.modbus.opening import open_wire
 from drivers.modbus.settings import ChannelSettings
 from gateway.errors import BadFrame, DeviceUnavailable
@@ -83,13 +85,20 @@ async def bare(count: Count) -> None:
         client.close()
 
 
-async def measure() -> None:
+async def _run(job: Callable[[Count], Awaitable[None]]) -> Count:
+    count = Count()
+    await asyncio.gather(*(job(count) for _ in range(LINES)))
+    return count
+
+
+def measure() -> list[Row]:
     logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
-    for name, job in (("fieldpost", ours), ("bare pymodbus", bare)):
-        count = Count()
-        await asyncio.gather(*(job(count) for _ in range(LINES)))
-        print(f"late_answers {name}: {count}", flush=True)
+    own, other = asyncio.run(_run(ours)), asyncio.run(_run(bare))
+    return [
+        at_most("late answers on a serial line: wrong values", own.wrong, 0, "values", str(own)),
+        Row("  a bare pymodbus client beside it", f"{other.wrong} values", note=str(other)),
+    ]
 
 
 if __name__ == "__main__":
-    asyncio.run(measure())
+    main(measure)

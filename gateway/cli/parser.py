@@ -219,9 +219,7 @@ def _add_simulate(add: _Add) -> None:
     simulate.add_argument("--port", type=int, default=0, metavar="PORT", help="TCP port (a free one)")
     simulate.add_argument("--rtu", action="store_true", help="RTU frames over TCP")
     simulate.add_argument("--pty", nargs="?", const="", metavar="LINK", help="a serial line without hardware")
-    simulate.add_argument(
-        "--baud", type=int, default=0, metavar="BAUD", help="simulate the time on a line of this speed"
-    )
+    simulate.add_argument("--line", metavar="LINE", help="take as long as on this serial line, for example 9600-8E1")
     simulate.add_argument("--response", type=_duration, metavar="TIME", help="what the device needs for an answer")
     simulate.add_argument("--static", action="store_true", help="values do not move")
     simulate.add_argument("--set", action="append", metavar="TAG=VALUE", help="a value that stays")

@@ -16,10 +16,13 @@ from typing import Any
 
 from msgspec.structs import asdict
 
+from drivers.modbus.point import PointError
+from drivers.modbus.settings import ChannelSettings
 from drivers.modbus.simulator.faults import WORDS, Faults, FaultWordError
 from drivers.modbus.simulator.image import Image
 from drivers.modbus.simulator.server import Server
 from drivers.modbus.simulator.unit import Unit
+from drivers.modbus.transports import Line, place_of
 from gateway.errors import WriteRejected
 from gateway.model import ChannelSpec
 
@@ -88,7 +91,7 @@ class Desk:
 
 
 async def simulate(channel: ChannelSpec, options: Mapping[str, Any], tell: Callable[[str], None]) -> None:
-    """Serve the devices of `channel` until cancelled. Options: `host`, `port`, `rtu`, `pty`, `baud`, `response_s`,
+    """Serve the devices of `channel` until cancelled. Options: `host`, `port`, `rtu`, `pty`, `line`, `response_s`,
     `static`, `faults`, `sets`, `control`, `stdin`. Raises OSError, and ValueError for words it does not know.
     """
     faults = Faults()
@@ -106,7 +109,7 @@ async def simulate(channel: ChannelSpec, options: Mapping[str, Any], tell: Calla
         answer = desk.obey(line)
         if not answer["ok"]:
             raise ValueError(answer["text"])
-    server = Server(units, faults, response_s=options.get("response_s", 0.0), baud=options.get("baud", 0))
+    server = Server(units, faults, response_s=options.get("response_s", 0.0), line=_line(options.get("line")))
     async with _served(server, options) as where, asyncio.TaskGroup() as group:
         numbers = ", ".join(map(str, units))
         tell(f"serving unit{'s' if len(units) > 1 else ''} {numbers} with {len(channel.devices[0].tags)} tags")
@@ -119,12 +122,28 @@ async def simulate(channel: ChannelSpec, options: Mapping[str, Any], tell: Calla
         await asyncio.get_running_loop().create_future()
 
 
+def _line(text: str | None) -> Line | None:
+    """The serial line to take the time of. Raises ValueError."""
+    if text is None:
+        return None
+    try:
+        place = place_of(ChannelSettings(serial={"port": "/dev/simulated", "line": text}))
+    except PointError as error:
+        raise ValueError(str(error)) from None
+    assert isinstance(place, Line)
+    return place
+
+
 @contextlib.asynccontextmanager
 async def _served(server: Server, options: Mapping[str, Any]) -> AsyncIterator[str]:
     if options.get("pty") is not None:
         link = Path(options["pty"]) if options["pty"] else None
+        line = _line(options.get("line") or "9600-8N1")
+        assert line is not None
+        # A pseudo-terminal takes no parity bit; a second stop bit is as long.
+        stop = line.stop if line.parity == "N" else 2
         async with server.pty(link) as port:
-            yield f"serial: {{port: {port}, line: 9600-8N1}}"
+            yield f"serial: {{port: {port}, line: {line.baud}-{line.bits}N{stop}}}"
         return
     host, rtu = options.get("host", "127.0.0.1"), bool(options.get("rtu"))
     async with server.tcp(host, options.get("port", 0), rtu=rtu) as port:

@@ -14,22 +14,24 @@ from pathlib import Path
 from drivers.modbus.framing import checked
 from drivers.modbus.simulator.faults import Faults
 from drivers.modbus.simulator.unit import Unit
+from drivers.modbus.transports import Line
 
 _HEADER = struct.Struct(">HHHB")
-_CHAR_BITS = 11
 _MOST_CONNECTIONS = 16
 
 
 class Server:
     """Answers for its units, one request at a time on each wire. `response_s`: what a unit needs to answer;
-    `baud`: a line speed to simulate, 0 for none.
+    `line`: a serial line whose time is simulated.
     """
 
-    def __init__(self, units: Mapping[int, Unit], faults: Faults, *, response_s: float = 0.0, baud: int = 0) -> None:
+    def __init__(
+        self, units: Mapping[int, Unit], faults: Faults, *, response_s: float = 0.0, line: Line | None = None
+    ) -> None:
         self._units = units
         self._faults = faults
         self._response = response_s
-        self._baud = baud
+        self._wire = line
         self._count = 0
         self._open: set[asyncio.StreamWriter] = set()
 
@@ -114,8 +116,8 @@ class Server:
         slow = self._faults.slow
         if slow is not None and self._count % slow.every == 0:
             pause += slow.seconds
-        if self._baud:
-            pause += (size + len(answer) + 3) * _CHAR_BITS / self._baud
+        if self._wire is not None:  # both frames, and the silence by which a unit knows the end of a request
+            pause += (size + len(answer) + 3) * self._wire.char_s + self._wire.gap_s
         if pause:
             await asyncio.sleep(pause)
         if self._faults.drop:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from collections import deque
 
 from msgspec import Struct
@@ -25,8 +26,11 @@ class Refused(Exception):
 
 
 class Seen(Struct, frozen=True):
-    """A request that reached the unit: function, first address, count or value, and the exception it got (0: none)."""
+    """A request that reached the unit: when in seconds, function, first address, count or value, and the exception it
+    got (0: none).
+    """
 
+    at: float
     function: int
     address: int
     count: int
@@ -56,7 +60,7 @@ class Unit:
             answer = bytes((pdu[0] | 0x80, code))
         self.total += 1
         first, count = struct.unpack(">HH", pdu[1:5]) if len(pdu) >= 5 else (0, 0)
-        self.seen.append(Seen(pdu[0], first, count, code))
+        self.seen.append(Seen(time.time(), pdu[0], first, count, code))
         return answer
 
     def _answer(self, pdu: bytes) -> bytes:

@@ -34,7 +34,7 @@ def simulate(session: Session) -> int:
         "port": args.port,
         "rtu": args.rtu,
         "pty": session.option("pty"),
-        "baud": args.baud,
+        "line": session.option("line"),
         "response_s": session.option("response") or 0.0,
         "static": args.static,
         "faults": session.option("fault") or [],

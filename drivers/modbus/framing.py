@@ -2,7 +2,7 @@
 
 MBAP: MODBUS Messaging on TCP/IP Implementation Guide V1.0b, 3.1.3. RTU and ASCII: MODBUS over Serial Line V1.02, 2.5.
 Check sums are pymodbus' own. A framing is `tagged` when an answer carries the number of its request; RTU and ASCII
-answers do not, which is why line.py must know what is still owed.
+answers do not, which is why wire.py must know what is still owed (owed.py).
 """
 
 from __future__ import annotations
@@ -92,6 +92,8 @@ class Rtu:
         size = rtu_size(data, 0)
         if 0 < size <= len(data) and _sum_is_right(data, 0, size):
             return Adu(0, data[0], bytes(data[1 : size - 2])), size
+        if size > len(data) and data[0] == unit and data[1] & ~_EXCEPTION == code:
+            return None, 0  # the answer is coming; what its data look like says nothing
         # Noise, an echo, or the rest of a frame that began before we listened: look for the answer behind it.
         for place in range(1, len(data) - 3):
             if data[place] != unit or data[place + 1] & ~_EXCEPTION != code:

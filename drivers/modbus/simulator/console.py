@@ -110,15 +110,14 @@ async def simulate(channel: ChannelSpec, options: Mapping[str, Any], tell: Calla
         if not answer["ok"]:
             raise ValueError(answer["text"])
     server = Server(units, faults, response_s=options.get("response_s", 0.0), line=_line(options.get("line")))
-    async with _served(server, options) as where, asyncio.TaskGroup() as group:
+    control = Path(options["control"]) if options.get("control") else None
+    async with _served(server, options) as where, _controlled(desk, control), asyncio.TaskGroup() as group:
         numbers = ", ".join(map(str, units))
         tell(f"serving unit{'s' if len(units) > 1 else ''} {numbers} with {len(channel.devices[0].tags)} tags")
         tell(f"in a channel: {where}")
         group.create_task(_move(units))
         if options.get("stdin"):
             group.create_task(_keyboard(desk, tell))
-        if options.get("control"):
-            group.create_task(_control(desk, Path(options["control"])))
         await asyncio.get_running_loop().create_future()
 
 
@@ -166,7 +165,13 @@ async def _keyboard(desk: Desk, tell: Callable[[str], None]) -> None:
         tell(desk.obey(line.decode(errors="replace"))["text"])
 
 
-async def _control(desk: Desk, path: Path) -> None:
+@contextlib.asynccontextmanager
+async def _controlled(desk: Desk, path: Path | None) -> AsyncIterator[None]:
+    """With a socket for programs, where one is wanted."""
+    if path is None:
+        yield
+        return
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while line := await reader.readline():
@@ -176,7 +181,7 @@ async def _control(desk: Desk, path: Path) -> None:
 
     server = await asyncio.start_unix_server(serve, path)
     try:
-        await asyncio.get_running_loop().create_future()
+        yield
     finally:
         server.close()
         path.unlink(missing_ok=True)  # noqa: ASYNC240 - one system call at the end

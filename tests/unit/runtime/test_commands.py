@@ -32,13 +32,13 @@ class Trail:
         self.entries.append((who, via, what, details))
 
 
-def commands(*tags, device="pump"):
+def commands(*tags, device="pump", **options):
     table, _ = bound(channel(*tags, device=device))
     clock = ManualClock()
     latest = LatestValues(clock)
     latest.grow(table.size)
     line, trail = Line(), Trail()
-    return Commands(table, latest, line, clock, trail), line, trail, clock
+    return Commands(table, latest, line, clock, trail, **options), line, trail, clock
 
 
 async def test_a_good_write_reaches_the_line_once_and_is_audited():

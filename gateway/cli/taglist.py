@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,9 @@ from gateway.settings.types import GatewaySettings
 
 FIRST = ("device", "tag")
 KERNEL = ("type", "unit", "access", "scale", "offset", "range_low", "range_high", "deadband", "interval")
+_TEXTS = {"type", "unit", "access", "interval"}
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
+_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -134,11 +138,12 @@ def _plain(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and cell[1:2] in _FORMULA else cell
 
 
-def value_of(cell: str) -> Any:
-    """A cell as a configuration value: a number where it is one."""
-    for kind in (int, float):
-        try:
-            return kind(cell)
-        except ValueError:
-            continue
+def value_of(cell: str, column: str = "") -> Any:
+    """A cell as a configuration value: a number where it is one. `007` is a name, and six digits an address."""
+    if column in _TEXTS:
+        return cell
+    if _WHOLE.fullmatch(cell):
+        return int(cell)
+    if _DECIMAL.fullmatch(cell):
+        return float(cell)
     return {"true": True, "false": False}.get(cell, cell)

@@ -106,18 +106,18 @@ def _changed(row: Row, known: dict[str, str] | None) -> dict[str, Any]:
     cells = {column: cell for column, cell in row.cells.items() if column not in {*FIRST, *_RANGE}}
     before = known or {}
     changed: dict[str, Any] = {
-        column: value_of(cell) if cell else None
+        column: value_of(cell, column) if cell else None
         for column, cell in cells.items()
-        if not _same(cell, before.get(column, ""))
+        if not _same(column, cell, before.get(column, ""))
     }
     span = [row.cells.get(name, before.get(name, "")) for name in _RANGE]
-    if any(not _same(cell, before.get(name, "")) for name, cell in zip(_RANGE, span, strict=True)):
+    if any(not _same(name, cell, before.get(name, "")) for name, cell in zip(_RANGE, span, strict=True)):
         changed["range"] = [value_of(cell) for cell in span] if all(span) else None
     return changed
 
 
-def _same(cell: str, known: str) -> bool:
-    return cell == known or (bool(cell) and bool(known) and value_of(cell) == value_of(known))
+def _same(column: str, cell: str, known: str) -> bool:
+    return cell == known or (bool(cell) and bool(known) and value_of(cell, column) == value_of(known, column))
 
 
 def _prune(rows: list[Row], known: Any, places: _Places, edits: Any, problems: list[Problem], name: str) -> None:

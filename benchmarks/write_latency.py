@@ -1,7 +1,7 @@
 """Write latency while one wire is polled flat out: a write is served between any two requests.
 
-Two wires, libmodbus at the other end of both: TCP through the Modbus driver, and a pty pair (socat) through pymodbus'
-RTU framer. One task owns the wire, as the kernel's arbiter does; writes arrive at random moments from another task.
+Two wires, libmodbus at the other end of both: TCP, and RTU on a pty pair (socat), the latter through the Modbus driver
+and through pymodbus' own client. One task owns the wire, as the kernel's arbiter does; writes arrive at random moments from another task.
 Printed per wire: polls per second, and milliseconds from asking to the device's confirmation, and to the value read
 back. A pty has no baud rate: its figures show the software, a line of 9600 baud adds 11 bits x bytes / 9600 s.
 
@@ -23,6 +23,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from pymodbus.client import AsyncModbusSerialClient
 from pymodbus.framer import FramerType
@@ -78,7 +79,7 @@ async def measure(name: str, arbiter: OneTask, chance: random.Random) -> None:
         await asyncio.sleep(chance.uniform(0.001, 0.01))
         await arbiter.write(i % 65536)
     seconds = time.perf_counter() - start
-    arbiter.stopping = True  # not cancel: pymodbus may lose a cancellation (drivers/modbus/wire.py)
+    arbiter.stopping = True  # not cancel: pymodbus may lose a cancellation
     await running
     print(f"{name:8} {arbiter.polls / seconds:7.0f} polls/s of {REGISTERS} registers")
     for what, samples in (("confirmed", arbiter.confirmed), ("read back", arbiter.verified)):
@@ -90,15 +91,12 @@ async def measure(name: str, arbiter: OneTask, chance: random.Random) -> None:
 
 
 @contextlib.asynccontextmanager
-async def tcp(processes: Processes, program: Path) -> AsyncIterator[OneTask]:
-    """The Modbus driver on TCP."""
-    server = processes.start("libmodbus-tcp", [str(program), "tcp", "0"])
-    found = re.search(r"listening (\d+)", server.wait_output("listening "))
-    assert found is not None
+async def driven(place: dict[str, Any] | int) -> AsyncIterator[OneTask]:
+    """The Modbus driver on one wire."""
     specs = [tag_spec(f"t{i}", f"holding/{i}") for i in range(REGISTERS)]
     target = tag_spec("target", f"holding/{TARGET}", access="rw")
     device = device_of([*specs, target])
-    async with driver_on(channel_of(device, port=int(found[1])), device) as driver:
+    async with driver_on(channel_of(device, port=place), device) as driver:
         request = driver.plan(device, device.tags[:-1])[0]
         back = driver.plan(device, device.tags[-1:])[0]
 
@@ -108,15 +106,28 @@ async def tcp(processes: Processes, program: Path) -> AsyncIterator[OneTask]:
         yield OneTask(lambda: driver.read(request), lambda value: driver.write(device, device.tags[-1], value), get)
 
 
-@contextlib.asynccontextmanager
-async def pty(processes: Processes, program: Path, folder: Path) -> AsyncIterator[OneTask]:
-    """The RTU framer of pymodbus on one end of a pty pair, libmodbus on the other."""
+def tcp(processes: Processes, program: Path) -> int:
+    """A server of libmodbus; its port."""
+    server = processes.start("libmodbus-tcp", [str(program), "tcp", "0"])
+    found = re.search(r"listening (\d+)", server.wait_output("listening "))
+    assert found is not None
+    return int(found[1])
+
+
+def pty(processes: Processes, program: Path, folder: Path) -> str:
+    """A pty pair with libmodbus on one end; the other end."""
     ends = folder / "end-a", folder / "end-b"
     processes.start("socat", [shutil.which("socat") or "socat", *(f"pty,raw,echo=0,link={end}" for end in ends)])
     wait_until(lambda: all(end.exists() for end in ends))
     processes.start("libmodbus-rtu", [str(program), "rtu", str(ends[0])]).wait_output("ready")
+    return str(ends[1])
+
+
+@contextlib.asynccontextmanager
+async def bare(port: str) -> AsyncIterator[OneTask]:
+    """The client of pymodbus on the serial line."""
     client = AsyncModbusSerialClient(
-        str(ends[1]), framer=FramerType.RTU, baudrate=9600, timeout=1, retries=0, reconnect_delay=0
+        port, framer=FramerType.RTU, baudrate=9600, timeout=1, retries=0, reconnect_delay=0
     )
     assert await client.connect()
 
@@ -150,10 +161,13 @@ async def main() -> None:
         subprocess.run(["gcc", str(SERVER), "-o", str(program), *flags], check=True)
         processes = Processes(folder)
         try:
-            async with tcp(processes, program) as arbiter:
+            async with driven(tcp(processes, program)) as arbiter:
                 await measure("TCP", arbiter, random.Random(seed))
-            async with pty(processes, program, folder) as arbiter:
-                await measure("RTU, pty", arbiter, random.Random(seed))
+            port = pty(processes, program, folder)
+            async with driven({"serial": {"port": port, "line": "9600-8N1", "gap": "0ms"}}) as arbiter:
+                await measure("RTU", arbiter, random.Random(seed))
+            async with bare(port) as arbiter:
+                await measure("pymodbus", arbiter, random.Random(seed))
         finally:
             processes.end_all()
 

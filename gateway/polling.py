@@ -86,8 +86,8 @@ class Poller:
             self._tell_left_out(line)
         try:
             while True:
-                await self._connect(ctx)
-                try:
+                try:  # connect too: one that is cut off in the middle may hold a port already
+                    await self._connect(ctx)
                     await self._serve()
                 except DriverStalled as error:
                     self._link_down(error)
@@ -150,8 +150,7 @@ class Poller:
         while True:
             try:
                 await self._guard.call(self._driver.connect(ctx))
-            except DriverStalled as error:
-                self._link_down(error)
+            except DriverStalled:
                 raise
             except (DeviceUnavailable, OSError) as error:
                 await self._close()

@@ -286,7 +286,7 @@ class Wire:
             return BadFrame(self._odd)
         if self._heard:
             self._silence.over()
-        else:
+        elif limit >= self._timeout:  # one that was given less time (a scan's) may still answer
             self._silence.longer(unit)
         if self._reopens and self._silence.is_broken:
             self._drop()  # the other end may be gone without a word; units that live answer on a new connection

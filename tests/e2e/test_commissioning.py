@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 import shlex
+import signal
 from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.support.eventually import wait_until
+from tests.support.gateway import FIELDPOST
 from tests.support.simulated import Simulated
 
 STRANGE = Path(__file__).parent / "strange/meter.yaml"
@@ -104,6 +107,28 @@ def test_a_scan_beside_silent_units_leaves_the_polls_of_a_channel_alone(gateway,
     assert after["state"] == "online"
     tables = {row["address"] for row in line.requests(17)}
     assert tables, "the device's own log"
+
+
+def test_a_scan_that_is_interrupted_leaves_nothing_behind(gateway, processes, tmp_path):
+    line = Simulated(processes, tmp_path, str(STRANGE), "--unit", "200", "--pty", str(tmp_path / "line3"), name="line3")
+    words = [str(FIELDPOST), "scan", "modbus", str(tmp_path / "line3"), "--line", "9600-8N1", "--timeout", "200ms"]
+    scan = processes.start("scan", [*words, "--config", str(gateway.config)])
+    wait_until(lambda: held(gateway.pid, line), 15, why="the gateway holds the port")
+    os.kill(scan.pid, signal.SIGINT)
+    assert scan.wait(20) != 0
+    assert "Traceback" not in scan.output()
+    wait_until(lambda: not held(gateway.pid, line), 15, why="the port is free again")
+    again = gateway.ask("scan", "modbus", str(tmp_path / "line3"), "--line", "9600-8N1", "--units", "199-200")
+    assert [each["unit"] for each in again["findings"] if "answers" in each] == [200]
+    assert gateway.status()["ready"]
+    assert gateway.issues() == []
+
+
+def held(pid: int, line: Simulated) -> bool:
+    """Whether the process has the line open."""
+    port = os.path.realpath(re.search(r"port: ([^,]+)", line.place)[1])
+    files = Path(f"/proc/{pid}/fd")
+    return any(os.path.realpath(each) == port for each in files.iterdir())
 
 
 def test_a_trace_shows_frames_and_ends_by_itself(gateway, meter, processes, tmp_path):

@@ -157,7 +157,7 @@ class Commands:
         if tag.spec.access is Access.READ:
             raise WriteRejected(f"{name} is read-only (access: r)", code=403)
         if reason := self._refuses(tag.device, via):
-            raise WriteRejected(reason, code=423)
+            raise WriteRejected(reason, code=403)
         self._check_rate(tag)
         return tag
 

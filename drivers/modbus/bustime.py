@@ -6,6 +6,7 @@ The devices' own thinking time is not known here, so every figure is a lower bou
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from msgspec import Struct
@@ -77,9 +78,19 @@ def interval_faults(channel: ChannelSpec, line: Line) -> Iterator[Fault]:
     requests = sum(part.requests for part in parts)
     seconds = sum(part.seconds for part in parts)
     names = len({part.device for part in parts})
-    each = f"{names} devices with {requests} requests of {seconds / requests * 1000:.0f} ms on average at {line.text}"
+    asked = f"{_counted(names, 'device')} with {_counted(requests, 'request')}"
+    each = f"{asked} of {seconds / requests * 1000:.0f} ms on average at {line.text}"
     message = f"{each} take {seconds:.2f} s a cycle and keep the line {load * 100:.0f} % busy"
     hint = (
-        f"intervals at least {load:.2f} times as long ({worst.device}: {worst.every_s * load:.1f}s), or a faster line"
+        f"intervals at least {load:.2f} times as long ({worst.device}: {_time(worst.every_s * load)}), or a faster line"
     )
     yield Fault("serial.line" if "line" in (channel.settings.serial or {}) else "serial", message, hint)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _time(seconds: float) -> str:
+    """A time as the configuration writes it, rounded up."""
+    return f"{math.ceil(seconds * 1000)}ms" if seconds < 1 else f"{math.ceil(seconds * 10) / 10:g}s"

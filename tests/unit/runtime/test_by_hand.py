@@ -168,7 +168,7 @@ async def test_under_maintenance_only_people_at_the_gateway_write():
     cmd, line, _, _ = commands(tag("speed", **WRITABLE), refuses=maintenance.refuses)
     maintenance.begin("pump", 3600, "anna", "new bearing")
     (far,) = await cmd.write({"pump.speed": 5}, origin="cloud", via="mqtt")
-    assert (far.state, far.code) == (WriteState.REJECTED, 423)
+    assert (far.state, far.code) == (WriteState.REJECTED, 403)
     assert "anna: new bearing" in far.text
     (near,) = await cmd.write({"pump.speed": 6}, origin="anna", via=LOCAL)
     assert near.state is WriteState.OK

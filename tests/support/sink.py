@@ -56,6 +56,7 @@ class Sink:
         self.status: dict[str, Any] = {}
         self.aliases: wire.Aliases = {}
         self.acking = ack
+        self._busy_at = time.monotonic()
         self._ack_every = ack_every
         self._acked: dict[tuple[str, int], int] = {}
         self._keep = keep
@@ -83,6 +84,14 @@ class Sink:
 
     def wait_subscribed(self, within: float = 30) -> None:
         wait_until(self._subscribed.is_set, within, why="the sink is subscribed")
+
+    def wait_caught_up(self, within: float = 600, quiet: float = 3.0) -> None:
+        """Wait until nothing came for `quiet` seconds: what the broker held for this sink is taken in.
+
+        Millions of readings take this process longer than the gateway needed to deliver them; questions asked
+        meanwhile slow it down further.
+        """
+        wait_until(lambda: time.monotonic() - self._busy_at >= quiet, within, every=0.5, why="the sink has caught up")
 
     def stop(self) -> None:
         self._stop.set()
@@ -135,6 +144,7 @@ class Sink:
         properties = message.properties
         content_type = getattr(properties, "ContentType", None)
         user = dict(getattr(properties, "UserProperty", []))
+        self._busy_at = time.monotonic()
         kept = Message(message.topic, bytes(message.payload), message.retain, time.time(), content_type, user)
         with self._lock:
             if self._keep:
@@ -143,6 +153,7 @@ class Sink:
                 self._take(kept)
             except Exception as error:
                 self.errors.append(f"{message.topic}: {error!r} in {message.payload[:200]!r}")
+        self._busy_at = time.monotonic()
 
     def _take(self, message: Message) -> None:
         if not message.topic.startswith(self.root + "/"):

@@ -133,6 +133,7 @@ def _closes_the_books(scene: Scene, pid: int, reasons: set[str]) -> None:
     for line in range(10):
         scene.plant.refuse(line)  # no reading is in flight when the books are closed
     wait_until(lambda: scene.gateway.backlog() == 0, 120, every=0.5, why="everything is delivered")
+    scene.sink.wait_caught_up()
 
     def balanced() -> bool:
         ledger = scene.sink.snapshot()

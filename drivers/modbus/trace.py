@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from drivers.modbus.address import Address, Table
 from drivers.modbus.framing import Adu, BadSum, Framing, Garbage
-from drivers.modbus.wire import EXCEPTIONS
+from drivers.modbus.refusals import EXCEPTIONS
 from gateway.clock import Clock
 from gateway.driver import Frame
 

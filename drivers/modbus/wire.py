@@ -9,29 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Awaitable, Callable
-from typing import cast
+from collections.abc import Callable
 
 from drivers.modbus.framing import Adu, BadSum, Framing, Garbage
+from drivers.modbus.link import Link, Opener
 from drivers.modbus.owed import Owed
+from drivers.modbus.refusals import refusal
 from drivers.modbus.silence import Silence
-from gateway.errors import BadFrame, DeviceUnavailable, GatewayError, LinkLost, RequestRefused
+from gateway.errors import BadFrame, DeviceUnavailable, GatewayError, LinkLost
 
-EXCEPTIONS = {
-    1: "illegal function",
-    2: "illegal data address",
-    3: "illegal data value",
-    4: "server device failure",
-    5: "acknowledge: the device needs more time",
-    6: "server device busy",
-    8: "memory parity error",
-    10: "gateway path unavailable",
-    11: "gateway target device failed to respond",
-}
-"""Modbus Application Protocol V1.1b3, 7."""
-
-_USELESS = {1, 2, 3}
-_UNREACHABLE = {10, 11}
 _PLACE = struct.Struct(">HH")
 _EXCEPTION = 0x80
 _LOOPBACK = 8
@@ -44,28 +30,6 @@ _LISTEN_S = 0.3
 
 Tap = Callable[[bool, bytes], None]
 """Told each piece of bytes: whether we sent it, and the bytes."""
-
-
-class Link(asyncio.Protocol):
-    """An open connection. Reports to its wire while it is the wire's current one."""
-
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
-        self.transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's are of no common class
-
-    def data_received(self, data: bytes) -> None:
-        self._wire.received(self, data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.transport = None
-        self._wire.lost(self, exc)
-
-
-Opener = Callable[[Callable[[], Link]], Awaitable[Link]]
-"""Opens a connection with a protocol that the factory makes. Raises OSError."""
 
 
 class Wire:
@@ -415,11 +379,3 @@ def _resolve(future: asyncio.Future[None]) -> None:
 def reason_of(error: OSError) -> str:
     """What the system says, without numbers and addresses that stand in the text already."""
     return error.strerror or str(error) or type(error).__name__
-
-
-def refusal(code: int) -> GatewayError:
-    """The error that an exception code means (V1.1b3, 7)."""
-    text = f"exception {code}: {EXCEPTIONS.get(code, 'unknown')}"
-    if code in _UNREACHABLE:
-        return DeviceUnavailable(text)
-    return RequestRefused(text, code=code, reason="config" if code in _USELESS else "comm")

@@ -59,7 +59,7 @@ class Wire:
         self._reopens = reopens
         self._link: Link | None = None
         self._wanted = self._gone = False
-        self._listened = reopens
+        self._listened = framing.tagged
         self._buffer = b""
         self._echo = b""
         self._future: asyncio.Future[bytes] | None = None
@@ -181,7 +181,7 @@ class Wire:
             if not isinstance(error, LinkLost):
                 await self._given_up(unit, code, last)
             raise error from None
-        except asyncio.CancelledError:
+        except (LinkLost, asyncio.CancelledError):  # a serial server may give the answer to the next connection
             self._future = None
             self._owe(unit, code)
             raise

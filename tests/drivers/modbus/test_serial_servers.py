@@ -1,0 +1,82 @@
+"""RTU over TCP: a serial server passes on whatever its line brings, to whoever is connected then."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import struct
+
+import pytest
+
+from drivers.modbus.opening import open_wire
+from drivers.modbus.settings import ChannelSettings
+from gateway.errors import LinkLost
+from tests.support.serial_line import crc, plain_device, value_at
+
+
+def framed(unit, pdu):
+    frame = bytes((unit,)) + pdu
+    return frame + crc(frame)
+
+
+def right_answer(request):
+    return framed(request[0], plain_device(request[0], request[1:-2]).pdu)
+
+
+@contextlib.asynccontextmanager
+async def wire_to(serve, timeout=0.3):
+    """A wire to a server that is that coroutine function; every request that the tests send has 8 bytes."""
+
+    async def guarded(reader, writer):
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            await serve(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(guarded, "127.0.0.1", 0)
+    wire = open_wire(ChannelSettings(url=f"rtu+tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"), timeout)
+    try:
+        yield wire
+    finally:
+        wire.close()
+        server.close()
+        await server.wait_closed()
+        await asyncio.sleep(0.01)
+
+
+async def ask(wire, unit, address):
+    return struct.unpack(">H", await wire.read(unit, 3, address, 1, 2))[0]
+
+
+async def test_fl_32_an_answer_that_outlives_its_connection_is_not_taken_for_the_first_one_on_the_next():
+    kept = []
+
+    async def serve(reader, writer):
+        if not kept:
+            kept.append(await reader.readexactly(8))
+            return
+        late = right_answer(kept[0])
+        while True:
+            request = await reader.readexactly(8)
+            writer.write(late + right_answer(request))
+            late = b""
+
+    async with wire_to(serve) as wire:
+        await wire.connect()
+        with pytest.raises(LinkLost):
+            await ask(wire, 1, 100)
+        await wire.connect()
+        assert await ask(wire, 1, 200) == value_at(1, 200)
+
+
+async def test_fl_32_what_another_process_asked_just_before_is_not_our_first_answer():
+    async def serve(reader, writer):
+        asked = asyncio.ensure_future(reader.readexactly(8))
+        await asyncio.wait({asked}, timeout=0.1)
+        writer.write(framed(1, b"\x03\x02\xbe\xef"))
+        while True:
+            writer.write(right_answer(await asked))
+            asked = asyncio.ensure_future(reader.readexactly(8))
+
+    async with wire_to(serve) as wire:
+        await wire.connect()
+        assert await ask(wire, 1, 200) == value_at(1, 200)

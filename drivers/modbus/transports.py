@@ -233,18 +233,31 @@ async def _open_serial(line: Line, factory: Callable[[], Any]) -> Any:
         )
     except (termios.error, ValueError) as error:  # a pseudo-terminal has no parity, an adapter not every speed
         raise OSError(22, f"the port cannot be set to {line.text}") from error
-    port: Any = transport.sync_serial  # type: ignore[attr-defined]
     try:
-        if line.rs485:
-            from serial.rs485 import RS485Settings
-
-            port.rs485_mode = RS485Settings()
-        port.reset_input_buffer()
-        await asyncio.sleep(0)  # the transport meets its protocol in the next turn
+        for _ in range(
+            2
+        ):  # the transport is set up in the next turn of the loop and meets its protocol in the one after
+            await asyncio.sleep(0)
+        _prepare(transport.sync_serial, line)  # type: ignore[attr-defined]
     except BaseException:
         transport.close()
         raise
     return protocol
+
+
+def _prepare(port: Any, line: Line) -> None:
+    """What is left to do with an open port. Raises OSError."""
+    if line.rs485:
+        from serial.rs485 import RS485Settings
+
+        try:
+            port.rs485_mode = RS485Settings()
+        except ValueError as error:
+            raise OSError(22, "the port knows no RS-485 mode; `rs485` is not for adapters that do it alone") from error
+    try:
+        port.reset_input_buffer()
+    except termios.error as error:
+        raise OSError(*error.args) from error
 
 
 def _missing(port: str) -> str | None:

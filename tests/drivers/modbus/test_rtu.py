@@ -207,6 +207,29 @@ async def test_fl_31_an_adapter_that_is_pulled_and_plugged_in_again():
         replugged.close()
 
 
+async def test_fl_31_a_port_is_read_and_given_back_at_once_after_every_connect():
+    with SerialLine() as line:
+        wire = open_wire(ChannelSettings(serial={"port": line.port, "line": "115200-8N1"}), 0.2)
+        await wire.connect()
+        for address in range(3):
+            wire.close()
+            await wire.connect()
+            wire.close()
+            await asyncio.sleep(0.01)  # longer than the silence between frames
+            await wire.connect()
+            assert await ask(wire, 1, address) == [value_at(1, address)]
+        wire.close()
+
+
+async def test_a_port_that_cannot_switch_direction_is_told_and_given_back():
+    with SerialLine() as line:
+        wire = open_wire(ChannelSettings(serial={"port": line.port, "line": "115200-8N1", "rs485": True}), 0.2)
+        for _ in range(2):
+            with pytest.raises(LinkLost, match="RS-485"):
+                await wire.connect()
+        wire.close()
+
+
 async def test_a_port_has_one_owner():
     with SerialLine() as line:
         async with wire_on(line.port):

@@ -211,7 +211,11 @@ class Wire:
             self._quiet_end = None
 
     def _owe(self, unit: int, code: int) -> None:
-        if not self._framing.tagged:
+        """Note an answer that may still come. Half of one on a numbered stream would shift every later frame."""
+        if self._framing.tagged:
+            if self._buffer:
+                self._drop()
+        else:
             self._owed.note(unit, code, self._sent, asyncio.get_running_loop().time())
 
     async def _clear_way(self, unit: int, code: int) -> None:

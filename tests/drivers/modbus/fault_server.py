@@ -31,6 +31,7 @@ class FaultServer:
         self.registers: dict[tuple[int, int], int] = {}
         self.coils: dict[tuple[int, int], bool] = {}
         self._late: bytes = b""
+        self._late_to: asyncio.StreamWriter | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self.port = 0
@@ -80,8 +81,12 @@ class FaultServer:
             case "late":  # kept back, and sent in one segment with the next answer
                 self._late += good
                 self.mode = "late-then-good"
+            case "half-then-rest":  # the rest is sent in one segment with the next answer on this connection
+                writer.write(good[: len(good) // 2])
+                self._late, self._late_to = good[len(good) // 2 :], writer
+                self.mode = "late-then-good"
             case "late-then-good":
-                writer.write(self._late + good)
+                writer.write((self._late if self._late_to in {None, writer} else b"") + good)
                 self._late, self.mode = b"", "good"
             case "wrong-tid":
                 writer.write(_frame(tid ^ 0x5555, unit, self._answer(unit, pdu)))

@@ -180,6 +180,20 @@ async def test_a_cancelled_read_leaves_nothing_behind_that_the_next_one_could_ta
         assert await read_all(driver, b) == {"x": 2010}
 
 
+async def test_a_read_that_is_cancelled_in_the_middle_of_its_answer_does_not_spoil_the_next(faulty):
+    a, b = two_units()
+    async with rig(faulty, a, b) as driver:
+        faulty.mode = "half-then-rest"
+        task = asyncio.create_task(read_all(driver, a))
+        while not faulty.requests:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await read_all(driver, b) == {"x": 2010}
+
+
 async def test_a_cancellation_that_meets_the_answer_in_one_turn_of_the_loop_is_not_lost(faulty):
     a, _ = two_units()
 

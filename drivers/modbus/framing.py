@@ -116,15 +116,17 @@ class Ascii:
         body = bytes((unit,)) + pdu
         return b":" + body.hex().upper().encode() + f"{FramerAscii.compute_LRC(body):02X}\r\n".encode()
 
-    def take(self, data: bytes, unit: int, code: int) -> tuple[Adu | None, int]:  # noqa: ARG002 - the protocol's form
-        at = 0
+    def take(self, data: bytes, unit: int, code: int) -> tuple[Adu | None, int]:
+        at, damaged = 0, False
         while (end := data.find(b"\r\n", at)) >= 0:
             begin = data.rfind(b":", at, end)
             body = _from_hex(data[begin + 1 : end]) if begin >= 0 else b""
-            if len(body) > 2 and FramerAscii.compute_LRC(body[:-1]) == body[-1]:
+            if len(body) > 3 and FramerAscii.compute_LRC(body[:-1]) == body[-1]:
                 return Adu(0, body[0], body[1:-1]), end + 2
+            head = _from_hex(data[begin + 1 : begin + 5]) if begin >= 0 else b""
+            damaged |= len(head) == 2 and head[0] == unit and head[1] & ~_EXCEPTION == code
             at = end + 2
-        if at:
+        if damaged:
             raise BadSum
         return None, max(at, len(data) - 2 * _LONGEST)
 

@@ -1,4 +1,4 @@
-"""RTU over TCP: a serial server passes on whatever its line brings, to whoever is connected then."""
+"""RTU and ASCII over TCP: a serial server passes on whatever its line brings, to whoever is connected then."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 from drivers.modbus.opening import open_wire
 from drivers.modbus.settings import ChannelSettings
-from gateway.errors import LinkLost
+from gateway.errors import BadFrame, LinkLost
+from tests.drivers.modbus.test_framing import answer, ascii_
 from tests.support.serial_line import crc, plain_device, value_at
 
 
@@ -24,8 +25,8 @@ def right_answer(request):
 
 
 @contextlib.asynccontextmanager
-async def wire_to(serve, timeout=0.3):
-    """A wire to a server that is that coroutine function; every request that the tests send has 8 bytes."""
+async def wire_to(serve, timeout=0.3, scheme="rtu+tcp"):
+    """A wire to a server that is that coroutine function; every RTU request that the tests send has 8 bytes."""
 
     async def guarded(reader, writer):
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -33,7 +34,7 @@ async def wire_to(serve, timeout=0.3):
         writer.close()
 
     server = await asyncio.start_server(guarded, "127.0.0.1", 0)
-    wire = open_wire(ChannelSettings(url=f"rtu+tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"), timeout)
+    wire = open_wire(ChannelSettings(url=f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"), timeout)
     try:
         yield wire
     finally:
@@ -80,3 +81,28 @@ async def test_fl_32_what_another_process_asked_just_before_is_not_our_first_ans
     async with wire_to(serve) as wire:
         await wire.connect()
         assert await ask(wire, 1, 200) == value_at(1, 200)
+
+
+@pytest.mark.parametrize("before", [b"", b"0042\r\n", b":0203FF\r\n", b":01:", b"\x00\r"])
+async def test_in_ascii_the_rest_of_something_else_before_an_answer_does_not_spoil_it(before):
+    async def serve(reader, writer):
+        while await reader.readuntil(b"\n"):
+            writer.write(before)
+            await writer.drain()
+            await asyncio.sleep(0.01)
+            writer.write(ascii_(answer([7]), unit=1).lower())
+
+    async with wire_to(serve, scheme="ascii+tcp") as wire:
+        await wire.connect()
+        assert await ask(wire, 1, 0) == 7
+
+
+async def test_in_ascii_an_exception_without_its_number_is_no_answer():
+    async def serve(reader, writer):
+        while await reader.readuntil(b"\n"):
+            writer.write(ascii_(b"\x83", unit=1))
+
+    async with wire_to(serve, scheme="ascii+tcp") as wire:
+        await wire.connect()
+        with pytest.raises(BadFrame):
+            await ask(wire, 1, 0)

@@ -25,7 +25,7 @@ FRAMINGS = {"tcp": "mbap", "tls": "mbap", "rtu+tcp": "rtu", "ascii+tcp": "ascii"
 """What a url's scheme speaks."""
 _EXAMPLE = "tcp://192.0.2.10:502"
 _SERIAL_EXAMPLE = "serial: {port: /dev/serial/by-id/usb-adapter, line: 9600-8E1}"
-_LINE = re.compile(r"(?P<baud>[0-9]{2,8})-(?P<bits>[78])(?P<parity>[NEOneo])(?P<stop>[12])")
+_LINE = re.compile(r"(?P<baud>[1-9][0-9]{1,7})-(?P<bits>[78])(?P<parity>[NEOneo])(?P<stop>[12])")
 _TIME = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?) ?(?P<unit>ms|s)")
 _SERIAL_KEYS = ("port", "line", "turnaround", "gap", "framing", "echo", "rs485")
 _FAST_BAUD, _FAST_GAP_S = 19200, 0.00175

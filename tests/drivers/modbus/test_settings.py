@@ -146,6 +146,13 @@ def test_a_url_that_this_version_cannot_use_is_refused(url):
     assert [fault.path for fault in found] == ["url"]
 
 
+@pytest.mark.parametrize("line", ["00-8N1", "0960-8N1", "9600-8X1", "9600-7E1", "9600-8E3", "9600", 9600])
+def test_a_serial_line_that_no_port_has_is_refused(line):
+    device = device_of([tag_spec("t", "holding/0")])
+    found = list(SPEC.check(channel_of(device, port={"serial": {"port": "/dev/ttyUSB0", "line": line}})))
+    assert [fault.path for fault in found] == ["serial.line"]
+
+
 def test_all_faults_of_a_channel_are_found_at_once():
     found = faults(tag_spec("a", "x/1"), tag_spec("b", "input/1", access="rw"), tag_spec("c", "holding/9"), unit_id=300)
     assert [path.rsplit(".", 1)[1] for path, *_ in found] == ["unit_id", "address", "access"]

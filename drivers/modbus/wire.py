@@ -64,7 +64,7 @@ class Wire:
         self._echo = b""
         self._future: asyncio.Future[bytes] | None = None
         self._unit = self._code = self._number = 0
-        self._size = -1
+        self._size, self._confirms = -1, b""
         self._sent = self._deadline = self._last_byte = 0.0
         self._heard = False
         self._odd = ""
@@ -129,12 +129,19 @@ class Wire:
         return raw[1:]
 
     async def exchange(
-        self, unit: int, code: int, payload: bytes, size: int = -1, *, limit_s: float | None = None
+        self,
+        unit: int,
+        code: int,
+        payload: bytes,
+        size: int = -1,
+        *,
+        confirms: bytes = b"",
+        limit_s: float | None = None,
     ) -> bytes:
         """Send one request and return what follows the function code in its answer. Raises as `read`.
 
-        `size`: bytes of data that the answer announces and carries, -1 where it is no read. `limit_s`: a shorter
-        time-out than the channel's.
+        `size`: bytes of data that the answer announces and carries, -1 where it is no read. `confirms`: what the answer
+        to a write repeats. `limit_s`: a shorter time-out than the channel's.
         """
         if not self._wanted:
             raise LinkLost("not connected")
@@ -145,6 +152,7 @@ class Wire:
         begin = asyncio.get_running_loop().time()
         if not self._framing.tagged and self._owed.is_ambiguous(unit, code, begin):
             await self._clear_way(unit, code)
+        self._confirms = confirms
         limit = self._timeout if limit_s is None else min(limit_s, self._timeout)
         pdu = await self._ask(unit, code, payload, size, limit, begin + _LAST * self._timeout)
         if pdu[0] & _EXCEPTION:
@@ -236,6 +244,7 @@ class Wire:
             return
         nonce = struct.pack(">HH", 0, self._number % 0xFFFF + 1)
         limit = self._timeout * _MARKER_SHARE
+        self._confirms = b""
         pdu = await self._ask(unit, _LOOPBACK, nonce, -1, limit, loop.time() + limit)
         if pdu[0] & _EXCEPTION or pdu[1:] == nonce:
             self._owed.settled(unit, kept=_LOOPBACK)
@@ -325,6 +334,9 @@ class Wire:
             self._unasked(adu)
         elif self._size >= 0 and not adu.pdu[0] & _EXCEPTION and len(adu.pdu) != self._size + 2:
             self._odd = f"asked for {self._size} bytes of data, got {len(adu.pdu) - 2}"
+            self._unasked(adu)
+        elif self._confirms and not adu.pdu[0] & _EXCEPTION and adu.pdu[1:] != self._confirms:
+            self._odd = f"{self._confirms.hex()} was confirmed with {adu.pdu[1:].hex()}"
             self._unasked(adu)
         else:
             future.set_result(adu.pdu)

@@ -92,6 +92,6 @@ class RegisterWriter:
         return True
 
     async def _confirmed(self, unit: int, code: int, payload: bytes, echo: bytes) -> None:
-        answer = await self._wire.exchange(unit, code, payload)
+        answer = await self._wire.exchange(unit, code, payload, confirms=echo)
         if answer != echo:
             raise BadFrame(f"function {code} was confirmed with {answer.hex()} instead of {echo.hex()}")

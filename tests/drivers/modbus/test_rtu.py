@@ -10,9 +10,13 @@ import pytest
 from pymodbus.client import AsyncModbusSerialClient
 from pymodbus.exceptions import ModbusException
 
+from drivers.modbus.address import Address, Table
 from drivers.modbus.opening import open_wire
+from drivers.modbus.point import Point
 from drivers.modbus.settings import ChannelSettings
+from drivers.modbus.writing import RegisterWriter
 from gateway.errors import BadFrame, DeviceUnavailable, LinkLost, RequestRefused
+from gateway.model import ValueType
 from tests.support.serial_line import Answer, SerialLine, plain_device, value_at
 
 
@@ -170,6 +174,26 @@ async def test_noise_before_an_answer_and_bytes_in_pieces_are_no_fault():
     with SerialLine(device) as line:
         async with wire_on(line.port) as wire:
             assert await ask(wire, 1, 10, 100) == [value_at(1, 10 + i) for i in range(100)]
+
+
+async def test_a_confirmation_that_came_twice_is_not_taken_for_the_next_write_and_those_after_it():
+    seen = []
+
+    def device(unit, pdu):
+        from tests.support.serial_line import crc
+
+        frame = bytes((unit,)) + plain_device(unit, pdu).pdu
+        seen.append(frame + crc(frame))
+        return Answer(raw=seen[0] + seen[1] if len(seen) == 2 else seen[-1])
+
+    with SerialLine(device) as line:
+        async with wire_on(line.port) as wire:
+            writer = RegisterWriter(wire)
+            point = Point(Address(Table.HOLDING, 1), 1, "AB", "auto")
+            for value in range(5):
+                await writer.write(1, point, ValueType.UINT16, value)
+            assert wire.foreign == 1
+    assert [frame[4:6] for frame in seen] == [bytes((0, value)) for value in range(5)]
 
 
 async def test_an_adapter_that_gives_back_what_we_send():

@@ -18,16 +18,18 @@ class Listener(Protocol):
 
 
 class Link(asyncio.Protocol):
-    """An open connection."""
+    """An open connection. `heard`: whether anything ever came."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self.transport: asyncio.Transport | None = None
+        self.heard = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's are of no common class
 
     def data_received(self, data: bytes) -> None:
+        self.heard = True
         self._listener.received(self, data)
 
     def connection_lost(self, exc: Exception | None) -> None:

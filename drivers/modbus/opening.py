@@ -18,7 +18,7 @@ def open_wire(settings: ChannelSettings, timeout_s: float) -> Wire:
     if isinstance(place, Line):
         gap = place.gap_s + place.turnaround_s
         return Wire(place.port, connector(place), framing, timeout_s, gap_s=gap, echo=place.echo, reopens=False)
-    return Wire(place.name, connector(place), framing, timeout_s)
+    return Wire(place.name, connector(place), framing, timeout_s, doubt=place.doubt)
 
 
 def endpoint_of(settings: ChannelSettings) -> Endpoint | None:

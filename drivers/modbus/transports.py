@@ -78,6 +78,11 @@ class Net(Struct, frozen=True):
         return self.scheme == "tls"
 
     @property
+    def doubt(self) -> str:
+        """What may be wrong when the server hangs up without a word: TLS 1.3 judges a client after the handshake."""
+        return ": the server may want a client certificate, or refuse the one it got" if self.secure else ""
+
+    @property
     def name(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
@@ -130,7 +135,7 @@ def _with_tls(net: Net, tls: Mapping[str, Any] | None) -> Net:
                 f"tls.{key}", f"unknown key `{key}` in `tls`", "tls: {ca: ca.pem, cert: gw.pem, key: gw.key}"
             )
         if not isinstance(value, str) or not value:
-            raise PointError(f"tls.{key}", f"`{key}` is a file or a certificate's text")
+            raise PointError(f"tls.{key}", f"`{key}` is the name of a file")
     if ("cert" in tls) != ("key" in tls):
         missing = "key" if "cert" in tls else "cert"
         raise PointError("tls", f"`tls` has no `{missing}`", "a client certificate needs `cert` and `key`")
@@ -199,7 +204,12 @@ def connector(place: Place) -> Callable[[Callable[[], Any]], Any]:
 
 async def _open_net(net: Net, factory: Callable[[], Any]) -> Any:
     context = await asyncio.to_thread(tls_context, net) if net.secure else None
-    _, protocol = await asyncio.get_running_loop().create_connection(factory, net.host, net.port, ssl=context)
+    try:
+        _, protocol = await asyncio.get_running_loop().create_connection(factory, net.host, net.port, ssl=context)
+    except ssl.SSLError as error:
+        if error.reason == "WRONG_VERSION_NUMBER":
+            raise ConnectionError(71, "this port does not speak TLS") from error
+        raise
     return protocol
 
 
@@ -208,9 +218,20 @@ def tls_context(net: Net) -> ssl.SSLContext:
     for file in (net.ca, net.cert, net.key):
         if file is not None and not Path(file).is_file():
             raise FileNotFoundError(2, f"there is no file {file}")
-    context = ssl.create_default_context(cafile=net.ca)
+    try:
+        context = ssl.create_default_context(cafile=net.ca)
+    except ssl.SSLError as error:
+        raise OSError(22, f"{net.ca} holds no certificates ({error.reason or error})") from error
     if net.cert:
-        context.load_cert_chain(net.cert, net.key)
+
+        def phrase() -> str:  # OpenSSL would ask for it on the terminal
+            raise OSError(22, f"{net.key} is locked by a pass phrase; a key without one is needed")
+
+        try:
+            context.load_cert_chain(net.cert, net.key, phrase)
+        except ssl.SSLError as error:
+            why = error.reason or error
+            raise OSError(22, f"{net.cert} and {net.key} are no certificate and its key ({why})") from error
     return context
 
 

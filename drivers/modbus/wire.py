@@ -36,7 +36,8 @@ class Wire:
     """A connection with its framing. Calls must not overlap: the arbiter's rule.
 
     `name`: where it leads, for people. `gap_s`: silence between frames that the line demands. `reopens`: whether a
-    connection on which nothing comes any more is worth replacing (TCP; a serial port is not).
+    connection on which nothing comes any more is worth replacing (TCP; a serial port is not). `doubt`: why the other
+    side may have hung up before it said anything.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Wire:
         gap_s: float = 0.0,
         echo: bool = False,
         reopens: bool = True,
+        doubt: str = "",
     ) -> None:
         self.name = name
         self._open = opener
@@ -57,8 +59,9 @@ class Wire:
         self._gap = gap_s
         self._echoes = echo
         self._reopens = reopens
+        self._doubt = doubt
         self._link: Link | None = None
-        self._wanted = self._gone = False
+        self._wanted, self._gone = False, ""
         self._listened = framing.tagged
         self._buffer = b""
         self._echo = b""
@@ -86,7 +89,7 @@ class Wire:
     async def connect(self) -> None:
         """Open the connection. Raises LinkLost with the reason."""
         self._drop()
-        self._wanted, self._gone, self._number = True, False, 0
+        self._wanted, self._gone, self._number = True, "", 0
         try:
             async with asyncio.timeout(self._timeout):
                 self._link = await self._open(lambda: Link(self))
@@ -143,10 +146,8 @@ class Wire:
         `size`: bytes of data that the answer announces and carries, -1 where it is no read. `confirms`: what the answer
         to a write repeats. `limit_s`: a shorter time-out than the channel's.
         """
-        if not self._wanted:
-            raise LinkLost("not connected")
-        if self._gone:
-            raise LinkLost(f"connection to {self.name} is gone")
+        if not self._wanted or self._gone:
+            raise LinkLost(self._gone or "not connected")
         if self._link is None:  # we gave the last one up ourselves
             await self.connect()
         begin = asyncio.get_running_loop().time()
@@ -303,9 +304,9 @@ class Wire:
         if link is not self._link:
             return
         self._link = None
-        self._gone = True
         text = f" ({reason_of(error)})" if isinstance(error, OSError) else ""
-        self._fail(LinkLost(f"connection to {self.name} was lost{text}"))
+        self._gone = f"connection to {self.name} was lost{text}{'' if link.heard else self._doubt}"
+        self._fail(LinkLost(self._gone))
 
     def _without_echo(self, data: bytes) -> bytes:
         """What came without our own bytes, which some RS-485 adapters give back."""

@@ -9,6 +9,7 @@ import ssl
 import subprocess
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from gateway.errors import LinkLost
 from tests.drivers.modbus.kit import channel_of, device_of, driver_on, read_all, tag_spec
@@ -143,9 +144,47 @@ async def test_without_a_client_certificate_nothing_is_read(tls, inner):
     device = device_of([tag_spec("t", "holding/0")])
     async with bridge(inner, context) as port:
         place = {"url": f"tls://127.0.0.1:{port}", "tls": {"ca": str(authority.ca)}}
-        with pytest.raises(LinkLost, match=r"certificate|lost|gone"):
+        with pytest.raises(LinkLost, match=r"lost.*client certificate"):
             async with driver_on(channel_of(device, port=place), device) as driver:
                 await read_all(driver, device)
+
+
+async def test_fl_30_an_expired_server_and_a_port_without_tls_are_told_as_that(tls, inner):
+    authority, context = tls
+    expired = authority.make("expired", expired=True)
+    context.load_cert_chain(expired.cert, expired.key)
+    device = device_of([tag_spec("t", "holding/0")])
+    async with bridge(inner, context) as port:
+        place = {"url": f"tls://127.0.0.1:{port}", "tls": {"ca": str(authority.ca)}}
+        with pytest.raises(LinkLost, match="expired"):
+            async with driver_on(channel_of(device, port=place), device):
+                pass
+    greeter = await asyncio.start_server(lambda _, writer: writer.write(b"login: ") or writer.close(), "127.0.0.1", 0)
+    async with greeter:
+        place = {"url": f"tls://127.0.0.1:{greeter.sockets[0].getsockname()[1]}", "tls": {"ca": str(authority.ca)}}
+        with pytest.raises(LinkLost, match="does not speak TLS"):
+            async with driver_on(channel_of(device, port=place), device):
+                pass
+
+
+@pytest.mark.parametrize("broken", ["ca", "cert", "key", "mixed", "locked"])
+async def test_a_certificate_file_that_cannot_be_used_is_named(tls, tmp_path, broken):
+    """A key with a pass phrase would else be asked for on the terminal, by a thread that never ends."""
+    authority, _ = tls
+    mine, other = authority.make("gateway"), authority.make("other")
+    junk, locked = tmp_path / "junk.pem", tmp_path / "locked.key"
+    junk.write_text("no certificate")
+    key = serialization.load_pem_private_key(mine.key.read_bytes(), None)
+    phrase = serialization.BestAvailableEncryption(b"secret")
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
+    locked.write_bytes(key.private_bytes(*form, phrase))
+    files = {"ca": authority.ca, "cert": mine.cert, "key": mine.key}
+    files |= {"mixed": {"key": other.key}, "locked": {"key": locked}}.get(broken) or {broken: junk}
+    device = device_of([tag_spec("t", "holding/0")])
+    place = {"url": "tls://127.0.0.1:1", "tls": {name: str(file) for name, file in files.items()}}
+    with pytest.raises(LinkLost, match={"mixed": "other.key", "locked": "locked.key.*pass phrase"}.get(broken, "junk")):
+        async with driver_on(channel_of(device, port=place), device):
+            pass
 
 
 async def test_a_certificate_file_that_is_not_there_is_named(tls, inner):

@@ -10,6 +10,7 @@ Decimal scales of integer wire types are exact: 251 with scale 0.1 is the float 
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
@@ -179,10 +180,15 @@ def sentinels(raw: RawType, transform: Transform) -> tuple[int | float, ...]:
     """Raw values that mean "no value", as the wire type delivers them: 0xFFFF of an int16 is -1."""
     found: list[int | float] = []
     for mark in transform.invalid:
-        found.append(mark)
+        found.append(_on_wire(raw, mark))
         if raw.signed and not raw.is_float and isinstance(mark, int) and raw.high < mark < 1 << raw.bits:
             found.append(mark - (1 << raw.bits))
     return tuple(found)
+
+
+def _on_wire(raw: RawType, number: float) -> int | float:
+    """A number as it comes back from a device: a float32 is not the decimal number that was written."""
+    return array("f", [number])[0] if raw.is_float and raw.bits == 32 else number
 
 
 def scalar(raw: RawType, transform: Transform, limits: tuple[float, float] | None = None) -> Scalar:
@@ -358,13 +364,10 @@ def to_raw(spec: TagSpec, value: Value) -> int | float | bool:
         raise _refused(spec, f"{value!r} is no finite number")
     factor, addend = _exact(spec.transform.scale, 1), _exact(spec.transform.offset, 0)
     exact = (Fraction(repr(value)) - addend) / factor
-    number: int | float
-    if raw.is_float:
-        # a value that is not scaled goes through untouched: a fraction has no -0.0
-        number = _to_float(spec, raw, exact, float(value) if factor == 1 and addend == 0 else None)
-    else:
-        number = _to_int(spec, raw, exact, value)
-    if number in sentinels(raw, spec.transform):
+    # a value that is not scaled goes through untouched: a fraction has no -0.0
+    as_is = float(value) if raw.is_float and factor == 1 and addend == 0 else None
+    number = _to_float(spec, raw, exact, as_is) if raw.is_float else _to_int(spec, raw, exact, value)
+    if _on_wire(raw, number) in sentinels(raw, spec.transform):
         raise _refused(spec, f"{value!r} is the mark of an invalid value")
     return number
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import struct
 from fractions import Fraction
 
 import pytest
@@ -103,6 +104,15 @@ def test_fl_33_one_value_out_of_range_leaves_the_other_99_good():
     assert values[42] == 101
     assert [i for i, code in enumerate(codes) if code] == [42]
     assert codes[42] == RANGE
+
+
+@pytest.mark.parametrize("mark", [-9999.9, 3.4028235e38, 1e20, -1, 0xFFFFFFFF])
+def test_a_sentinel_of_a_float32_is_known_as_the_device_sends_it_and_is_not_written(mark):
+    raw = struct.unpack(">f", struct.pack(">f", mark))[0]
+    assert one(ValueType.FLOAT32, raw, invalid=(mark,)) == (None, SENSOR)
+    assert one(ValueType.FLOAT32, raw, invalid=(raw,), scale=0.1) == (None, SENSOR)
+    with pytest.raises(WriteRejected, match="invalid"):
+        to_raw(spec(ValueType.FLOAT32, invalid=(mark,)), min(mark, raw))
 
 
 def test_a_sentinel_becomes_no_value_with_a_sensor_fault_also_on_signed_types():

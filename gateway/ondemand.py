@@ -12,8 +12,9 @@ from gateway.arbiter import Arbiter, Full
 from gateway.clock import Clock
 from gateway.driver import Columns, PollingDriver, Request, Writer
 from gateway.errors import BadFrame, DeviceUnavailable, LinkLost, RequestRefused, WriteRejected
-from gateway.model import Quality, Tag, Value, Write, WriteResult, WriteState
+from gateway.model import Quality, Tag, TagSpec, Value, Write, WriteResult, WriteState
 from gateway.plans import Line, Planner, Poll
+from gateway.transform import is_exponent, with_exponent
 from gateway.writes import PendingWrite, matches, read_back_tag
 
 T = TypeVar("T")
@@ -204,7 +205,7 @@ class OnDemand:
         if line is None or shown is None:
             return
         try:
-            got = await self._one(line, shown)
+            got, spec = await self._shown(line, shown, pending.write.tag.spec)
         except LinkLost:
             pending.fail("written, but the link was lost before it was read back")
             raise
@@ -218,16 +219,22 @@ class OnDemand:
         except BaseException:
             pending.fail("written, but the channel stopped before it was read back")
             raise
-        if matches(pending.write.tag.spec, pending.write.value, got):
+        if matches(spec, pending.write.value, got):
             pending.end(WriteState.OK, 200, value=got, verified=True)
         else:
             line.stats.write_errors += 1
             text = f"written {pending.write.value!r}, but {shown.path} reads {got!r}"
             pending.end(WriteState.FAILED, 500, text, got)
 
-    async def _one(self, line: Line, tag: Tag) -> Value:
-        rows = await self._rows(line, [tag])
-        return next((value for row_tag, value, _, _ in rows if row_tag is tag), None)
+    async def _shown(self, line: Line, tag: Tag, written: TagSpec) -> tuple[Value, TagSpec]:
+        """What a tag reads now, and the written tag's spec with the scale that its factor tag says now."""
+        factor = line.device.tag(written.scale_from) if written.scale_from is not None else None
+        rows = await self._rows(line, [tag] if factor is None else [tag, factor])
+        values = {row_tag: value for row_tag, value, _, _ in rows}
+        exponent = None if factor is None else values.get(factor)
+        if is_exponent(exponent):
+            written = with_exponent(written, int(exponent))  # type: ignore[arg-type]
+        return values.get(tag), written
 
     async def read(self, tags: Sequence[Tag], *, publish: bool = True) -> list[Row]:
         """Read tags of one device now, before the polls that wait. `publish` False: nobody but the asker sees them."""

@@ -14,7 +14,7 @@ from drivers.modbus import SPEC
 from gateway.clock import SystemClock
 from gateway.context import ChannelRunner
 from gateway.health import Health
-from gateway.model import Batch, Quality, Report, Schedule, WriteState
+from gateway.model import Batch, Quality, Report, Schedule, Verify, WriteState
 from gateway.model import Write as WriteJob
 from tests.drivers.modbus.fault_server import FaultServer
 from tests.drivers.modbus.kit import Table, channel_of, device_of, tag_spec
@@ -97,6 +97,25 @@ async def test_a_write_is_verified_by_what_the_device_says(faulty):
         assert faulty.registers[1, 1] == 215
         assert (await line.write("run", True)).state is WriteState.OK
         assert (await line.write("speed", 99999)).code == 422
+
+
+@pytest.mark.parametrize(
+    ("exponent", "wanted", "held", "state"),
+    [(-2, 5.0, 450, WriteState.FAILED), (-2, 5.004, 500, WriteState.OK), (2, 149, 1, WriteState.OK)],
+)
+async def test_the_read_back_of_a_value_with_a_scale_factor_tolerates_one_step_of_that_factor(
+    faulty, exponent, wanted, held, state
+):
+    faulty.registers.update({(1, 1): exponent & 0xFFFF, (1, 2): held})
+    specs = [
+        replace(tag_spec("v", "holding/0", access="rw", scale_from="sf"), verify=Verify(tag="shown")),
+        tag_spec("sf", "holding/1", "int16"),
+        tag_spec("shown", "holding/2", scale_from="sf"),
+    ]
+    async with Line(faulty, *specs).running() as line:
+        await eventually(lambda: line.batches)
+        result = await line.write("v", wanted)
+    assert (result.state, result.value) == (state, held * 10**exponent)
 
 
 async def test_a_dropped_link_makes_tags_bad_once_and_comes_back(faulty):

@@ -7,7 +7,7 @@ written; each ends in a result of its own and in an audit entry.
 from __future__ import annotations
 
 import asyncio
-import math
+import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -22,6 +22,7 @@ from gateway.tags import TagTable
 DEFAULT_DEADLINE_S = 10.0
 MAX_ITEMS = 500
 
+_MOST = sys.float_info.max
 _FLOATS = {ValueType.FLOAT32, ValueType.FLOAT64}
 
 
@@ -52,7 +53,7 @@ def coerce(tag: Tag, value: object) -> Value:
         if isinstance(value, str if spec.type is ValueType.STRING else bytes):
             return value
         raise WriteRejected(f"{tag.name} is a {spec.type}; got {value!r}", code=400)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -_MOST <= value <= _MOST:
         raise WriteRejected(f"{tag.name} takes a number; got {value!r}", code=400)
     return _in_limits(tag, value)
 
@@ -165,7 +166,9 @@ class Commands:
         if tag.spec.write.rate is None:
             return
         count, per_s = tag.spec.write.rate
-        recent = self._recent.setdefault(tag.name, deque(maxlen=count))
+        recent = self._recent.get(tag.name)
+        if recent is None or recent.maxlen != count:  # the limit is new, or was changed by a reload
+            recent = self._recent[tag.name] = deque(recent or (), maxlen=count)
         if len(recent) == count and self._clock.mono() - recent[0] < per_s:
             raise WriteRejected(f"{tag.name}: more than {count} writes in {per_s:g} s", code=429)
 

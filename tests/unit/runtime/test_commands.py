@@ -1,8 +1,9 @@
 import pytest
+from msgspec.structs import replace
 
 from gateway.audit import entry_hash
 from gateway.commands import Commands
-from gateway.model import Batch, Block, Transform, ValueType, WriteResult, WriteState
+from gateway.model import Batch, Block, Transform, ValueType, WriteLimits, WriteResult, WriteState
 from gateway.shadow import LatestValues
 from gateway.testing import ManualClock
 from tests.unit.runtime.support import LIMITED, WRITABLE, bound, channel, tag
@@ -58,6 +59,7 @@ async def test_a_good_write_reaches_the_line_once_and_is_audited():
         (WRITABLE, True, 400),
         (WRITABLE, float("nan"), 400),
         (WRITABLE, 1.5, 400),
+        pytest.param(WRITABLE, 10**400, 400, id="huge"),
         (LIMITED, -1, 422),
         (LIMITED, 101, 422),
         (WRITABLE | {"range": (0, 10)}, 11, 422),
@@ -100,6 +102,22 @@ async def test_the_rate_limit_counts_writes_and_forgets_after_its_time():
     await clock.advance(61)
     assert (await cmd.write({"pump.level": 3}, origin="x", via="local"))[0].code == 200
     assert len(line.seen) == 3
+
+
+@pytest.mark.parametrize(("before", "after", "allowed"), [(5, 2, 0), (2, 5, 3)])
+async def test_a_rate_limit_that_is_changed_while_it_runs_holds_as_changed(before, after, allowed):
+    table, _ = bound(channel(limited := tag("level", **LIMITED | {"write": WriteLimits(rate=(before, 60.0))})))
+    clock = ManualClock()
+    latest = LatestValues(clock)
+    latest.grow(table.size)
+    cmd = Commands(table, latest, Line(), clock, Trail())
+
+    async def codes(count):
+        return [(await cmd.write({"pump.level": i}, origin="x", via="local"))[0].code for i in range(count)]
+
+    assert await codes(before) == [200] * before
+    bound(channel(replace(limited, write=WriteLimits(rate=(after, 60.0)))), table=table)
+    assert await codes(6) == [200] * allowed + [429] * (6 - allowed)
 
 
 async def test_a_write_to_a_channel_that_is_down_fails_with_504():

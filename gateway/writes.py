@@ -18,6 +18,8 @@ SILENT_LIMIT_S = 2.0
 
 _FLOAT32_STEP = 2.0**-23
 _FLOAT64_STEP = 2.0**-52
+_FILLING = " \0"
+"""What a device's texts end with and no reader shows."""
 
 
 class PendingWrite:
@@ -99,12 +101,14 @@ def read_back_tag(tag: Tag, device_tags: tuple[Tag, ...]) -> Tag | None:
 
 def matches(spec: TagSpec, wanted: Value, got: Value) -> bool:
     """Whether `got`, read back, is what was wanted: within the tolerance, else less than one raw
-    step away, or one float step.
+    step away, or one float step; a text but for its filling.
     """
     if got is None:
         return False
     if isinstance(wanted, bool) or isinstance(got, bool):
         return bool(wanted) == bool(got)
+    if isinstance(wanted, str) and isinstance(got, str):
+        return wanted.rstrip(_FILLING) == got.rstrip(_FILLING)
     if not isinstance(wanted, int | float) or not isinstance(got, int | float):
         return wanted == got
     return abs(float(wanted) - float(got)) <= _tolerance(spec, float(wanted)) if wanted != got else True

@@ -112,10 +112,15 @@ def encode(kind: ValueType, raw: Any, registers: int) -> bytes:
 
 
 def text_bytes(path: str, kind: ValueType, value: Value, length: int) -> bytes:
-    """A text as it is written, filled with NUL. Raises WriteRejected when it is too long."""
-    data = value.encode() if isinstance(value, str) else value
+    """A text as it is written: strings filled with NUL, bytes as they are. Raises WriteRejected if it does not fit."""
+    try:
+        data = value.encode() if isinstance(value, str) else value
+    except UnicodeEncodeError as error:
+        raise WriteRejected(f"{path}: {error.reason}", code=400) from None
     if not isinstance(data, bytes):
         raise WriteRejected(f"{path}: {value!r} is no text", code=400)
     if len(data) > length:
         raise WriteRejected(f"{path}: {len(data)} bytes do not fit into {length}", code=422)
-    return data.ljust(length, b"\0") if kind is ValueType.STRING else data
+    if kind is ValueType.BYTES and len(data) < length:
+        raise WriteRejected(f"{path}: {len(data)} bytes do not fill {length}", code=422)
+    return data.ljust(length, b"\0")

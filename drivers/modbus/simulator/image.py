@@ -122,7 +122,7 @@ def _signal(spec: TagSpec, seconds: float, number: int) -> Value:
     if spec.type is ValueType.BOOL:
         return int(seconds / 15 + number) % 2 == 0
     if spec.type in TEXTS:
-        return spec.path.upper() if spec.type is ValueType.STRING else b"\x01\x02"
+        return spec.path.upper() if spec.type is ValueType.STRING else bytes(range(1, spec.source.length + 1))
     if spec.wrap is not None or spec.unit in _COUNTING:
         grown = math.floor(_middle(spec) + number + seconds * 0.1)
         return grown if spec.wrap is None else grown % max(1, spec.wrap)

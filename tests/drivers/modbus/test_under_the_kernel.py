@@ -118,6 +118,16 @@ async def test_the_read_back_of_a_value_with_a_scale_factor_tolerates_one_step_o
     assert (result.state, result.value) == (state, held * 10**exponent)
 
 
+@pytest.mark.parametrize(
+    ("kind", "value"), [("string", "Pump 7  "), ("string", ""), ("string", "Größe"), ("bytes", b"\0\1\2\0\0\0\0\0\x20")]
+)
+async def test_a_text_that_was_written_is_verified_although_its_filling_is_not_read(faulty, kind, value):
+    async with Line(faulty, tag_spec("t", "holding/0", kind, length=9, access="rw")).running() as line:
+        await eventually(lambda: line.batches)
+        result = await line.write("t", value)
+    assert (result.state, result.verified, result.text) == (WriteState.OK, True, "")
+
+
 async def test_a_dropped_link_makes_tags_bad_once_and_comes_back(faulty):
     async with Line(faulty, tag_spec("x", "holding/5")).running() as line:
         await eventually(lambda: line.seen("x"))

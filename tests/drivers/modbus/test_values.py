@@ -135,6 +135,18 @@ async def test_a_text_is_written_with_what_fits_and_refused_beyond(faulty):
 
 
 @pytest.mark.parametrize(
+    ("kind", "value", "code"), [("string", "\ud800", 400), ("bytes", b"\1\2", 422), ("bytes", b"", 422)]
+)
+async def test_a_text_that_cannot_be_held_as_it_is_reaches_no_device(faulty, kind, value, code):
+    """Fewer bytes than the tag has would leave the rest to chance; half a surrogate pair is no character."""
+    device = device_of([tag_spec("t", "holding/0", kind, length=3, access="rw")])
+    async with driver_on(channel_of(device, port=faulty.port), device) as driver:
+        with pytest.raises(WriteRejected) as caught:
+            await driver.write(device, device.tags[0], value)
+    assert (caught.value.code, faulty.requests) == (code, [])
+
+
+@pytest.mark.parametrize(
     ("raw", "exponent", "value"), [(2413, 0xFFFF, 241.3), (7, 2, 700.0), (7, 0, 7.0), (0x8001, 0xFFFE, 327.69)]
 )
 async def test_a_scale_factor_from_another_register_is_taken_from_the_same_answer(faulty, raw, exponent, value):

@@ -18,6 +18,7 @@ from drivers.modbus.transports import Line
 
 _HEADER = struct.Struct(">HHHB")
 _MOST_CONNECTIONS = 16
+_SILENCE_S = 0.05
 
 
 class Server:
@@ -98,8 +99,6 @@ class Server:
                     os.write(master, self._spoilt(answer))
 
     async def _rtu(self, frame: bytes) -> bytes | None:
-        if checked(frame[:-2]) != frame:
-            return None
         answer = await self._react(frame[0], frame[1:-2], len(frame))
         if answer is None:
             return None
@@ -148,10 +147,32 @@ class Server:
 
 
 async def _request(reader: asyncio.StreamReader) -> bytes:
-    """One RTU request."""
-    head = await reader.readexactly(2)
-    code = head[1]
-    if code in {15, 16}:
-        head += await reader.readexactly(5)
-        return head + await reader.readexactly(head[6] + 2)
-    return head + await reader.readexactly({22: 8, 43: 5, 17: 2}.get(code, 6))
+    """One RTU request with its check sum. What is none ends, as on a line, with a silence."""
+    while True:
+        frame = await reader.readexactly(1)
+        while (missing := _size(frame) - len(frame)) > 0 and (more := await _soon(reader, missing)):
+            frame += more
+        if len(frame) > 3 and checked(frame[:-2]) == frame:
+            return frame
+        while await _soon(reader, 4096):
+            pass
+
+
+async def _soon(reader: asyncio.StreamReader, most: int) -> bytes:
+    """What comes before a silence, b"" for nothing."""
+    try:
+        async with asyncio.timeout(_SILENCE_S):
+            return await reader.read(most)
+    except TimeoutError:
+        return b""
+
+
+def _size(frame: bytes) -> int:
+    """Bytes of the request that begins so, as far as can be told."""
+    if len(frame) < 2:
+        return 2
+    if frame[1] in {15, 16}:
+        return 9 + frame[6] if len(frame) > 6 else 7
+    if frame[1] == 23:
+        return 13 + frame[10] if len(frame) > 10 else 11
+    return {7: 4, 11: 4, 12: 4, 17: 4, 22: 10, 43: 7}.get(frame[1], 8)

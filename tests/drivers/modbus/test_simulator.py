@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import struct
@@ -207,9 +208,33 @@ def test_a_unit_that_is_not_there_says_nothing_and_two_are_kept_apart(pump):
         assert client.ask(read(20, 1), unit=2) == b"\x03\x02\x00\x05"
 
 
-def test_rtu_over_tcp_with_noise_before_it(processes, tmp_path, profile):
+def test_rtu_over_tcp(processes, tmp_path, profile):
     device = Simulated(processes, tmp_path, profile, "--rtu", *FIXED)
     with Client(device) as client:
+        frame = b"\x01" + read(12, 1)
+        client.wire.sendall(frame + crc(frame))
+        answer = b"\x01\x03\x02\x00\x03"
+        assert client._exactly(7) == answer + crc(answer)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"\xff",
+        b"\x01\x03\x00",
+        b"\x01\x10\x00\x00\x00\x7b\xf6",
+        bytes(range(40)),
+        b"\x01\x07\x41\xe2",
+        b"\x01\x63\x00\x00\x00",
+    ],
+)
+def test_what_is_no_request_on_a_line_ends_with_a_silence(processes, tmp_path, profile, before):
+    device = Simulated(processes, tmp_path, profile, "--rtu", *FIXED)
+    with Client(device) as client:
+        client.wire.sendall(before)
+        client.wire.settimeout(0.5)
+        with contextlib.suppress(TimeoutError):
+            assert client.wire.recv(100) == b"\x01\x87\x01\x82\x30", "function 7 is not known"
         frame = b"\x01" + read(12, 1)
         client.wire.sendall(frame + crc(frame))
         answer = b"\x01\x03\x02\x00\x03"

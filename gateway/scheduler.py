@@ -126,11 +126,11 @@ class Timetable(Generic[K]):
 
     def _forward(self, entry: _Entry[K], now: float, wall: float) -> None:
         if entry.align:
-            first = entry.n == 0  # the poll at the start lies off the grid
-            entry.n += 1
-            if not first:
+            if entry.n > 0:  # else a poll out of turn, off the grid: it serves no slot
                 entry.missed += max(0, math.floor((now - entry.due) / entry.period))
-            self._to_next_slot(entry, now, wall)
+                entry.served = entry.slot
+            entry.n += 1
+            self._enter_slot(entry, wall, now, next_multiple(wall, entry.period, self._zone))
         else:
             passed = max(0, math.floor((now - entry.due) / entry.period))
             entry.missed += passed
@@ -142,16 +142,9 @@ class Timetable(Generic[K]):
                 entry.due = entry.base + entry.n * entry.period
         self._push(entry)
 
-    def _to_next_slot(self, entry: _Entry[K], now: float, wall: float) -> None:
-        """The next slot after the one served. A wall clock that runs a little behind at that moment does not show the
-        same slot again.
-        """
-        entry.served = entry.slot
-        self._enter_slot(entry, wall, now, next_multiple(wall, entry.period, self._zone))
-
     def _enter_slot(self, entry: _Entry[K], wall: float, now: float, slot: float) -> None:
-        """Make `slot` due, unless it was served and the clock has been set back by less than a period since: set back
-        by more, it was wrong before.
+        """Make `slot` due, unless it was served already: a wall clock that is a little behind, or was set back by less
+        than a period since, shows it again. Set back by more, it was wrong before.
         """
         if slot <= entry.served < wall + entry.period * 1000.0:
             slot = next_multiple(entry.served, entry.period, self._zone)

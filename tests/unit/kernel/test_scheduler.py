@@ -177,3 +177,15 @@ def test_a_clock_that_is_set_forward_over_slots_serves_one_of_them() -> None:
     table.take(0.0, begin)
     assert table.take(10.0, begin + 3600e3 * 5 + 10e3) == ["energy"]
     assert table.take(11.0, begin + 3600e3 * 5 + 11e3) == []
+
+
+def test_a_reading_out_of_turn_takes_no_slot_away() -> None:
+    table: Timetable[str] = Timetable("UTC")
+    begin = wall("2026-11-22T10:00:00")
+    table.add("energy", Schedule(900.0, align=True), 0.0)
+    table.take(0.0, begin)
+    table.at_once("energy", 420.0)  # the device is back at 10:07
+    assert table.take(420.0, begin + 420e3) == ["energy"]
+    due = table.next_due()
+    assert due is not None and begin + due * 1000.0 == wall("2026-11-22T10:15:00")
+    assert table.missed("energy") == 0

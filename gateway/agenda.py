@@ -21,6 +21,8 @@ PATIENCE_S = 2.0
 """A request to a doubtful device that found no idle moment for so long goes before healthy polls, budget permitting."""
 _LONGEST_WAIT_S = 30.0
 _SHORT_WAIT_S = 0.25
+_GLANCE_S = 1.0
+"""How often the wall clock is looked at while readings are aligned to it: it may be set at any time."""
 _NEVER = float("inf")
 
 
@@ -92,6 +94,8 @@ class Agenda:
             self.dirty = False
             times = (line.monitor.next_probe for line in self._lines)
             self._probe_at = min((at for at in times if at is not None), default=_NEVER)
+        if self._timetable.has_aligned and self._timetable.watch(now, self._clock.wall_ms()):
+            self._look()
         if self._due <= now:
             for group in self._timetable.take(now, self._clock.wall_ms()):
                 self._enqueue(group, now)
@@ -120,7 +124,8 @@ class Agenda:
 
     def next_time(self, now: float) -> float:
         """When to look again if nothing else happens."""
-        times = [now + _LONGEST_WAIT_S, self._probe_at, self._due]
+        longest = _GLANCE_S if self._timetable.has_aligned else _LONGEST_WAIT_S
+        times = [now + longest, self._probe_at, self._due]
         if (due := self._arbiter.job_due()) is not None:
             times.append(due)
         if self.dirty or self._arbiter.doubtful:  # waits for the budget

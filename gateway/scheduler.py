@@ -70,6 +70,7 @@ class Timetable(Generic[K]):
         self._heap: list[tuple[float, int, _Entry[K]]] = []
         self._stamps = itertools.count(1)
         self._offset: float | None = None
+        self._aligned: set[K] = set()
 
     def add(self, key: K, schedule: Schedule, now: float) -> None:
         """Enter a key; it is due at once. One that is known is entered anew."""
@@ -78,9 +79,11 @@ class Timetable(Generic[K]):
         if known is not None:
             entry.missed = known.missed
         self._entries[key] = entry
+        (self._aligned.add if entry.align else self._aligned.discard)(key)
         self._push(entry)
 
     def remove(self, key: K) -> None:
+        self._aligned.discard(key)
         entry = self._entries.pop(key, None)
         if entry is not None:
             entry.stamp = 0
@@ -101,13 +104,18 @@ class Timetable(Generic[K]):
 
     def take(self, now: float, wall: float) -> list[K]:
         """The keys that are due, in the order of their deadlines. Each goes on to its next deadline after now."""
-        self._watch_steps(now, wall)
+        self.watch(now, wall)
         due: list[K] = []
         while (top := self._top()) is not None and top.due <= now:
             heapq.heappop(self._heap)
             due.append(top.key)
             self._forward(top, now, wall)
         return due
+
+    @property
+    def has_aligned(self) -> bool:
+        """Whether any deadline depends on the wall clock."""
+        return bool(self._aligned)
 
     def next_due(self) -> float | None:
         """When the next key is due."""
@@ -151,14 +159,17 @@ class Timetable(Generic[K]):
         entry.slot = slot
         entry.due = now + (slot - wall) / 1000.0
 
-    def _watch_steps(self, now: float, wall: float) -> None:
+    def watch(self, now: float, wall: float) -> bool:
+        """Look at the wall clock. True: it was set, and aligned deadlines are others now."""
         offset = wall - now * 1000.0
-        if self._offset is not None and abs(offset - self._offset) > _STEP_MS:
-            for entry in self._entries.values():
-                if entry.align and entry.n > 0:
+        stepped = self._offset is not None and abs(offset - self._offset) > _STEP_MS
+        self._offset = offset
+        if stepped:
+            for entry in (self._entries[key] for key in self._aligned):
+                if entry.n > 0:
                     self._step(entry, now, wall)
                     self._push(entry)
-        self._offset = offset
+        return stepped
 
     def _step(self, entry: _Entry[K], now: float, wall: float) -> None:
         """The wall clock was set: a slot that was passed over is served now, once; else the next one is due."""

@@ -327,3 +327,15 @@ async def test_a_small_request_that_is_refused_in_all_its_pieces_stays_whole() -
         assert [request["tags"] for request in world.runner.reads("a")["a"]["requests"]] == [2]
     assert world.memory.rows == {}
     assert [row[2] for row in world.readings("a")] == [Quality.BAD_CONFIG] * 2
+
+
+async def test_a_clock_that_is_set_moves_aligned_readings_though_nothing_else_is_due() -> None:
+    world = World([device_spec("a", [tag_spec("x", schedule=Schedule(900.0, align=True))])])
+    async with Running(world):
+        await world.clock.advance(60.0)
+        to_slot = 900_000 - world.clock.wall_ms() % 900_000
+        world.clock.step_wall(to_slot / 1000 - 100.0)  # the network's time came: the next slot is in 100 s
+        await world.clock.advance(99.0)
+        assert world.good_polls("a") == 1
+        await world.clock.advance(2.0)
+    assert [ts % 900_000 for _, _, _, ts in world.readings("a")][1:] == [10]

@@ -54,7 +54,8 @@ class Cutter:
                 smaller = self._planner.split(small.request, why)
                 if smaller:
                     cuts.append((small.request, why))
-                    todo[:0] = smaller
+                    # until one works, large ones first: the illegal ones may all lie at the beginning
+                    todo = [*smaller, *todo] if good else [*todo, *smaller]
                 else:
                     kept.append(small)
                     refused.append((small, why))

@@ -20,15 +20,18 @@ _LEARNED = "split:"
 
 
 class Poll:
-    """One request at work. `bad`: the quality its tags were told last, None while they are good."""
+    """One request at work. `bad`: the quality its tags were told last, None while they are good. `refusals`: how often
+    the device has said no since it last said yes.
+    """
 
-    __slots__ = ("bad", "failures", "group", "line", "queued_at", "request", "rest_until", "seconds")
+    __slots__ = ("bad", "failures", "group", "line", "queued_at", "refusals", "request", "rest_until", "seconds")
 
     def __init__(self, line: Line, group: Group, request: Request) -> None:
         self.line = line
         self.group = group
         self.request = request
         self.failures = 0
+        self.refusals = 0
         self.bad: Quality | None = None
         self.seconds = 0.0
         self.queued_at: float | None = None

@@ -237,7 +237,7 @@ class Poller:
         else:
             self._agenda.done(poll)
             poll.seconds = self._book_success(line, columns, start)
-            if poll.bad is not None or poll.failures:
+            if poll.bad is not None or poll.failures or poll.refusals:
                 self._mend(poll)
             if poll.request.block.counters:
                 columns = self._counters.apply(poll.request.block, columns)
@@ -282,33 +282,62 @@ class Poller:
             line.monitor.failed(str(error) or type(error).__name__)
 
     def _mend(self, poll: Poll) -> None:
-        poll.failures = 0
+        poll.failures = poll.refusals = 0
         poll.bad = None
         poll.rest_until = 0.0
         poll.line.failing.discard(poll)
         poll.line.monitor.good(clean=not poll.line.failing)
 
     async def _refused(self, poll: Poll, error: RequestRefused) -> None:
-        """The device is there and says no: cut the request if the driver can, else only its tags are bad."""
+        """The device is there and says no: cut the request if that helps, else only its tags are bad.
+
+        What could not be cut is looked into again after 2, 4, 8... refusals: the device may have been starting.
+        """
+        poll.failures = 0
+        poll.line.failing.discard(poll)
         self._answered(poll.line)
-        if poll.bad is None and await self._investigate(poll, error):
-            return
-        pieces = self._planner.split(poll.request, error) if poll.bad is None else ()
-        if not pieces or not await self._cutter.cut(poll, error, pieces):
-            self.refuse(poll, error)
+        if error.reason != "comm":
+            poll.refusals += 1
+            if poll.refusals & (poll.refusals - 1) == 0 and await self._reduce(poll, error):
+                return
+        self.refuse(poll, error)
+
+    async def _reduce(self, poll: Poll, error: RequestRefused) -> bool:
+        """Whether something else takes the place of a refused request, or it is to be asked again as it is."""
+        if self._planner.learning is not None:
+            return await self._investigate(poll, error)
+        pieces = self._planner.split(poll.request, error)
+        return bool(pieces) and await self._cutter.cut(poll, error, pieces)
 
     async def _investigate(self, poll: Poll, error: Exception) -> bool:
-        """Let a driver that learns find out why a request fails; with what it found the device is planned anew."""
+        """Let a driver that learns find out why a request fails; with what it found the device is planned anew.
+
+        True without a finding when it ended with the request working after all, or with a silence: the next poll
+        tells more.
+        """
         learning, line = self._planner.learning, poll.line
         if learning is None:
             return False
+        open_end = False
 
         async def ask(request: Request) -> Columns:
+            nonlocal open_end
             await self.serve_writes()
-            return await self.transact(line, request)
+            start = self._clock.mono()
+            try:
+                columns = await self.transact(line, request)
+            except RequestRefused as why:
+                open_end = why.reason == "comm"
+                raise
+            except (DeviceUnavailable, BadFrame):
+                self._agenda.charge(start, self._clock.mono())
+                open_end = True
+                raise
+            open_end = request is poll.request
+            return columns
 
         if not await learning.investigate(line.device, poll.request, error, ask):
-            return False
+            return open_end
         self.replan(line)
         return True
 

@@ -339,3 +339,36 @@ async def test_a_clock_that_is_set_moves_aligned_readings_though_nothing_else_is
         assert world.good_polls("a") == 1
         await world.clock.advance(2.0)
     assert [ts % 900_000 for _, _, _, ts in world.readings("a")][1:] == [10]
+
+
+async def test_a_request_refused_by_a_device_that_was_away_is_cut_like_any_other() -> None:
+    world = World([device_spec("a", 10)], driver=SplittingPolling, probe_s=5.0)
+    world.wire.silent.add("a")
+    world.wire.refused_tags.add("a.t7")
+    async with Running(world):
+        await world.clock.advance(20.0)
+        world.wire.silent.clear()
+        await world.clock.advance(20.0)
+    last = {row[0]: row[2] for row in world.readings("a")}
+    assert last == {f"t{i}": Quality.BAD_CONFIG if i == 7 else Quality.GOOD for i in range(10)}
+
+
+async def test_a_row_of_refused_tags_at_the_beginning_does_not_hide_the_good_ones_behind_it() -> None:
+    world = World([device_spec("a", 64)], driver=SplittingPolling)
+    world.wire.refused_tags = {f"a.t{i}" for i in range(16)}
+    async with Running(world):
+        await world.clock.advance(0.9)
+    last = {row[0]: row[2] for row in world.readings("a")}
+    assert last == {f"t{i}": Quality.BAD_CONFIG if i < 16 else Quality.GOOD for i in range(64)}
+
+
+async def test_a_device_whose_silent_request_is_refused_at_last_is_online() -> None:
+    tags = [tag_spec("x"), tag_spec("y", schedule=Schedule(2.0))]
+    world = World([device_spec("a", tags)], offline_after=9)
+    world.wire.silent.add("a")
+    async with Running(world):
+        await world.clock.advance(4.0)
+        world.wire.refused_tags.add("a.y")
+        world.wire.silent.clear()
+        await world.clock.advance(30.0)
+        assert world.runner.states() == {"a": "online"}

@@ -19,7 +19,7 @@ from drivers.modbus.words import TEXTS
 from drivers.modbus.writing import RegisterWriter
 from gateway.driver import Ask, Columns, DriverContext, Frame, PollingDriver, Request
 from gateway.errors import LinkLost, RequestRefused, WriteRejected
-from gateway.model import Device, Tag, TagSpec, Value
+from gateway.model import Access, Device, Tag, TagSpec, Value
 from gateway.transform import is_exponent, to_raw, with_exponent
 
 _FORBIDDEN = 403
@@ -58,7 +58,7 @@ class ModbusDriver(PollingDriver):
         ctx = self._context()
         facts = self._lessons(ctx).of(device)
         most = {kind: facts.most(kind, _MOST[kind]) for kind in facts.limits}
-        return plan_requests(ctx.channel, device, tags, facts.ranges(), most)
+        return plan_requests(ctx.channel, device, tags, facts.ranges(), facts.gaps(), most)
 
     async def read(self, request: Request) -> Columns:
         detail: Detail = request.detail
@@ -108,7 +108,14 @@ class ModbusDriver(PollingDriver):
     async def investigate(self, device: Device, request: Request, error: Exception, ask: Ask) -> bool:
         """Find out what of a failing request the device refuses, or how much it answers at once."""
         ctx = self._context()
-        found = await Investigation(self._lessons(ctx), device, ask).of(request, error, ctx.clock.wall_ms())
+
+        def others() -> Sequence[Request]:
+            brought = set(request.block.tags)
+            polled = (tag for tag in device.tags if tag.spec.access is not Access.WRITE and not tag.spec.on_demand)
+            return self.plan(device, [tag for tag in polled if tag not in brought])
+
+        look = Investigation(self._lessons(ctx), device, ask, others)
+        found = await look.of(request, error, ctx.clock.wall_ms())
         if found:
             self._tell(ctx, device)
         return found

@@ -7,13 +7,13 @@ and no read covers a refused register again. Kept in the channel's memory with d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 
 from drivers.modbus.address import Address, Range, Table
-from drivers.modbus.requests import Detail, probe_request, split_request
+from drivers.modbus.requests import Detail, lone_requests, probe_request, split_request
 from gateway.driver import Ask, Memory, Request
 from gateway.errors import BadFrame, DeviceUnavailable, LinkLost, RequestRefused
 from gateway.model import Device
@@ -21,17 +21,26 @@ from gateway.model import Device
 SPLITTABLE = {2, 3}
 _KEY = "learned:"
 _HOPELESS = 8
+"""So many single places of a refused request are tried; when none works, the device refuses everything."""
+_WITNESSES = 2
 _MOST_STEPS = 64
 
 
 class Facts(Struct, frozen=True):
-    """What is known of one device. Rows: `table`, `first`, `last` or `registers`/`bits`, `reason`, `ts`."""
+    """What is known of one device. Rows: `table`, `first`, `last` or `registers`/`bits`, `reason`, `ts`.
+
+    A row with `gap` says that something in a range that no tag lay on is refused: no read goes over it, but a tag
+    that is placed there later may well be legal.
+    """
 
     refused: tuple[Mapping[str, Any], ...] = ()
     limits: Mapping[str, Mapping[str, Any]] = {}
 
     def ranges(self) -> tuple[Range, ...]:
-        return tuple(Range(Table(row["table"]), row["first"], row["last"]) for row in self.refused)
+        return tuple(range_of(row) for row in self.refused if not row.get("gap"))
+
+    def gaps(self) -> tuple[Range, ...]:
+        return tuple(range_of(row) for row in self.refused if row.get("gap"))
 
     def most(self, kind: str, configured: int) -> int:
         """The largest block, `kind` registers or bits."""
@@ -40,6 +49,10 @@ class Facts(Struct, frozen=True):
 
 
 NOTHING = Facts()
+
+
+def range_of(row: Mapping[str, Any]) -> Range:
+    return Range(Table(row["table"]), row["first"], row["last"])
 
 
 class Lessons:
@@ -57,15 +70,20 @@ class Lessons:
             return NOTHING
         return Facts(tuple(row.get("refused", ())), row.get("limits", {}))
 
-    def add_refused(self, device: Device, places: Sequence[Range], reason: str, ts: int) -> None:
+    def add_refused(self, device: Device, places: Sequence[Range], reason: str, ts: int, *, gap: bool = False) -> bool:
+        """Whether any of it is new."""
         facts = self.of(device)
-        known = set(map(str, facts.ranges()))
-        new = [
+        known = facts.gaps() if gap else facts.ranges()
+        new: list[Mapping[str, Any]] = [
             {"table": place.table.value, "first": place.first, "last": place.last, "reason": reason, "ts": ts}
-            for place in places
-            if str(place) not in known
+            for place in dict.fromkeys(places)
+            if place not in known
         ]
-        self._put(device, Facts((*facts.refused, *new), facts.limits))
+        if gap:
+            new = [{**row, "gap": True} for row in new]
+        if new:
+            self._put(device, Facts((*facts.refused, *new), facts.limits))
+        return bool(new)
 
     def add_limit(self, device: Device, kind: str, most: int, reason: str, ts: int) -> None:
         facts = self.of(device)
@@ -80,9 +98,12 @@ class Lessons:
     def rows(self, device: Device) -> Iterator[Mapping[str, Any]]:
         """For people: what, reason, when."""
         facts = self.of(device)
-        for row, place in zip(facts.refused, facts.ranges(), strict=True):
+        for row in facts.refused:
+            place = range_of(row)
             what = f"{Address(place.table, place.first)} is refused"
-            if place.last > place.first:
+            if row.get("gap"):
+                what = f"no read may go over {place}"
+            elif place.last > place.first:
                 what = f"{place} are refused"
             yield {"what": what, "reason": row["reason"], "ts": row["ts"]}
         for kind, row in facts.limits.items():
@@ -96,13 +117,21 @@ class Lessons:
         return f"{self._where}#{device.spec.settings.unit_id}"
 
 
-class Investigation:
-    """Finds out why a request fails: asks smaller and smaller ones until the culprit is alone."""
+class _Enough(Exception):
+    """An investigation has taken its share of the wire."""
 
-    def __init__(self, lessons: Lessons, device: Device, ask: Ask) -> None:
+
+class Investigation:
+    """Finds out why a request fails: asks smaller and smaller ones until the culprit is alone.
+
+    `others`: requests for other tags of the device, which show whether it answers anything.
+    """
+
+    def __init__(self, lessons: Lessons, device: Device, ask: Ask, others: Callable[[], Sequence[Request]]) -> None:
         self._lessons = lessons
         self._device = device
         self._ask = ask
+        self._others = others
         self._steps = 0
 
     async def of(self, request: Request, error: Exception, ts: int) -> bool:
@@ -113,15 +142,15 @@ class Investigation:
         try:
             if self._silent and not await self._small_works(request):
                 return False
-            culprits, good = await self._cut(request)
-            if not good:
+            if not self._silent and not await self._any_works(request):
                 return False
+            culprits, good = await self._cut(request)
             if culprits:
                 return self._keep_refused(culprits, str(error), ts)
             return await self._gap_or_limit(request, good, str(error), ts)
         except LinkLost:
             raise
-        except (DeviceUnavailable, BadFrame, RequestRefused):
+        except (DeviceUnavailable, BadFrame, RequestRefused, _Enough):
             return False
 
     async def _small_works(self, request: Request) -> bool:
@@ -130,11 +159,18 @@ class Investigation:
         small = probe_request(request, detail.start, 1)
         return detail.count > 1 and await self._works(small)
 
+    async def _any_works(self, request: Request) -> bool:
+        """A device that refuses all it is asked, as some do while they start, is not worth more."""
+        for piece in lone_requests(request, _HOPELESS) or self._others()[:_WITNESSES]:
+            if await self._works(piece):
+                return True
+        return False
+
     async def _works(self, request: Request) -> bool:
         """Whether the device answers. Raises what says nothing about the request."""
         self._steps += 1
         if self._steps > _MOST_STEPS:
-            raise BadFrame("too many steps")
+            raise _Enough
         try:
             await self._ask(request)
         except RequestRefused as error:
@@ -150,26 +186,24 @@ class Investigation:
         return True
 
     async def _cut(self, request: Request) -> tuple[list[Request], list[Request]]:
-        """Requests that are refused and cannot be cut, and those that work."""
+        """Requests that fail and cannot be cut, and those that work."""
         culprits: list[Request] = []
         good: list[Request] = []
-        todo = split_request(request)
-        if not todo and not self._silent:
-            return [request], [request]
-        tried = 0
-        while todo:
-            piece = todo.pop(0)
-            tried += 1
-            if await self._works(piece):
-                good.append(piece)
-                continue
-            smaller = split_request(piece)
-            if smaller:
-                todo[:0] = smaller
-            else:
-                culprits.append(piece)
-            if not good and tried >= _HOPELESS:
-                return [], []
+        todo = split_request(request) or [request]
+        try:
+            while todo:
+                piece = todo.pop(0)
+                if await self._works(piece):
+                    good.append(piece)
+                elif smaller := split_request(piece):
+                    todo[:0] = smaller
+                elif await self._works(piece):  # once more: what is kept must not be a mishap
+                    good.append(piece)
+                else:
+                    culprits.append(piece)
+        except _Enough:
+            if not culprits:
+                raise  # else the rest is found when the device has been planned anew
         return culprits, good
 
     def _keep_refused(self, culprits: Sequence[Request], reason: str, ts: int) -> bool:
@@ -182,8 +216,7 @@ class Investigation:
                 Range(point.address.table, point.address.offset, point.end - 1)
                 for point in {(p.address.offset, p.count): p for p in detail.points}.values()
             ]
-        self._lessons.add_refused(self._device, places, reason, ts)
-        return True
+        return self._lessons.add_refused(self._device, places, reason, ts)
 
     async def _gap_or_limit(self, request: Request, good: Sequence[Request], reason: str, ts: int) -> bool:
         """All parts work, the whole does not: something between them, or its length."""
@@ -202,8 +235,7 @@ class Investigation:
             if not await self._works(probe_request(request, start, end - start)):
                 refused.append(Range(detail.table, start, end - 1))
         if refused and not self._silent:
-            self._lessons.add_refused(self._device, refused, reason, ts)
-            return True
+            return self._lessons.add_refused(self._device, refused, reason, ts, gap=True)
         most = await self._largest(request, max(piece.detail.count for piece in good))
         kind = "bits" if detail.table.is_bits else "registers"
         why = f"no answer to {detail.count} at once" if self._silent else f"{reason} to {detail.count} at once"

@@ -42,12 +42,13 @@ def plan_requests(
     device: Device,
     tags: Sequence[Tag],
     refused: Sequence[Range] = (),
+    gaps: Sequence[Range] = (),
     most: Mapping[str, int] = MappingProxyType({}),
 ) -> list[Request]:
     """The fewest requests for `tags` of one device.
 
-    `refused`: registers that the device is known to refuse; tags on them are left out, with all of their set. `most`:
-    the largest blocks that it is known to answer, by `registers` and `bits`.
+    `refused`: registers that the device is known to refuse; tags on them are left out, with all of their set. `gaps`:
+    registers that cannot be bridged. `most`: the largest blocks that it is known to answer, by `registers` and `bits`.
     """
     settings: ChannelSettings = channel.settings
     limits = limits_of(settings, device.spec.settings)
@@ -55,7 +56,7 @@ def plan_requests(
         limits,
         registers=min(limits.registers, most.get("registers", limits.registers)),
         bits=min(limits.bits, most.get("bits", limits.bits)),
-        forbidden=(*limits.forbidden, *refused),
+        forbidden=(*limits.forbidden, *refused, *gaps),
     )
     tags = with_factors(device, tags)
     units = units_of([tag.spec for tag in tags])
@@ -112,37 +113,49 @@ def _request(device: str, unit: int, limits: Limits, run: Run, tags: Sequence[Ta
 
 
 def split_request(request: Request) -> list[Request]:
-    """Two requests for the two halves of the tags, cut between registers where that is possible.
+    """Two requests for the two halves of the tags, cut where the place changes.
 
-    Tags that share a register stay together until only they are left; one tag, and a set of tags that belong together,
-    cannot be cut: an empty list.
+    Tags of one place, and a set of tags that belong together, cannot be cut: an empty list.
     """
     detail: Detail = request.detail
-    tags = request.block.tags
-    if len(tags) < 2:
-        return []
     cut = _middle(detail.points)
     if cut == 0:
         return []
-    halves: list[Request] = []
-    for part in (range(cut), range(cut, len(tags))):
-        points = [detail.points[i] for i in part]
-        runs = plan_runs(points, detail.limits)
-        own = [tags[i] for i in part]
-        halves.extend(_request(request.block.device, detail.unit, detail.limits, run, own, points) for run in runs)
-    return halves
+    halves = (range(cut), range(cut, len(detail.points)))
+    return [piece for half in halves for piece in _pieces(request, half)]
+
+
+def lone_requests(request: Request, most: int) -> list[Request]:
+    """Requests for single places or sets out of those that `request` brings, `most` of them, from all over it.
+
+    An empty list when it brings one only.
+    """
+    points = request.detail.points
+    keys = [point.unit or (point.address.offset, point.end) for point in points]
+    order = list(dict.fromkeys(keys))
+    if len(order) < 2:
+        return []
+    last = len(order) - 1
+    picked = dict.fromkeys(order[last - last * i // max(most - 1, 1)] for i in range(most))
+    return [piece for key in picked for piece in _pieces(request, [i for i, k in enumerate(keys) if k == key])]
+
+
+def _pieces(request: Request, members: Sequence[int]) -> list[Request]:
+    """Requests for some of the tags that `request` brings."""
+    detail: Detail = request.detail
+    tags = [request.block.tags[i] for i in members]
+    points = [detail.points[i] for i in members]
+    runs = plan_runs(points, detail.limits)
+    return [_request(request.block.device, detail.unit, detail.limits, run, tags, points) for run in runs]
 
 
 def _middle(points: Sequence[Point]) -> int:
-    """The border nearest to the middle where the place changes, else the middle."""
+    """The border nearest to the middle where the register changes, else where the place does, else 0."""
     half = len(points) // 2
-    apart = [not (a.unit and a.unit == b.unit) for a, b in pairwise(points)]
-    borders = [
-        i for i, (a, b) in enumerate(pairwise(points), 1) if a.address.offset != b.address.offset and apart[i - 1]
-    ]
-    if borders:
-        return min(borders, key=lambda i: (abs(i - half), i))
-    return half if all(apart) else 0
+    pairs = [(i, a, b) for i, (a, b) in enumerate(pairwise(points), 1) if not (a.unit and a.unit == b.unit)]
+    registers = [i for i, a, b in pairs if a.address.offset != b.address.offset]
+    places = registers or [i for i, a, b in pairs if a.end != b.end]
+    return min(places, key=lambda i: (abs(i - half), i), default=0)
 
 
 def describe_request(request: Request) -> Mapping[str, Any]:

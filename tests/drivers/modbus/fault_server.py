@@ -20,6 +20,10 @@ class FaultServer:
     def __init__(self) -> None:
         self.mode = "good"
         self.exception = 0
+        self.refuse_next = 0
+        """So many of the next requests are answered with exception 2."""
+        self.silent_at = 0
+        """The number of the one request, counted from 1, that stays without an answer."""
         self.unknown_functions: set[int] = set()
         self.forbidden: set[int] = set()
         """Register addresses that are answered with exception 2."""
@@ -70,6 +74,8 @@ class FaultServer:
     def _react(self, writer: asyncio.StreamWriter, tid: int, unit: int, pdu: bytes) -> None:
         address, count = struct.unpack(">HH", pdu[1:5])
         self.requests.append((unit, pdu[0], address, count))
+        if len(self.requests) == self.silent_at:
+            return
         if self.silent_above and pdu[0] in {3, 4} and count > self.silent_above:
             return
         good = _frame(tid, unit, self._answer(unit, pdu))
@@ -116,6 +122,9 @@ class FaultServer:
         address, count = struct.unpack(">HH", pdu[1:5])
         if self.exception:
             return bytes([function | 0x80, self.exception])
+        if self.refuse_next:
+            self.refuse_next -= 1
+            return bytes([function | 0x80, 2])
         if function in self.unknown_functions:
             return bytes([function | 0x80, 1])
         if function in {3, 4} and count > self.max_registers:

@@ -223,3 +223,88 @@ async def test_what_was_learned_of_a_device_holds_for_other_tags_and_not_for_ano
         await eventually(lambda: second.seen("y"))
         assert second.seen("wide") == [(None, int(Quality.BAD_CONFIG))]
     assert all(not start <= 7 < start + count for _, _, start, count in faulty.requests)
+
+
+async def test_a_refusal_that_does_not_come_again_cuts_nothing_and_teaches_nothing(faulty):
+    specs = [tag_spec(f"x{i}", f"holding/{i}") for i in range(20)]
+    async with Line(faulty, *specs).running() as line:
+        await eventually(lambda: line.batches)
+        faulty.refuse_next = 1
+        await eventually(lambda: not faulty.refuse_next)
+        faulty.requests.clear()
+        await eventually(lambda: len(faulty.requests) > 12)
+        assert {(start, count) for _, _, start, count in faulty.requests[-5:]} == {(0, 20)}
+        assert line.learned == []
+        assert {code for i in range(20) for _, code in line.seen(f"x{i}")} == {0}
+
+
+async def test_a_block_that_begins_with_many_illegal_registers_keeps_the_legal_ones(faulty):
+    faulty.forbidden = set(range(16))
+    async with Line(faulty, *(tag_spec(f"x{i}", f"holding/{i}") for i in range(60))).running() as line:
+        await eventually(lambda: line.seen("x59") and line.seen("x59")[-1] == (1059, 0))
+        await eventually(lambda: all(line.seen(f"x{i}") for i in range(16)))
+        assert all(line.seen(f"x{i}")[-1] == (None, Quality.BAD_CONFIG) for i in range(16))
+
+
+async def test_many_scattered_illegal_registers_are_all_found(faulty):
+    faulty.forbidden = set(range(3, 125, 4))
+    async with Line(faulty, *(tag_spec(f"x{i}", f"holding/{i}") for i in range(125))).running() as line:
+        await eventually(lambda: len(line.learned) == len(faulty.forbidden), within=15)
+        faulty.requests.clear()
+        await eventually(lambda: len(faulty.requests) > 80)
+        assert not any(set(range(start, start + count)) & faulty.forbidden for _, _, start, count in faulty.requests)
+        assert line.seen("x124")[-1] == (1124, 0)
+
+
+async def test_an_illegal_register_is_learned_from_a_device_that_was_away_at_the_start(faulty):
+    faulty.forbidden, faulty.mode = {7}, "silent"
+    specs = [tag_spec(f"x{i}", f"holding/{i}") for i in range(20)]
+    async with Line(faulty, *specs, probe_s=0.2, offline_after=2).running() as line:
+        await eventually(lambda: line.runner.states()["dev"] == "offline", within=10)
+        faulty.mode = "good"
+        await eventually(lambda: line.learned, within=10)
+        await eventually(lambda: line.seen("x19") and line.seen("x19")[-1] == (1019, 0))
+
+
+async def test_a_silence_in_the_middle_of_an_investigation_only_puts_it_off(faulty):
+    faulty.forbidden = {7}
+    specs = [tag_spec(f"x{i}", f"holding/{i}") for i in range(20)]
+    faulty.silent_at = 3  # the third request stays without an answer
+    async with Line(faulty, *specs, probe_s=60.0).running() as line:
+        await eventually(lambda: line.learned, within=10)
+        assert [row["what"].split(" (")[0] for row in line.learned] == ["holding/7"]
+        await eventually(lambda: line.seen("x19") and line.seen("x19")[-1] == (1019, 0))
+
+
+async def test_a_device_that_refuses_all_while_it_starts_is_asked_again(faulty):
+    faulty.exception = 2
+    async with Line(faulty, tag_spec("x", "holding/5"), probe_s=0.2).running() as line:
+        await eventually(lambda: line.seen("x") == [(None, int(Quality.BAD_CONFIG))])
+        assert line.learned == []
+        faulty.exception = 0
+        await eventually(lambda: line.seen("x")[-1] == (1005, 0))
+
+
+async def test_the_bits_of_an_illegal_register_are_found_with_few_requests(faulty):
+    faulty.forbidden = {5}
+    specs = [tag_spec(f"b{n}", f"holding/5.{n}", "bool") for n in range(16)]
+    specs += [tag_spec(f"x{i}", f"holding/{i}") for i in range(6, 20)]
+    async with Line(faulty, *specs, every_s=60.0).running() as line:
+        await eventually(lambda: line.learned and line.seen("x19"))
+        assert [row["what"].split(" (")[0] for row in line.learned] == ["holding/5"]
+        assert len([1 for _, _, start, count in faulty.requests if start <= 5 < start + count]) <= 7
+
+
+async def test_a_tag_that_is_placed_into_a_gap_with_an_illegal_register_is_asked(faulty):
+    faulty.forbidden = {7}
+    first = Line(faulty, *(tag_spec(f"x{i}", f"holding/{i}") for i in (0, 1, 12, 13)))
+    async with first.running():
+        await eventually(lambda: first.memory.rows)
+        assert [row["what"] for row in first.learned] == ["no read may go over holding/2-11"]
+    second = Line(faulty, *(tag_spec(f"x{i}", f"holding/{i}") for i in (0, 1, 4, 12, 13)))
+    second.memory.rows.update(first.memory.rows)
+    faulty.requests.clear()
+    async with second.running():
+        await eventually(lambda: second.seen("x4") and second.seen("x13"))
+        assert (second.seen("x4")[-1], second.seen("x13")[-1]) == ((1004, 0), (1013, 0))
+    assert all(not start <= 7 < start + count for _, _, start, count in faulty.requests)

@@ -56,7 +56,7 @@ class Desk:
                     return self._log(int(rest or "10"))
                 case "help" | "":
                     return {"ok": True, "text": HELP}
-        except (FaultWordError, KeyError, ValueError, WriteRejected) as error:
+        except (FaultWordError, KeyError, ValueError, RecursionError, WriteRejected) as error:
             return {"ok": False, "text": str(error)}
         return {"ok": False, "text": f"{word!r} is no word; {HELP}"}
 
@@ -161,8 +161,20 @@ async def _keyboard(desk: Desk, tell: Callable[[str], None]) -> None:
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    while line := await reader.readline():
-        tell(desk.obey(line.decode(errors="replace"))["text"])
+    async for line in _lines(reader):
+        tell(desk.obey(line)["text"])
+
+
+async def _lines(reader: asyncio.StreamReader) -> AsyncIterator[str]:
+    """Lines as they come; one without an end is left out piece by piece."""
+    while True:
+        try:
+            line = await reader.readline()
+        except ValueError:  # longer than anybody's words; asyncio has dropped what came of it
+            continue
+        if not line:
+            return
+        yield line.decode(errors="replace")
 
 
 @contextlib.asynccontextmanager
@@ -174,8 +186,8 @@ async def _controlled(desk: Desk, path: Path | None) -> AsyncIterator[None]:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
-            while line := await reader.readline():
-                writer.write(json.dumps(desk.obey(line.decode(errors="replace"))).encode() + b"\n")
+            async for line in _lines(reader):
+                writer.write(json.dumps(desk.obey(line)).encode() + b"\n")
                 await writer.drain()
         writer.close()
 

@@ -18,7 +18,9 @@ from drivers.modbus.transports import Line
 
 _HEADER = struct.Struct(">HHHB")
 _MOST_CONNECTIONS = 16
+_LONGEST_MBAP = 254  # unit, function code and 252 bytes: V1.1b3, 4.1
 _SILENCE_S = 0.05
+"""A request that stops in its middle for so long is none: units know the end of a frame by silence."""
 
 
 class Server:
@@ -76,6 +78,8 @@ class Server:
         async with self._connection(writer):
             while True:
                 number, _, length, unit = _HEADER.unpack(await reader.readexactly(7))
+                if not 2 <= length <= _LONGEST_MBAP:  # where the next frame begins cannot be told
+                    return
                 pdu = await reader.readexactly(length - 1)
                 answer = await self._react(unit, pdu, len(pdu) + 7)
                 if answer is None:
@@ -95,8 +99,10 @@ class Server:
         with contextlib.suppress(asyncio.IncompleteReadError, OSError):
             while True:
                 frame = await _request(reader)
-                if (answer := await self._rtu(frame)) is not None:
-                    os.write(master, self._spoilt(answer))
+                # A line cannot hang up: that fault is silence there. An answer that nobody takes is lost.
+                with contextlib.suppress(ConnectionResetError, BlockingIOError):
+                    if (answer := await self._rtu(frame)) is not None:
+                        os.write(master, self._spoilt(answer))
 
     async def _rtu(self, frame: bytes) -> bytes | None:
         answer = await self._react(frame[0], frame[1:-2], len(frame))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import select
 import socket
 import struct
 import subprocess
@@ -247,6 +249,62 @@ def test_garbage_from_clients_ends_their_connection_at_most(pump):
             client.wire.sendall(junk)
     with Client(pump) as client:
         assert good(client)
+
+
+def test_a_length_that_no_frame_has_is_hung_up_on_without_a_traceback(pump):
+    for length in (0, 1, 255, 65535):
+        with Client(pump) as client:
+            client.wire.sendall(struct.pack(">HHHB", 1, 0, length, 1))
+            assert client.wire.recv(1) == b"", length
+    assert "Traceback" not in pump.process.output()
+
+
+@pytest.fixture
+def line(processes, tmp_path, profile):
+    """A simulated device on a pseudo-terminal, and what asks there for `state`."""
+    device = Simulated(processes, tmp_path, profile, "--pty", str(tmp_path / "line"), *FIXED)
+    port = os.open(tmp_path / "line", os.O_RDWR | os.O_NOCTTY)
+
+    def ask(frame: bytes = b"\x01" + read(12, 1), within: float = 5.0) -> bytes:
+        os.write(port, frame + crc(frame))
+        return os.read(port, 300) if select.select([port], [], [], within)[0] else b""
+
+    yield device, port, ask
+    os.close(port)
+
+
+STATE = b"\x01\x03\x02\x00\x03"
+
+
+def test_noise_on_a_line_costs_one_request_at_most(line):
+    _, port, ask = line
+    for noise in (b"\x01", b"\x01\x10\x00\x00\x00\x02\xff", b"\x55" * 11):
+        os.write(port, noise)
+        ask(within=0.5)  # it may have been taken for a part of the noise
+        assert ask() == STATE + crc(STATE), noise
+
+
+def test_the_fault_drop_on_a_line_is_over_when_it_is_cleared(line):
+    device, _, ask = line
+    device.say("fault drop")
+    assert ask(within=0.5) == b"", "a line cannot hang up, it is silent"
+    device.say("clear")
+    assert ask() == STATE + crc(STATE)
+
+
+def test_lines_that_no_person_types_are_told_or_left_out_and_it_goes_on(processes, tmp_path, profile):
+    command = [command_path(), "simulate", profile, "--control", str(tmp_path / "device.sock"), *FIXED]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as device:
+        try:
+            device.stdin.write(b"x" * 300_000 + b"\n" + b"set flow=" + b"[" * 20_000 + b"\nset flow=3\n")
+            device.stdin.flush()
+            said = []
+            while not said or "flow = 3" not in said[-1]:
+                said.append(device.stdout.readline().decode())
+                assert said[-1], said
+            assert not any("Traceback" in each for each in said)
+        finally:
+            device.terminate()
 
 
 @pytest.mark.parametrize(

@@ -1,26 +1,22 @@
-"""Changes of a configuration folder: shown as a diff, checked as a whole, written together or not at all.
-
-Existing files are edited by ruamel.yaml, which keeps comments, order and quotes; it is imported here only, never by
-the running gateway.
-"""
+"""Changes of a configuration folder: shown as a diff, checked as a whole, written together or not at all."""
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-import io
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gateway.cli.session import Session
+from gateway.cli.session import CommandFailed, Session
+from gateway.cli.splicing import Merge, splice
 from gateway.errors import ConfigError
 from gateway.registry import Registry
+from gateway.settings.atomic import fsync_folder, write_file
 from gateway.settings.credentials import credentials_of
 from gateway.settings.loader import load_files, read_tree
 from gateway.settings.types import GatewaySettings
-
-Edit = Callable[[Any], None]
 
 
 class Changes:
@@ -40,19 +36,9 @@ class Changes:
             number += 1
         self.after[file] = text.encode()
 
-    def edit(self, file: str, change: Edit, document: int = 0) -> None:
+    def edit(self, file: str, wanted: Merge, document: int = 0) -> None:
         """Change a document of a file; everything that is not touched stays as it is written."""
-        from ruamel.yaml import YAML
-
-        yaml = YAML()
-        yaml.preserve_quotes = True
-        yaml.width = 4096
-        yaml.indent(mapping=2, sequence=4, offset=2)
-        documents = list(yaml.load_all(self.after[file].decode()))
-        change(documents[document])
-        out = io.StringIO()
-        yaml.dump_all(documents, out)
-        self.after[file] = out.getvalue().encode()
+        self.after[file] = splice(file, self.after[file], document, wanted)
 
     def settings(self) -> GatewaySettings:
         """The result, loaded. Raises ConfigError with every fault."""
@@ -75,18 +61,42 @@ class Changes:
         return lines
 
     def write(self) -> list[str]:
-        """Write what changed, each file in one step. Returns the names."""
-        written = []
-        for file, text in self.after.items():
-            if self.before.get(file) == text:
-                continue
+        """Write what changed: all of it stands on disk before the first file is replaced. Returns the names.
+
+        A file keeps its mode and its owner; a link stays one. Raises CommandFailed when a file is not any more what the
+        diff was made from.
+        """
+        changed = [file for file, text in self.after.items() if self.before.get(file) != text]
+        for file in changed:
             path = self.folder / file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            fresh = path.with_name(f".{path.name}.new")
-            fresh.write_bytes(text)
-            fresh.replace(path)
-            written.append(file)
-        return written
+            if (path.read_bytes() if path.exists() else None) != self.before.get(file):
+                raise CommandFailed(f"{file} was changed by somebody else in between; nothing is written")
+        staged: list[tuple[Path, Path]] = []
+        try:
+            for file in changed:
+                path = (self.folder / file).resolve()
+                path.parent.mkdir(parents=True, exist_ok=True)
+                staged.append((path.with_name(f".{path.name}.new"), path))
+                _stage(*staged[-1], self.after[file])
+            for fresh, path in staged:
+                fresh.replace(path)
+        finally:
+            for fresh, _ in staged:
+                fresh.unlink(missing_ok=True)
+        for folder in {path.parent for _, path in staged}:
+            fsync_folder(folder)
+        return changed
+
+
+def _stage(fresh: Path, path: Path, text: bytes) -> None:
+    """The new content on disk beside the file, with the file's mode and owner."""
+    fresh.unlink(missing_ok=True)
+    write_file(fresh, text, 0o600 if path.exists() else 0o666)  # 0o666: what the umask leaves
+    if path.exists():
+        old = path.stat()
+        with contextlib.suppress(PermissionError):  # only root gives files away
+            os.chown(fresh, old.st_uid, old.st_gid)
+        fresh.chmod(old.st_mode & 0o7777)
 
 
 def finish(session: Session, changes: Changes, extra: Mapping[str, Any] | None = None) -> None:

@@ -9,6 +9,7 @@ from gateway.cli.commands.field import collect, show_findings, target_of
 from gateway.cli.editing import Changes, finish
 from gateway.cli.library import profile_texts
 from gateway.cli.session import CommandFailed, Exit, Session
+from gateway.cli.splicing import Merge
 from gateway.local.wire import NotRunning, OpError
 from gateway.model import ChannelSpec
 from gateway.registry import Registry
@@ -47,13 +48,11 @@ def put_device(session: Session, changes: Changes, target: dict[str, Any], name:
     known = _channel_of(changes, args.protocol, target)
     if known is not None:
         file, document = known
-
-        def change(data: Any) -> None:
-            if name in data["devices"]:
-                raise CommandFailed(f"{file} has a device {name} already")
-            data["devices"][name] = keys
-
-        changes.edit(file, change, document)
+        written = devices_of(changes, file, document)
+        if name not in written:
+            changes.edit(file, Merge(devices=Merge({name: keys})), document)
+        elif written[name] != keys:  # the same once more changes nothing
+            raise CommandFailed(f"{file} has another device {name} already")
         return
     if "channel" in target:
         raise CommandFailed(f"there is no channel {target['channel']} in {changes.folder}")
@@ -137,6 +136,15 @@ def document_of(changes: Changes, channel: str) -> tuple[str, int] | None:
             if own == channel or (own is None and file == f"channels/{channel}.yaml"):
                 return file, number
     return None
+
+
+def devices_of(changes: Changes, file: str, document: int) -> dict[str, Any]:
+    """The devices as they are written in a document."""
+    from gateway.settings.positions import Problems
+
+    documents = [each.data for each in read_documents(file, changes.after[file], Problems()) if each.data is not None]
+    found = documents[document].get("devices")
+    return found if isinstance(found, dict) else {}
 
 
 def _channel_name(settings: dict[str, Any]) -> str:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gateway.cli.commands.add import document_of
+from gateway.cli.commands.add import devices_of, document_of
 from gateway.cli.editing import Changes, finish
 from gateway.cli.session import CommandFailed, Exit, Session
+from gateway.cli.splicing import Merge, Removed
 from gateway.cli.taglist import FIRST, Row, columns_of, from_csv, rows_of, to_csv, value_of
 from gateway.errors import ConfigError, Problem
 
 _MOST_BYTES = 50_000_000
 _RANGE = ("range_low", "range_high")
+Wanted = tuple[str, str, dict[str, Any] | None]
+"""Device, tag, and its keys: None removes a key, no keys at all the tag."""
 
 
 def export(session: Session) -> int:
@@ -51,7 +54,7 @@ def import_(session: Session) -> int:
     rows = from_csv(path.name, text, columns_of(settings), problems)
     known = {(row["device"], row["tag"]): row for row in rows_of(settings)}
     places = _Places(changes, settings)
-    edits: dict[tuple[str, int], list[tuple[str, str, dict[str, Any]]]] = {}
+    edits: dict[tuple[str, int], list[Wanted]] = {}
     for row in rows:
         changed = _changed(row, known.get(row.key))
         if not changed:
@@ -66,7 +69,7 @@ def import_(session: Session) -> int:
     if problems:
         raise ConfigError(problems)
     for (file, document), wanted in edits.items():
-        changes.edit(file, partial(_apply, wanted=wanted), document)
+        changes.edit(file, _merge(devices_of(changes, file, document), wanted), document)
     finish(session, changes)
     return Exit.OK
 
@@ -88,17 +91,10 @@ class _Places:
         if place is None:
             return f"the file of channel {channel} was not found"
         if place not in self._literal:
-            self._literal[place] = _devices(self._changes, place)
+            self._literal[place] = set(devices_of(self._changes, *place))
         if device not in self._literal[place]:
             return f"{device} is one of a range: change its profile, or write it out in {place[0]}"
         return place
-
-
-def _devices(changes: Changes, place: tuple[str, int]) -> set[str]:
-    import yaml
-
-    documents = [each for each in yaml.safe_load_all(changes.after[place[0]]) if each is not None]
-    return set(documents[place[1]].get("devices") or {})
 
 
 def _changed(row: Row, known: dict[str, str] | None) -> dict[str, Any]:
@@ -131,25 +127,23 @@ def _prune(rows: list[Row], known: Any, places: _Places, edits: Any, problems: l
         if isinstance(place, str):
             problems.append(Problem(name, 0, 0, "", place))
         else:
-            edits.setdefault(place, []).append((device, tag, {"": None}))
+            edits.setdefault(place, []).append((device, tag, None))
 
 
-def _apply(data: Any, wanted: list[tuple[str, str, dict[str, Any]]]) -> None:
+def _merge(known: Mapping[str, Any], wanted: list[Wanted]) -> Merge:
+    """The changes of a document; `known` are its devices as they are written. Raises CommandFailed."""
+    devices = Merge()
     for device, tag, keys in wanted:
-        entry = data["devices"][device]
-        if "tags" not in entry or entry["tags"] is None:
-            entry["tags"] = {}
-        tags = entry["tags"]
-        if "" in keys:
-            if tag not in tags:
+        written = (known.get(device) or {}).get("tags") or {}
+        tags = devices.setdefault(device, Merge(tags=Merge()))["tags"]
+        if keys is None:
+            if tag not in written:
                 raise CommandFailed(f"{device}.{tag} comes from a profile and cannot be removed here")
-            del tags[tag]
+            tags[tag] = Removed
             continue
-        own = tags.setdefault(tag, {})
+        own = written.get(tag) or {}
         for key, value in keys.items():
-            if value is not None:
-                own[key] = value
-            elif key in own:
-                del own[key]
-            else:
+            if value is None and key not in own:
                 raise CommandFailed(f"{device}.{tag}: `{key}` comes from a profile and cannot be emptied here")
+        tags[tag] = Merge({key: Removed if value is None else value for key, value in keys.items()})
+    return Merge(devices=devices)

@@ -1,0 +1,178 @@
+"""Changes of a YAML text at their places: what is not changed stays as it is written, to the last space.
+
+The parser's marks tell where each value stands; only those stretches are replaced. The result is parsed again and must
+hold exactly what was wanted, else nothing is changed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from gateway.errors import GatewayError
+from gateway.settings.positions import Problems
+from gateway.settings.yaml_reader import read_documents, scalar_from_text
+
+_PLAIN = re.compile(r"[\w°/](?:[\w°²³/. +-]*[\w°²³/.+-])?")
+_WORDS = {"", "null", "true", "false", "yes", "no", "on", "off"}
+_BLOCK_LEVELS = 3
+"""`devices`, a device, its `tags` are written as blocks; what is below in one line."""
+
+Node = yaml.Node
+Splice = tuple[int, int, str]
+
+
+class Removed:
+    """Stands for a key that goes."""
+
+
+class Merge(dict[str, Any]):
+    """Changes inside a mapping: a value (any plain data), a Merge of what is below, or Removed."""
+
+
+def splice(file: str, raw: bytes, number: int, wanted: Merge) -> bytes:
+    """`raw` with the changes in its document `number` (empty ones do not count). Raises GatewayError."""
+    text = raw.decode("utf-8-sig")
+    documents = [each for each in read_documents(file, text, Problems()) if each.data is not None]
+    work = _Work(text)
+    work.mapping(documents[number].node, documents[number].data, wanted, 0)
+    done = work.done()
+    expected = [merged(each.data, wanted) if i == number else each.data for i, each in enumerate(documents)]
+    found = [each.data for each in read_documents(file, done, Problems()) if each.data is not None]
+    if found != expected:
+        raise GatewayError(f"{file} is written in a way that cannot be changed by a command: change it by hand")
+    mark = b"\xef\xbb\xbf" if raw.startswith(b"\xef\xbb\xbf") else b""
+    return mark + done.encode()
+
+
+def merged(data: Any, wanted: Merge) -> dict[str, Any]:
+    """What data become by the changes."""
+    result = dict(data) if isinstance(data, dict) else {}
+    for key, want in wanted.items():
+        if want is Removed:
+            result.pop(key, None)
+        else:
+            result[key] = merged(result.get(key), want) if isinstance(want, Merge) else want
+    return result
+
+
+class _Work:
+    """The stretches of one text that are replaced."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._newline = "\r\n" if "\r\n" in text else "\n"
+        self._splices: list[Splice] = []
+
+    def done(self) -> str:
+        text = self._text
+        in_order = sorted(self._splices, key=lambda each: each[:2])  # at one place: as they were put
+        for start, end, new in reversed(in_order):
+            text = text[:start] + new + text[end:]
+        return text
+
+    def mapping(self, node: Node, data: Mapping[str, Any], wanted: Merge, level: int) -> None:
+        """Changes of a mapping that is not empty; `data` is what it holds."""
+        assert isinstance(node, yaml.MappingNode)
+        known = {key.value: (key, value) for key, value in node.value}
+        gone = [key for key, want in wanted.items() if want is Removed and key in known]
+        fresh = {key: plain(want) for key, want in wanted.items() if key not in known and want is not Removed}
+        if len(gone) == len(known) or (gone and node.flow_style):
+            self._write_anew(node, data, wanted, gone)
+            return
+        for key in gone:
+            self._remove(*known[key])
+        for key, want in wanted.items():
+            if key in known and want is not Removed:
+                self._replace(node, key, data[key], want, level)
+        if fresh and node.flow_style:
+            at = _end(node.value[-1][1])
+            self._put(at, at, "".join(f", {entry(key, value)}" for key, value in fresh.items()))
+        elif fresh:
+            at = self._line_end(_end(node.value[-1][1]))
+            indent = node.value[0][0].start_mark.column
+            lines = [line for key, value in fresh.items() for line in block(key, value, indent, level + 1)]
+            self._put(at, at, "".join(self._newline + line for line in lines))
+
+    def _replace(self, parent: yaml.MappingNode, name: str, old: Any, want: Any, level: int) -> None:
+        key, value = next(entry for entry in parent.value if entry[0].value == name)
+        if isinstance(want, Merge) and isinstance(old, dict) and old:
+            self.mapping(value, old, want, level + 1)
+            return
+        new = plain(want)
+        if not old and isinstance(new, dict) and new and level < _BLOCK_LEVELS and not parent.flow_style:
+            lines = block(name, new, parent.value[0][0].start_mark.column, level + 1)
+            self._put(key.end_mark.index, _end(value), ":" + self._newline + self._newline.join(lines[1:]))
+            return
+        start, end = value.start_mark.index, _end(value)
+        self._put(start, end, flow(new) if end > start else f" {flow(new)}")
+
+    def _remove(self, key: Node, value: Node) -> None:
+        """An entry of a block: from the end of the line before it."""
+        before = self._text.rfind("\n", 0, key.start_mark.index)
+        if self._text[before - 1 : before] == "\r":
+            before -= 1
+        self._put(max(before, 0), self._line_end(_end(value)), "")
+
+    def _write_anew(self, node: yaml.MappingNode, data: Mapping[str, Any], wanted: Merge, gone: list[str]) -> None:
+        """A mapping in one line: entries that stay as they are written, others new."""
+        entries = [
+            self._text[key.start_mark.index : _end(value)]
+            if key.value not in wanted
+            else entry(key.value, merged(data, wanted)[key.value])
+            for key, value in node.value
+            if key.value not in gone
+        ]
+        entries += [entry(key, value) for key, value in merged(None, wanted).items() if key not in data]
+        self._put(node.start_mark.index, _end(node), "{" + ", ".join(entries) + "}")
+
+    def _line_end(self, at: int) -> int:
+        end = self._text.find("\n", at)
+        end = len(self._text) if end < 0 else end
+        return end - 1 if self._text[end - 1 : end] == "\r" else end
+
+    def _put(self, start: int, end: int, new: str) -> None:
+        self._splices.append((start, end, new))
+
+
+def _end(node: Node) -> int:
+    """Where a node's own text ends: a block's mark stands behind the comments that follow it."""
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        return _end(last[1] if isinstance(last, tuple) else last)
+    return int(node.end_mark.index)
+
+
+def plain(want: Any) -> Any:
+    """A change as data, where nothing was before."""
+    return merged(None, want) if isinstance(want, Merge) else want
+
+
+def block(key: str, value: Any, indent: int, level: int) -> list[str]:
+    """An entry of a block mapping, in lines."""
+    space = " " * indent
+    if not isinstance(value, dict) or not value or level > _BLOCK_LEVELS:
+        return [space + entry(key, value)]
+    below = [line for name, each in value.items() for line in block(name, each, indent + 2, level + 1)]
+    return [f"{space}{flow(key)}:", *below]
+
+
+def entry(key: str, value: Any) -> str:
+    return f"{flow(key)}: {flow(value)}"
+
+
+def flow(value: Any) -> str:
+    """Data in one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(entry(key, each) for key, each in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(flow, value)) + "]"
+    if not isinstance(value, str):
+        return json.dumps(value)
+    if _PLAIN.fullmatch(value) and value.lower() not in _WORDS and scalar_from_text(value) == value:
+        return value
+    return json.dumps(value, ensure_ascii=not value.isprintable())

@@ -141,7 +141,7 @@ class ChannelRunner:
         driver, poller = self._driver, self._poller
         if not isinstance(driver, Scanning):
             raise RequestRefused(f"driver {self.spec.name} cannot scan", code=501)
-        if poller is None or not poller.connected:
+        if poller is None or not (poller.connected or poller.undecided):
             raise DeviceUnavailable("the channel is not connected")
         job = ScanJob(driver, options)
         poller.ondemand.submit(job)

@@ -32,6 +32,8 @@ class Wire(Protocol):
     """What is needed of the poller."""
 
     connected: bool
+    undecided: bool
+    """The first connect has neither succeeded nor failed: what is asked waits for it."""
 
     def line(self, device: str) -> Line | None: ...
 
@@ -239,7 +241,7 @@ class OnDemand:
     async def read(self, tags: Sequence[Tag], *, publish: bool = True) -> list[Row]:
         """Read tags of one device now, before the polls that wait. `publish` False: nobody but the asker sees them."""
         line = self._wire.line(tags[0].device)
-        if line is None or line.monitor.away or not self._wire.connected:
+        if line is None or line.monitor.away or not (self._wire.connected or self._wire.undecided):
             return nothing(tags)
         job = ReadJob(line, tags, publish=publish)
         try:

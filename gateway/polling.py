@@ -78,6 +78,7 @@ class Poller:
         self._cutter = Cutter(self, planner, clock)
         self.ondemand = OnDemand(self, driver, planner, self.arbiter, clock)
         self.connected = False
+        self.undecided = True
 
     async def run(self, ctx: DriverContext) -> None:
         """Connect, serve, and again. Ends with an exception only."""
@@ -158,6 +159,7 @@ class Poller:
                 await self._wait(self._clock.mono() + self._backoff.next(), wake=False)
                 continue
             self.connected = True
+            self.undecided = False
             self._backoff.reset()
             for line in self._lines:
                 line.monitor.link_up()
@@ -177,6 +179,7 @@ class Poller:
         self._stats.fail(ErrorKind.LINK, text, self._clock.wall_ms(), poll=False)
         self._stats.reconnects += 1
         self._agenda.clear()
+        self.undecided = False
         for line in self._lines:
             line.failing.clear()
             line.monitor.lost(text)

@@ -233,6 +233,30 @@ async def test_what_a_connect_had_opened_is_closed_when_it_is_cut_off_or_cancell
     assert world.wire.closed == world.wire.opened
 
 
+class SlowConnect(DummyPolling):
+    """A port that takes its time to open."""
+
+    async def connect(self, ctx: DriverContext) -> None:
+        await self.wire.spend(0.5)
+        await super().connect(ctx)
+
+
+@pytest.mark.parametrize("down", [False, True])
+async def test_what_is_read_while_the_first_connect_is_under_way_waits_for_it(down: bool) -> None:
+    world = World([device_spec("a")], driver=SlowConnect)
+    world.wire.down = down
+    async with Running(world) as running:
+        asked = running.task(world.runner.read([world.tag("a.t0")]))
+        await world.clock.advance(0.2)
+        assert not asked.done()
+        await world.clock.advance(1.0)
+        ((_, value, quality, _),) = await asked
+        assert (value is None, quality) == (down, Quality.BAD_COMM if down else Quality.GOOD)
+        if down:  # that it is away is known now: nobody waits again
+            ((_, _, quality, _),) = await world.runner.read([world.tag("a.t0")])
+            assert quality == Quality.BAD_COMM
+
+
 async def test_an_unchanged_value_is_held_back_and_told_as_polled() -> None:
     world = World([device_spec("a", [tag_spec("x", report=Report(on_change=True))])])
     world.wire.values["a.x"] = 5

@@ -27,6 +27,8 @@ _QUIET_SHARE = 0.25
 _LAST = 1.9
 """A call of `exchange` ends within this many time-outs: the kernel cuts calls off after two."""
 _LISTEN_S = 0.3
+_PATIENCE_S = 2.0
+"""A unit that proves nothing is given at least so long for an answer, however short the time-out is."""
 
 Tap = Callable[[bool, bytes], None]
 """Told each piece of bytes: whether we sent it, and the bytes."""
@@ -236,7 +238,7 @@ class Wire:
         loop = asyncio.get_running_loop()
         tries = self._markers[unit] = self._markers.get(unit, 0) + 1
         if unit in self._mute or tries % 2 == 0:
-            patience = max(4 * self._timeout, 3 * self._owed.lateness.get(unit, 0.0))
+            patience = max(_PATIENCE_S, 4 * self._timeout, 3 * self._owed.lateness.get(unit, 0.0))
             if not self._owed.is_older(unit, code, loop.time() - patience):
                 raise DeviceUnavailable(f"unit {unit} may still answer an older request")
             if tries > 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import struct
+from dataclasses import replace
 
 import pytest
 from pymodbus.client import AsyncModbusSerialClient
@@ -106,27 +107,44 @@ async def test_fl_32_a_cancelled_read_leaves_nothing_that_could_be_taken_for_ano
                 assert await ask(wire, 1, 500 + address) == [value_at(1, 500 + address)]
 
 
-async def test_a_unit_that_does_not_know_loopback_is_asked_again_when_nothing_old_can_come():
-    silent = {"next": True}
+def deaf_to_loopback(first):
+    """A device that leaves function 8 unanswered and does `first` with its first request."""
+    seen = []
 
     def device(unit, pdu):
         if pdu[0] == 8:
             return Answer(silent=True)
+        seen.append(pdu)
         answer = plain_device(unit, pdu)
-        answer.silent, silent["next"] = silent["next"], False
-        return answer
+        return first(answer) if len(seen) == 1 else answer
 
-    with SerialLine(device) as line:
+    return device
+
+
+async def until_answered(wire, address):
+    """What a register is said to hold, asked again and again."""
+    for _ in range(500):
+        with contextlib.suppress(DeviceUnavailable):
+            return await ask(wire, 1, address)
+        await asyncio.sleep(0.02)
+    pytest.fail("never asked again")
+
+
+async def test_a_unit_that_does_not_know_loopback_is_asked_again_when_nothing_old_can_come():
+    with SerialLine(deaf_to_loopback(lambda answer: replace(answer, silent=True))) as line:
         async with wire_on(line.port, 0.05) as wire:
             with pytest.raises(DeviceUnavailable):
                 await ask(wire, 1, 7)
-            for _ in range(20):
-                with contextlib.suppress(DeviceUnavailable):
-                    assert await ask(wire, 1, 8) == [value_at(1, 8)]
-                    break
-                await asyncio.sleep(0.02)
-            else:
-                pytest.fail("never asked again")
+            assert await until_answered(wire, 8) == [value_at(1, 8)]
+
+
+@pytest.mark.parametrize("times", [2, 6, 20])
+async def test_fl_32_nothing_is_asked_of_such_a_unit_while_it_may_still_answer(times):
+    with SerialLine(deaf_to_loopback(lambda answer: replace(answer, delay=times * 0.03))) as line:
+        async with wire_on(line.port, 0.03) as wire:
+            with pytest.raises(DeviceUnavailable):
+                await ask(wire, 1, 7)
+            assert await until_answered(wire, 8) == [value_at(1, 8)]
 
 
 async def test_units_on_one_line_do_not_wait_for_what_another_owes():

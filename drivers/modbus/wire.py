@@ -11,6 +11,8 @@ import asyncio
 import struct
 from collections.abc import Callable
 
+from drivers.modbus import echo as echoes
+from drivers.modbus.echo import Echo
 from drivers.modbus.framing import Adu, BadSum, Framing, Garbage
 from drivers.modbus.link import Link, Opener
 from drivers.modbus.owed import Owed
@@ -59,14 +61,13 @@ class Wire:
         self._framing = framing
         self._timeout = timeout_s
         self._gap = gap_s
-        self._echoes = echo
         self._reopens = reopens
         self._doubt = doubt
         self._link: Link | None = None
         self._wanted, self._gone = False, ""
         self._listened = framing.tagged
         self._buffer = b""
-        self._echo = b""
+        self._echo = Echo(expected=echo)
         self._future: asyncio.Future[bytes] | None = None
         self._unit = self._code = self._number = 0
         self._size, self._confirms = -1, b""
@@ -120,7 +121,7 @@ class Wire:
     def _drop(self) -> None:
         """Give this connection up; the next request opens another one."""
         link, self._link = self._link, None
-        self._buffer = self._echo = b""
+        self._buffer = b""
         if link is not None and link.transport is not None:
             link.transport.abort()
 
@@ -175,7 +176,7 @@ class Wire:
         self._unit, self._code, self._size = unit, code, size
         self._silence.asked(unit)
         self._heard, self._odd, self._buffer = False, "", b""
-        self._echo = frame if self._echoes else b""
+        self._echo.sent(frame)
         future = self._future = loop.create_future()
         self._sent = self._last_byte = loop.time()
         self._arm(loop, self._sent + limit)
@@ -258,6 +259,10 @@ class Wire:
 
     def _no_answer(self, unit: int, limit: float) -> GatewayError:
         """Time is up. Half a frame would shift every later one on a stream: such a connection is not used again."""
+        if self._echo.is_due:
+            if (held := self._echo.give_up()) and self.tap is not None:
+                self.tap(False, held)
+            return BadFrame(echoes.MISSING)
         if self._buffer:
             if self._framing.tagged:
                 self._drop()
@@ -278,12 +283,11 @@ class Wire:
         """Bytes of a connection; of one that was given up they are nobody's."""
         if link is not self._link:
             return
-        if self.tap is not None:
-            self.tap(False, data)
         self._heard = True
         self._last_byte = asyncio.get_running_loop().time()
-        if self._echo:
-            data = self._without_echo(data)
+        data = self._echo.past(data)
+        if self.tap is not None and data:
+            self.tap(False, data)
         self._buffer = self._buffer + data if self._buffer else data
         try:
             while self._buffer:
@@ -293,8 +297,8 @@ class Wire:
                     break
                 self._match(adu)
         except BadSum:
-            self._buffer = b""
-            self._fail(BadFrame("the check sum of the answer is wrong"))
+            came_back, self._buffer = self._echo.begins(self._buffer), b""
+            self._fail(BadFrame(echoes.UNEXPECTED if came_back else "the check sum of the answer is wrong"))
         except Garbage as error:
             self._fail(BadFrame(str(error)))
             self._drop()
@@ -309,18 +313,6 @@ class Wire:
         text = f" ({reason_of(error)})" if isinstance(error, OSError) else ""
         self._gone = f"connection to {self.name} was lost{text}{'' if link.heard else self._doubt}"
         self._fail(LinkLost(self._gone))
-
-    def _without_echo(self, data: bytes) -> bytes:
-        """What came without our own bytes, which some RS-485 adapters give back."""
-        echo = self._echo
-        if data.startswith(echo):
-            self._echo = b""
-            return data[len(echo) :]
-        if echo.startswith(data):
-            self._echo = echo[len(data) :]
-            return b""
-        self._echo = b""
-        return data
 
     def _match(self, adu: Adu) -> None:
         future = self._future

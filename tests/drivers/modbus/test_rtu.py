@@ -15,10 +15,12 @@ from drivers.modbus.address import Address, Table
 from drivers.modbus.opening import open_wire
 from drivers.modbus.point import Point
 from drivers.modbus.settings import ChannelSettings
+from drivers.modbus.trace import Tracer
 from drivers.modbus.writing import RegisterWriter
+from gateway.clock import SystemClock
 from gateway.errors import BadFrame, DeviceUnavailable, LinkLost, RequestRefused
 from gateway.model import ValueType
-from tests.support.serial_line import Answer, SerialLine, plain_device, value_at
+from tests.support.serial_line import Answer, SerialLine, crc, plain_device, value_at
 
 
 @contextlib.asynccontextmanager
@@ -184,8 +186,6 @@ async def test_fl_32_what_is_no_answer_never_becomes_a_value_on_a_line(raw, erro
 async def test_noise_before_an_answer_and_bytes_in_pieces_are_no_fault():
     def device(unit, pdu):
         answer = plain_device(unit, pdu)
-        from tests.support.serial_line import crc
-
         frame = bytes((unit,)) + answer.pdu
         return Answer(raw=b"\x00\xff" + frame + crc(frame))
 
@@ -198,8 +198,6 @@ async def test_a_confirmation_that_came_twice_is_not_taken_for_the_next_write_an
     seen = []
 
     def device(unit, pdu):
-        from tests.support.serial_line import crc
-
         frame = bytes((unit,)) + plain_device(unit, pdu).pdu
         seen.append(frame + crc(frame))
         return Answer(raw=seen[0] + seen[1] if len(seen) == 2 else seen[-1])
@@ -214,19 +212,46 @@ async def test_a_confirmation_that_came_twice_is_not_taken_for_the_next_write_an
     assert [frame[4:6] for frame in seen] == [bytes((0, value)) for value in range(5)]
 
 
-async def test_an_adapter_that_gives_back_what_we_send():
+def echoing(before=b"", *, alive=True):
+    """Devices behind an adapter that gives back what is sent, with noise from switching its direction."""
+
     def device(unit, pdu):
-        answer = plain_device(unit, pdu)
-        from tests.support.serial_line import crc
+        sent, frame = bytes((unit,)) + pdu, bytes((unit,)) + plain_device(unit, pdu).pdu
+        return Answer(raw=before + sent + crc(sent) + (frame + crc(frame) if alive else b""))
 
-        sent, frame = bytes((unit,)) + pdu, bytes((unit,)) + answer.pdu
-        return Answer(raw=sent + crc(sent) + frame + crc(frame))
+    return device
 
-    with SerialLine(device) as line:
+
+@pytest.mark.parametrize("before", [b"", b"\xff", b"\x01\x06"])
+async def test_an_adapter_that_gives_back_what_we_send(before):
+    with SerialLine(echoing(before)) as line:
         async with wire_on(line.port, echo=True) as wire:
+            frames = []
+            wire.tap = Tracer(wire.framing, SystemClock(), frames.append)
             assert await ask(wire, 1, 3, 5) == [value_at(1, 3 + i) for i in range(5)]
             assert await wire.exchange(1, 6, b"\x00\x01\x00\x02") == b"\x00\x01\x00\x02"
             assert wire.foreign == 0
+    assert [(frame.sending, len(frame.data)) for frame in frames] == [(True, 8), (False, 15), (True, 8), (False, 8)]
+
+
+@pytest.mark.parametrize("before", [b"", b"\xff", b"\x01\x06"])
+async def test_what_an_adapter_gives_back_is_no_confirmation_of_a_unit_that_is_dead(before):
+    with SerialLine(echoing(before, alive=False)) as line:
+        async with wire_on(line.port, timeout=0.1, echo=True) as wire:
+            for code in (6, 8):
+                with pytest.raises(DeviceUnavailable):
+                    await wire.exchange(1, code, b"\x00\x01\x00\x02")
+
+
+async def test_a_line_says_when_its_echo_is_not_as_configured():
+    with SerialLine(echoing(alive=False)) as line:
+        async with wire_on(line.port, echo=False) as wire:
+            with pytest.raises(BadFrame, match="`echo: true`"):
+                await ask(wire, 1, 3)
+    with SerialLine() as line:
+        async with wire_on(line.port, timeout=0.1, echo=True) as wire:
+            with pytest.raises(BadFrame, match="`echo: false`"):
+                await ask(wire, 1, 3)
 
 
 async def test_fl_31_an_adapter_that_is_pulled_and_plugged_in_again():

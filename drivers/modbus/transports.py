@@ -253,7 +253,7 @@ async def _open_serial(line: Line, factory: Callable[[], Any]) -> Any:
             timeout=0,
         )
     except (termios.error, ValueError) as error:  # a pseudo-terminal has no parity, an adapter not every speed
-        raise OSError(22, f"the port cannot be set to {line.text}") from error
+        raise OSError(22, f"the port cannot be set to {line.text}") from error.with_traceback(None)  # it holds the port
     try:
         for _ in range(
             2

@@ -288,6 +288,18 @@ async def test_fl_31_a_port_is_read_and_given_back_at_once_after_every_connect()
         wire.close()
 
 
+async def test_a_port_that_cannot_be_set_is_told_and_given_back():
+    """A pseudo-terminal has no parity. Whoever keeps the errors does not keep the port."""
+    with SerialLine() as line:
+        wire = open_wire(ChannelSettings(serial={"port": line.port, "line": "9600-8E1"}), 0.2)
+        errors = []
+        for _ in range(2):
+            with pytest.raises(LinkLost, match="cannot be set to 9600-8E1") as caught:
+                await wire.connect()
+            errors.append(caught.value)
+        wire.close()
+
+
 async def test_a_port_that_cannot_switch_direction_is_told_and_given_back():
     with SerialLine() as line:
         wire = open_wire(ChannelSettings(serial={"port": line.port, "line": "115200-8N1", "rs485": True}), 0.2)

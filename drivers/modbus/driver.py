@@ -94,7 +94,10 @@ class ModbusDriver(PollingDriver):
         factor = device.tag(name) if name is not None else None
         if factor is None:
             return tag.spec
-        columns = await self.read(self.plan(device, [factor])[0])
+        requests = self.plan(device, [factor])
+        if not requests:
+            raise WriteRejected(f"{tag.path}: the device refuses {factor.path}, which holds its scale factor", code=422)
+        columns = await self.read(requests[0])
         exponent = columns.values[0]
         if columns.quality is not None or not is_exponent(exponent):
             raise WriteRejected(f"{tag.path}: {factor.path} holds no scale factor ({exponent!r})", code=422)

@@ -118,6 +118,17 @@ async def test_the_read_back_of_a_value_with_a_scale_factor_tolerates_one_step_o
     assert (result.state, result.value) == (state, held * 10**exponent)
 
 
+async def test_a_value_whose_scale_factor_the_device_refuses_is_not_written(faulty):
+    faulty.forbidden = {40}
+    specs = [tag_spec("v", "holding/0", access="rw", scale_from="sf"), tag_spec("sf", "holding/40", "int16")]
+    async with Line(faulty, *specs, tag_spec("x", "holding/3")).running() as line:
+        await eventually(lambda: line.learned and line.seen("x"))
+        result = await line.write("v", 5.0)
+    assert (result.state, result.code) == (WriteState.REJECTED, 422)
+    assert "sf" in result.text
+    assert {function for _, function, _, _ in faulty.requests} == {3}
+
+
 @pytest.mark.parametrize(
     ("kind", "value"), [("string", "Pump 7  "), ("string", ""), ("string", "Größe"), ("bytes", b"\0\1\2\0\0\0\0\0\x20")]
 )

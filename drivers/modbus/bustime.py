@@ -24,12 +24,16 @@ from gateway.model import Access, ChannelSpec, DeviceSpec, Schedule, TagSpec
 
 
 class Share(Struct, frozen=True):
-    """What one schedule of one device asks of the bus: `requests` in `seconds` each `every_s`."""
+    """What one schedule of one device asks of the bus: `requests` in `seconds` each `every_s`.
+
+    `longest`: seconds of both frames of the longest of them.
+    """
 
     device: str
     requests: int
     seconds: float
     every_s: float
+    longest: float
 
     @property
     def load(self) -> float:
@@ -38,11 +42,14 @@ class Share(Struct, frozen=True):
 
 def read_seconds(line: Line, size: int) -> float:
     """The least that a read takes which brings `size` bytes: both frames, a gap before each, the turnaround."""
+    return _frames_seconds(line, size) + 2 * line.gap_s + line.turnaround_s
+
+
+def _frames_seconds(line: Line, size: int) -> float:
     asked, answered = 8, 5 + size
     if line.framing == "ascii":  # colon, two letters a byte with one check byte less than RTU, CR LF
         asked, answered = 3 + 2 * (asked - 1), 3 + 2 * (answered - 1)
-    characters = asked + answered
-    return characters * line.char_s + 2 * line.gap_s + line.turnaround_s
+    return (asked + answered) * line.char_s
 
 
 def shares(channel: ChannelSpec, line: Line) -> Iterator[Share]:
@@ -55,7 +62,8 @@ def shares(channel: ChannelSpec, line: Line) -> Iterator[Share]:
         for schedule, specs in by_schedule.items():
             sizes = _sizes(channel.settings, device, specs)
             if schedule.every_s > 0:
-                yield Share(device.id, len(sizes), sum(read_seconds(line, s) for s in sizes), schedule.every_s)
+                seconds = sum(read_seconds(line, s) for s in sizes)
+                yield Share(device.id, len(sizes), seconds, schedule.every_s, _frames_seconds(line, max(sizes)))
 
 
 def _sizes(settings: ChannelSettings, device: DeviceSpec, specs: list[TagSpec]) -> list[int]:
@@ -71,6 +79,12 @@ def interval_faults(channel: ChannelSpec, line: Line) -> Iterator[Fault]:
         parts = list(shares(channel, line))
     except (AddressError, OrderError, PointError):
         return  # told at the tag
+    path = "serial.line" if "line" in (channel.settings.serial or {}) else "serial"
+    slowest = max(parts, key=lambda part: part.longest, default=None)
+    if slowest is not None and slowest.longest >= channel.timeout_s:
+        message = f"the longest read of {slowest.device} takes {slowest.longest:.2f} s at {line.text}"
+        hint = f"timeout: {_time(slowest.longest * 1.5)}, or a smaller `max_registers`"
+        yield Fault(path, f"{message} and can never be answered within the time-out of {channel.timeout_s:g} s", hint)
     load = sum(part.load for part in parts)
     if load <= 1.0:
         return
@@ -84,7 +98,7 @@ def interval_faults(channel: ChannelSpec, line: Line) -> Iterator[Fault]:
     hint = (
         f"intervals at least {load:.2f} times as long ({worst.device}: {_time(worst.every_s * load)}), or a faster line"
     )
-    yield Fault("serial.line" if "line" in (channel.settings.serial or {}) else "serial", message, hint)
+    yield Fault(path, message, hint)
 
 
 def _counted(number: int, what: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from drivers.modbus import SPEC
 from drivers.modbus.bustime import interval_faults, read_seconds, shares
@@ -56,3 +57,16 @@ def test_an_interval_that_the_line_cannot_hold_is_refused_with_the_arithmetic(ev
     assert "30 devices with 30 requests of 62 ms" in found[0].message
     assert "1.88 s a cycle" in found[0].message
     assert "1.9s" in found[0].hint
+
+
+@pytest.mark.parametrize(("baud", "timeout_s", "answers"), [(2400, 1.0, False), (2400, 1.5, True), (9600, 1.0, True)])
+def test_a_read_that_is_longer_than_the_time_out_is_refused_with_the_arithmetic(baud, timeout_s, answers):
+    channel = meters(1, 60.0, line=f"{baud}-8N1")
+    meter = replace(channel.devices[0], tags=tuple(tag_spec(f"v{i}", f"holding/{i}") for i in range(125)))
+    found = list(SPEC.check(replace(channel, devices=(meter,), timeout_s=timeout_s)))
+    if answers:
+        assert found == []
+        return
+    assert [fault.path for fault in found] == ["serial.line"]
+    assert "meter1 takes 1.10 s at 2400-8N1" in found[0].message
+    assert "timeout: 1.7s" in found[0].hint

@@ -276,7 +276,7 @@ class Poller:
         self._agenda.charge(start, now)
         poll.failures += 1
         self._agenda.dirty = True
-        others_work = bool(line.failing or len(line.groups) > 1 or len(line.groups[0].polls) > 1)
+        others_work = any(other is not poll and not other.failures for other in line.polls())
         line.failing.add(poll)
         if poll.failures >= self._channel.offline_after and others_work and line.monitor.failures < poll.failures - 1:
             self.set_bad(poll, Quality.BAD_COMM)  # the device answers others in between: only this one rests

@@ -1,8 +1,9 @@
 """What a device turned out to be able to do: registers it refuses, and the largest block it answers.
 
 Learned from exceptions 2 and 3 (illegal data address, illegal data value), and from silence only while a smaller read
-of the same unit is answered. It is about the device, not about a request: other tags and other plans profit from it,
-and no read covers a refused register again. Kept in the channel's memory with date and reason until it is forgotten.
+of the same unit is answered, before and after. It is about the device, not about a request: other tags and other
+plans profit from it, and no read covers a refused register again. Kept in the channel's memory with date and reason
+until it is forgotten.
 """
 
 from __future__ import annotations
@@ -140,31 +141,46 @@ class Investigation:
         if not self._silent and getattr(error, "code", 0) not in SPLITTABLE:
             return False
         try:
-            if self._silent and not await self._small_works(request):
-                return False
-            if not self._silent and not await self._any_works(request):
+            self._witness = await (self._small(request) if self._silent else self._any(request))
+            if self._witness is None:
                 return False
             culprits, good = await self._cut(request)
             if culprits:
-                return self._keep_refused(culprits, str(error), ts)
+                places = [place for culprit in culprits for place in await self._places(culprit)]
+                return self._lessons.add_refused(self._device, places, str(error), ts)
             return await self._gap_or_limit(request, good, str(error), ts)
         except LinkLost:
             raise
         except (DeviceUnavailable, BadFrame, RequestRefused, _Enough):
             return False
 
-    async def _small_works(self, request: Request) -> bool:
-        """Silence may be the device's or the cable's: it is the length's only if a small read works now."""
+    async def _small(self, request: Request) -> Request | None:
+        """Silence may be the device's or the cable's: it is the request's only if a small read is answered now."""
         detail: Detail = request.detail
-        small = probe_request(request, detail.start, 1)
-        return detail.count > 1 and await self._works(small)
+        for small in (probe_request(request, detail.start, 1), *lone_requests(request, 1)):
+            if detail.count > 1 and await self._answers(small):
+                return small
+        return None
 
-    async def _any_works(self, request: Request) -> bool:
+    async def _any(self, request: Request) -> Request | None:
         """A device that refuses all it is asked, as some do while they start, is not worth more."""
         for piece in lone_requests(request, _HOPELESS) or self._others()[:_WITNESSES]:
             if await self._works(piece):
-                return True
-        return False
+                return piece
+        return None
+
+    async def _answers(self, request: Request) -> bool:
+        """Whatever it says: a refusal is no silence."""
+        self._steps += 1
+        try:
+            await self._ask(request)
+        except RequestRefused:
+            return True
+        except LinkLost:
+            raise
+        except DeviceUnavailable:
+            return False
+        return True
 
     async def _works(self, request: Request) -> bool:
         """Whether the device answers. Raises what says nothing about the request."""
@@ -197,7 +213,7 @@ class Investigation:
                     good.append(piece)
                 elif smaller := split_request(piece):
                     todo[:0] = smaller
-                elif await self._works(piece):  # once more: what is kept must not be a mishap
+                elif await self._works_after_all(piece):
                     good.append(piece)
                 else:
                     culprits.append(piece)
@@ -206,17 +222,28 @@ class Investigation:
                 raise  # else the rest is found when the device has been planned anew
         return culprits, good
 
-    def _keep_refused(self, culprits: Sequence[Request], reason: str, ts: int) -> bool:
-        if self._silent:  # a single register that is met with silence is not worth a fact
-            return False
-        places = []
-        for culprit in culprits:
-            detail: Detail = culprit.detail
-            places += [
-                Range(point.address.table, point.address.offset, point.end - 1)
-                for point in {(p.address.offset, p.count): p for p in detail.points}.values()
-            ]
-        return self._lessons.add_refused(self._device, places, reason, ts)
+    async def _works_after_all(self, piece: Request) -> bool:
+        """Once more: what is kept must not be a mishap, nor the silence of a device that has died meanwhile."""
+        await self._check_witness()
+        works = await self._works(piece)
+        if not works:
+            await self._check_witness()
+        return works
+
+    async def _check_witness(self) -> None:
+        assert self._witness is not None
+        if self._silent and not await self._answers(self._witness):
+            raise DeviceUnavailable("nothing is answered any more")
+
+    async def _places(self, culprit: Request) -> list[Range]:
+        """The registers of a request that cannot be cut; of a set that is read together those that fail alone."""
+        detail: Detail = culprit.detail
+        places = list(dict.fromkeys(Range(detail.table, p.address.offset, p.end - 1) for p in detail.points))
+        if len(places) == 1 or self._steps + len(places) > _MOST_STEPS:
+            return places
+        probes = [probe_request(culprit, place.first, place.last + 1 - place.first) for place in places]
+        alone = [place for place, probe in zip(places, probes, strict=True) if not await self._works(probe)]
+        return alone or places
 
     async def _gap_or_limit(self, request: Request, good: Sequence[Request], reason: str, ts: int) -> bool:
         """All parts work, the whole does not: something between them, or its length."""

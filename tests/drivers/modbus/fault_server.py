@@ -22,6 +22,10 @@ class FaultServer:
         self.exception = 0
         self.refuse_next = 0
         """So many of the next requests are answered with exception 2."""
+        self.mute: set[int] = set()
+        """Register addresses that are met with silence."""
+        self.silent_from = 0
+        """From this request on nothing is answered; 0 switches that off."""
         self.silent_at = 0
         """The number of the one request, counted from 1, that stays without an answer."""
         self.unknown_functions: set[int] = set()
@@ -74,7 +78,9 @@ class FaultServer:
     def _react(self, writer: asyncio.StreamWriter, tid: int, unit: int, pdu: bytes) -> None:
         address, count = struct.unpack(">HH", pdu[1:5])
         self.requests.append((unit, pdu[0], address, count))
-        if len(self.requests) == self.silent_at:
+        if len(self.requests) == self.silent_at or 0 < self.silent_from <= len(self.requests):
+            return
+        if pdu[0] in {3, 4} and self.mute & set(range(address, address + count)):
             return
         if self.silent_above and pdu[0] in {3, 4} and count > self.silent_above:
             return

@@ -29,6 +29,7 @@ class Line:
         spec = replace(device.spec, schedule=Schedule(every_s))
         self.device = replace(device, spec=spec)
         self.clock = SystemClock()
+        self.health = Health(self.clock)
         self.memory = Table()
         self.batches: list[Batch] = []
         self.runner = ChannelRunner(
@@ -37,7 +38,7 @@ class Line:
             SPEC,
             publish=lambda batch, _durable: self.batches.append(batch),
             clock=self.clock,
-            health=Health(self.clock),
+            health=self.health,
             memory=self.memory,
             emit=lambda _event: None,
         )
@@ -319,3 +320,53 @@ async def test_a_tag_that_is_placed_into_a_gap_with_an_illegal_register_is_asked
         await eventually(lambda: second.seen("x4") and second.seen("x13"))
         assert (second.seen("x4")[-1], second.seen("x13")[-1]) == ((1004, 0), (1013, 0))
     assert all(not start <= 7 < start + count for _, _, start, count in faulty.requests)
+
+
+async def test_an_issue_names_only_refused_registers_that_a_tag_still_lies_on(faulty):
+    faulty.forbidden = {7, 20}
+    first = Line(faulty, *(tag_spec(f"x{i}", f"holding/{i}") for i in (0, 6, 7, 8, 30)))
+    async with first.running():
+        await eventually(lambda: [issue.id for issue in first.health.open()] == ["device_refuses"])
+        assert "holding/7" in first.health.open()[0].text
+        await eventually(lambda: first.seen("x30"))
+    corrected = Line(faulty, *(tag_spec(f"x{i}", f"holding/{i}") for i in (0, 6, 8, 30)))
+    corrected.memory.rows.update(first.memory.rows)
+    async with corrected.running():
+        await eventually(lambda: len(corrected.seen("x30")) > 2)
+        assert corrected.health.open() == []
+
+
+async def test_a_register_that_is_met_with_silence_costs_only_its_own_tag(faulty):
+    faulty.mute = {7}
+    specs = [tag_spec(f"x{i}", f"holding/{i}") for i in range(20)]
+    async with Line(faulty, *specs, probe_s=0.3).running() as line:
+        await eventually(lambda: line.learned, within=20)
+        (row,) = line.learned
+        assert (row["what"].split(" (")[0], "did not answer" in row["reason"]) == ("holding/7", True)
+        await eventually(lambda: line.seen("x19") and line.seen("x19")[-1] == (1019, 0))
+        assert line.seen("x7")[-1] == (None, Quality.BAD_CONFIG)
+
+
+async def test_a_device_that_falls_silent_while_it_is_asked_teaches_nothing(faulty):
+    faulty.silent_from, faulty.silent_above = 4, 10
+    specs = [tag_spec(f"x{i}", f"holding/{i}") for i in range(20)]
+    async with Line(faulty, *specs, offline_after=3).running() as line:
+        await eventually(lambda: line.runner.states()["dev"] == "offline", within=20)
+        assert line.learned == []
+
+
+async def test_a_write_whose_scale_factor_is_refused_says_so(faulty):
+    faulty.forbidden = {9}
+    specs = [tag_spec("w", "holding/8", "int16", access="rw", scale_from="sf"), tag_spec("sf", "holding/9", "int16")]
+    async with Line(faulty, *specs, tag_spec("x", "holding/2")).running() as line:
+        await eventually(lambda: line.learned)
+        result = await line.write("w", 5)
+        assert (result.code, "sf" in result.text) == (422, True)
+
+
+async def test_a_set_that_is_refused_blames_only_the_member_that_is_illegal(faulty):
+    faulty.forbidden = {9}
+    specs = [tag_spec(f"s{i}", f"holding/{i}", coherent="s") for i in (8, 9)]
+    async with Line(faulty, *specs, tag_spec("x", "holding/2")).running() as line:
+        await eventually(lambda: line.learned)
+        assert [row["what"].split(" (")[0] for row in line.learned] == ["holding/9"]

@@ -133,12 +133,17 @@ class ModbusDriver(PollingDriver):
 
     def _tell(self, ctx: DriverContext, device: Device) -> None:
         """An issue for what a person must know: tags that will not come."""
-        facts = self._lessons(ctx).of(device)
-        if facts.refused:
-            text = ", ".join(str(place) for place in facts.ranges()[:5])
-            more = f" and {len(facts.refused) - 5} more" if len(facts.refused) > 5 else ""
+        facts, settings = self._lessons(ctx).of(device), ctx.channel.settings
+        points = [point_of(settings, device.spec, tag.spec) for tag in device.tags] if facts.refused else []
+        places = [
+            str(place)
+            for place in facts.ranges()
+            if any(place.table is p.address.table and place.overlaps(p.address.offset, p.end) for p in points)
+        ]
+        if places:
+            more = f" and {len(places) - 5} more" if len(places) > 5 else ""
             repair = f"correct the addresses, or after a change of the device: fieldpost reads {device.id} --forget"
-            ctx.issue("device_refuses", f"refuses {text}{more}", repair, device.id)
+            ctx.issue("device_refuses", f"refuses {', '.join(places[:5])}{more}", repair, device.id)
 
     @staticmethod
     def _lessons(ctx: DriverContext) -> Lessons:

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
+from msgspec.structs import replace
+
 from gateway.clock import Clock
 from gateway.driver import Columns, Memory
 from gateway.model import Block, Quality, Tag, Value
@@ -32,7 +34,9 @@ class Counter:
         self._wrap = spec.wrap
         self._factor = Fraction(repr(float(spec.transform.scale))) if spec.transform.scale else Fraction(1)
         self._addend = Fraction(repr(float(spec.transform.offset))) if spec.transform.offset else Fraction(0)
-        self._total = scalar(RAW[spec.type], spec.transform)
+        # a total is no raw value any more: nothing of it is masked, and it cannot mean "no value"
+        unmasked = replace(spec.transform, mask=None, shift=0, invalid=())
+        self._total = scalar(RAW[spec.type], unmasked)
         known = isinstance(row, dict) and row.get("wrap") == self._wrap
         self.offset = int(row["offset"]) if known else 0
         self.last: int | None = int(row["last"]) if known else None

@@ -77,3 +77,13 @@ def test_totals_are_what_was_counted(steps, restarts):
             totals(counters, of, [(true - step) % 65536])
             counters = Counters(rows, clock)
         assert totals(counters, of, [true % 65536]) == [true]
+
+
+def test_a_total_may_be_a_number_that_would_be_no_count():
+    counters, of = Counters(Rows(), ManualClock()), block(invalid=(65535,))
+    assert totals(counters, of, [100, 0, 65435]) == [100, 100, 65535]
+
+
+def test_a_count_that_is_only_a_part_of_its_register_goes_on_beyond_it():
+    counters, of = Counters(Rows(), ManualClock()), block(wrap=4096, mask=0x0FFF)
+    assert totals(counters, of, [4000, 4095, 4]) == [4000, 4095, 4100]

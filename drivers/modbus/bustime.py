@@ -54,7 +54,7 @@ def _frames_seconds(line: Line, size: int) -> float:
 
 def shares(channel: ChannelSpec, line: Line) -> Iterator[Share]:
     """One for every schedule of every device. Raises what a faulty tag raises."""
-    for device in channel.devices:
+    for device in (each for each in channel.devices if each.enabled):
         by_schedule: dict[Schedule, list[TagSpec]] = {}
         for spec in device.tags:
             if spec.access is not Access.WRITE and not spec.on_demand:

@@ -52,14 +52,17 @@ class Limits(Struct, frozen=True):
 
 
 def limits_of(channel: ChannelSettings, device: DeviceSettings) -> Limits:
-    """Caps, gap and forbidden ranges that hold for a device. Raises AddressError for a bad range."""
+    """Caps, gap and forbidden ranges that hold for a device, each range in the numbers of its own level.
+
+    Raises AddressError for a bad range.
+    """
     base = _first(device.address_base, channel.address_base)
-    texts = (*channel.forbidden, *device.forbidden)
+    whole = (parse_range(text, channel.address_base) for text in channel.forbidden)
     return Limits(
         registers=_first(device.max_registers, channel.max_registers),
         bits=_first(device.max_bits, channel.max_bits),
         gap=_first(device.max_gap, channel.max_gap),
-        forbidden=tuple(parse_range(text, base) for text in texts),
+        forbidden=(*whole, *(parse_range(text, base) for text in device.forbidden)),
     )
 
 

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.modbus import SPEC
-from drivers.modbus.address import Address, AddressError, Table, classic, parse_address, parse_range
+from drivers.modbus.address import Address, AddressError, Range, Table, classic, parse_address, parse_range
+from drivers.modbus.point import limits_of
+from drivers.modbus.settings import ChannelSettings, DeviceSettings
 from gateway.model import Schedule
 from tests.drivers.modbus.kit import channel_of, device_of, tag_spec
 
@@ -187,3 +189,9 @@ def test_importing_the_driver_for_its_settings_loads_no_protocol_library():
 def test_tags_that_cannot_be_read_together_are_a_fault(specs, field, options):
     device = device_of(specs, **options)
     assert [fault.path for fault in SPEC.check(channel_of(device))] == [f"devices.dev.tags.{field}"]
+
+
+def test_forbidden_ranges_count_from_where_their_own_level_does():
+    channel = ChannelSettings(url="tcp://h", forbidden=("holding/40-49",))
+    device = DeviceSettings(address_base=1, forbidden=("holding/100",))
+    assert limits_of(channel, device).forbidden == (Range(Table.HOLDING, 40, 49), Range(Table.HOLDING, 99, 99))

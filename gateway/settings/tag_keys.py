@@ -111,6 +111,8 @@ class _Tag:
             return None
         if raw.is_float:
             self._at("wrap", f"a {self._keys.type.value} does not wrap", "remove `wrap`")
+        elif self._keys.base is not None:
+            self._at("wrap", "a counter with `base` has no fixed step", "remove one of them")
         elif wrap > raw.high + 1:
             self._at("wrap", f"a {self._keys.type.value} ends at {raw.high}", f"write {raw.high + 1}")
         return wrap
@@ -182,10 +184,12 @@ class _Tag:
 
     def _schedule(self) -> Schedule | None:
         keys, groups = self._keys, self._maker.groups
-        if keys.group is not None and keys.interval is not None:
+        levels = (values.keys() & {"group", "interval"} for values, _ in self._layers.stack[::-1])
+        nearest: set[str] = next(filter(None, levels), set())  # an interval of its own holds against a default group
+        if len(nearest) > 1:
             message = "`group` and `interval` both say when this tag is read"
             self._problems.at_key(self._layers.origin("interval"), message, "keep one of them")
-        if keys.group is not None:
+        if keys.group is not None and "group" in nearest:
             if keys.group not in groups:
                 hint = did_you_mean(keys.group, groups)
                 if not hint.startswith("did you mean"):

@@ -60,6 +60,7 @@ class DeviceMaker:
         if keys is None:
             return None
         tags = self._tags(profile, keys, origin, filler)
+        meta = self._meta(profile, keys, origin, filler)
         self._check_params(keys, profile, origin, filler)
         if settings is None:
             return None
@@ -71,7 +72,7 @@ class DeviceMaker:
             schedule=self._interval(keys, profile, origin),
             enabled=keys.enabled,
             profile=profile.name if profile else "",
-            meta=self._meta(profile, keys, origin),
+            meta=meta,
         )
 
     def _profile(self, written: dict[str, Any], origin: Origin) -> Profile | None:
@@ -101,7 +102,8 @@ class DeviceMaker:
     def _stack(self, profile: Profile | None, values: dict[str, Any], origin: Origin, filler: Filler) -> Layers:
         """Defaults of the channel, keys of the profile, keys of the device: later ones win, lists add up."""
         own = fields_of(self._driver.device)
-        layers = Layers(*self._device_defaults)
+        defaults, written_at = self._device_defaults
+        layers = Layers(filler.mapping(defaults, written_at), written_at)
         if profile is not None:
             for below, place in (*profile.defaults, *profile.own):
                 known = {key: value for key, value in below.items() if key in own}
@@ -201,8 +203,10 @@ class DeviceMaker:
             return Schedule(float(profile.interval))
         return self._schedule
 
-    def _meta(self, profile: Profile | None, keys: DeviceKeys, origin: Origin) -> tuple[tuple[str, str], ...]:
-        meta = dict(profile.meta) if profile else {}
+    def _meta(
+        self, profile: Profile | None, keys: DeviceKeys, origin: Origin, filler: Filler
+    ) -> tuple[tuple[str, str], ...]:
+        meta = filler.mapping(profile.meta, profile.origin.child("meta")) if profile else {}
         meta |= keys.meta
         for key, value in meta.items():
             if isinstance(value, dict | list) or value is None:

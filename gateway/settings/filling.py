@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from gateway.settings.ids import did_you_mean
 from gateway.settings.positions import Layers, Origin, Problems
+from gateway.settings.references import FromEnvironment
 from gateway.settings.templates import TemplateError, fill, has_braces
+
+_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 
 
 class Filler:
@@ -65,6 +69,9 @@ def _settle(scope: Mapping[str, Any]) -> dict[str, Any]:
     number = {"n": scope["n"]} if "n" in scope else {}
     settled: dict[str, Any] = {}
     for name, value in scope.items():
+        if isinstance(value, FromEnvironment) and _WHOLE.fullmatch(value):
+            settled[name] = int(value)  # else it could not be reckoned with
+            continue
         if isinstance(value, str) and has_braces(value):
             try:
                 settled[name] = fill(value, number, set())

@@ -1,11 +1,12 @@
 """Which poll is next on one wire: what the timetable calls up, sorted by how far its device can be trusted.
 
-Polls of devices that answer go first, in the order of their deadlines. Requests to doubtful devices (the last answer
-did not come) and probes of those that are away go in idle moments, within the budget for silence.
+Polls of devices that answer go first, the one that is due again soonest before others. Requests to doubtful devices
+(the last answer did not come) and probes of those that are away go in idle moments, within the budget for silence.
 """
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Sequence
 
 from gateway.arbiter import Arbiter, SilenceBudget
@@ -165,12 +166,24 @@ class Agenda:
             return
         if group.waiting:
             return
+        deadline = self._timetable.due(group)
         for poll in group.polls:
             if poll.rest_until > now:
                 continue
-            poll.queued_at = now
+            poll.queued_at, poll.deadline = now, deadline
             group.waiting += 1
-            (self._arbiter.doubtful if self._is_doubtful(poll) else self._arbiter.polls).append(poll)
+            if self._is_doubtful(poll):
+                self._arbiter.doubtful.append(poll)
+            else:
+                self._put(poll)
+
+    def _put(self, poll: Poll) -> None:
+        """Queue a poll by its next deadline: then no interval is missed as long as all of them fit on the wire."""
+        polls = self._arbiter.polls
+        if not polls or polls[-1].deadline <= poll.deadline:
+            polls.append(poll)
+        else:
+            insort(polls, poll, key=_deadline)
 
     def _enqueue_probe(self, line: Line, now: float) -> None:
         if not line.monitor.probe_due(now):
@@ -211,3 +224,7 @@ class Agenda:
             ),
             default=_NEVER,
         )
+
+
+def _deadline(poll: Poll) -> float:
+    return poll.deadline

@@ -21,10 +21,21 @@ _LEARNED = "split:"
 
 class Poll:
     """One request at work. `bad`: the quality its tags were told last, None while they are good. `refusals`: how often
-    the device has said no since it last said yes.
+    the device has said no since it last said yes. `deadline`: when it is due again, while it waits for the wire.
     """
 
-    __slots__ = ("bad", "failures", "group", "line", "queued_at", "refusals", "request", "rest_until", "seconds")
+    __slots__ = (
+        "bad",
+        "deadline",
+        "failures",
+        "group",
+        "line",
+        "queued_at",
+        "refusals",
+        "request",
+        "rest_until",
+        "seconds",
+    )
 
     def __init__(self, line: Line, group: Group, request: Request) -> None:
         self.line = line
@@ -35,6 +46,7 @@ class Poll:
         self.bad: Quality | None = None
         self.seconds = 0.0
         self.queued_at: float | None = None
+        self.deadline = 0.0
         self.rest_until = 0.0
 
 

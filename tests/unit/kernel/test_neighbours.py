@@ -183,3 +183,13 @@ async def test_fl_53_a_channel_polls_without_any_network_service() -> None:
     async with Running(world):
         await world.clock.advance(2.5)
     assert world.good_polls("a") == 3
+
+
+async def test_a_slow_group_with_many_requests_does_not_hold_up_a_fast_one() -> None:
+    slow = [device_spec(f"slow{i}", every_s=60.0) for i in range(100)]
+    world = World([*slow, device_spec("fast", every_s=0.1)])
+    world.wire.answer_s = 0.03
+    async with Running(world):
+        await world.clock.advance(300.0)
+    assert world.runner.stats()["devices"]["fast"]["missed"] <= 5
+    assert all(world.good_polls(f"slow{i}") == 5 for i in range(100))

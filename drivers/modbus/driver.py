@@ -12,7 +12,7 @@ from drivers.modbus.learning import SPLITTABLE, Investigation, Lessons
 from drivers.modbus.opening import open_wire
 from drivers.modbus.point import limits_of, point_of
 from drivers.modbus.requests import Detail, describe_request, plan_requests, split_request
-from drivers.modbus.settings import ChannelSettings
+from drivers.modbus.settings import ChannelSettings, DeviceSettings
 from drivers.modbus.transports import Line, place_of
 from drivers.modbus.wire import Wire
 from drivers.modbus.words import TEXTS
@@ -179,7 +179,8 @@ class ModbusDriver(PollingDriver):
         for device in ctx.devices:
             banned = limits_of(settings, device.spec.settings).forbidden
             forbidden.setdefault(device.spec.settings.unit_id, []).extend(banned)
-        async for finding in Scan(self._connected(), wanted, forbidden).findings():
+        common = limits_of(settings, DeviceSettings()).forbidden
+        async for finding in Scan(self._connected(), wanted, forbidden, common).findings():
             yield finding
 
     def cost(self, request: Request) -> float:

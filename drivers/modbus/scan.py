@@ -76,19 +76,27 @@ def _units(text: str) -> tuple[int, ...]:
         first, _, last = part.strip().partition("-")
         if not first.isdecimal() or (last and not last.isdecimal()):
             raise ValueError(f"{part!r} is no unit id: write 1, 1-10 or 1-10,255")
-        found += range(int(first), int(last or first) + 1)
-    if not found or not all(1 <= unit <= 255 for unit in found):
-        raise ValueError("unit ids are 1 to 255; 0 is the broadcast address")
+        low, high = int(first), int(last or first)
+        if not 1 <= low <= high <= 255:
+            raise ValueError("unit ids are 1 to 255; 0 is the broadcast address")
+        found += range(low, high + 1)
     return tuple(dict.fromkeys(found))
 
 
 class Scan:
-    """One scan on one wire. `forbidden(unit)`: ranges that are never asked."""
+    """One scan on one wire. `forbidden`: ranges that are never asked of a unit, `common` of none."""
 
-    def __init__(self, wire: Wire, options: Options, forbidden: Mapping[int, Sequence[Range]]) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        options: Options,
+        forbidden: Mapping[int, Sequence[Range]],
+        common: Sequence[Range] = (),
+    ) -> None:
         self._wire = wire
         self._options = options
         self._forbidden = forbidden
+        self._common = common
         self._done = 0
         self._of = len(options.units)
 
@@ -116,20 +124,20 @@ class Scan:
 
     async def _is_there(self, unit: int) -> str | None:
         """How a unit answers, None when it does not. An exception is an answer; "no such unit" of a gateway is not."""
-        places = [(wanted.table, wanted.first) for wanted in self._options.ranges][:1] or [(Table.HOLDING, 0)]
-        for table, first in places:
-            if self._is_forbidden(unit, table, first, first + 1):
-                continue
-            try:
-                await self._read(unit, table, first, 1)
-            except RequestRefused as error:
-                return str(error)
-            except LinkLost:
-                raise
-            except (DeviceUnavailable, BadFrame):
-                return None
-            return "data"
-        return None
+        ranges = self._options.ranges or (Range(Table.HOLDING, 0, 0),)
+        places = ((wanted.table, at) for wanted in ranges for at in range(wanted.first, wanted.last + 1))
+        place = next((each for each in places if not self._is_forbidden(unit, *each, each[1] + 1)), None)
+        if place is None:
+            return None
+        try:
+            await self._read(unit, *place, 1)
+        except RequestRefused as error:
+            return str(error)
+        except LinkLost:
+            raise
+        except (DeviceUnavailable, BadFrame):
+            return None
+        return "data"
 
     async def _read(self, unit: int, table: Table, start: int, count: int) -> bytes:
         size = (count + 7) // 8 if table.is_bits else 2 * count
@@ -150,7 +158,8 @@ class Scan:
             return None
 
     def _is_forbidden(self, unit: int, table: Table, start: int, end: int) -> bool:
-        return any(each.table is table and each.overlaps(start, end) for each in self._forbidden.get(unit, ()))
+        banned = (*self._common, *self._forbidden.get(unit, ()))
+        return any(each.table is table and each.overlaps(start, end) for each in banned)
 
     # --- what it is ---------------------------------------------------------------------------------------------
 
@@ -176,6 +185,8 @@ class Scan:
     async def _models(self, unit: int, base: int) -> AsyncIterator[Finding]:
         at, models = base + 2, []
         for _ in range(_MOST_MODELS):
+            if at >= LAST_OFFSET or self._is_forbidden(unit, Table.HOLDING, at, at + 2):
+                break
             data = await self._try(unit, Table.HOLDING, at, 2)
             yield self._progress()
             if data is None:

@@ -76,6 +76,9 @@ class FaultServer:
             writer.close()
 
     def _react(self, writer: asyncio.StreamWriter, tid: int, unit: int, pdu: bytes) -> None:
+        if len(pdu) < 5:  # functions that this device does not know
+            writer.write(_frame(tid, unit, bytes([pdu[0] | 0x80, 1])))
+            return
         address, count = struct.unpack(">HH", pdu[1:5])
         self.requests.append((unit, pdu[0], address, count))
         if len(self.requests) == self.silent_at or 0 < self.silent_from <= len(self.requests):

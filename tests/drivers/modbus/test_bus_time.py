@@ -70,6 +70,8 @@ def test_a_read_that_is_longer_than_the_time_out_is_refused_with_the_arithmetic(
     assert [fault.path for fault in found] == ["serial.line"]
     assert "meter1 takes 1.10 s at 2400-8N1" in found[0].message
     assert "timeout: 1.7s" in found[0].hint
+
+
 def test_a_device_that_is_switched_off_takes_no_time():
     channel = meters(30, 1.0)
     off = [replace(device, enabled=False) for device in channel.devices[10:]]

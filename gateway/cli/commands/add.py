@@ -11,9 +11,10 @@ from gateway.cli.library import profile_texts
 from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.cli.splicing import Merge
 from gateway.local.wire import NotRunning, OpError
-from gateway.model import ChannelSpec
+from gateway.model import ChannelSpec, Schedule
 from gateway.registry import Registry
 from gateway.settings.ids import is_id
+from gateway.settings.positions import Document, Layers, Origin, Problems
 from gateway.settings.yaml_reader import read_documents
 
 _NEW = """\
@@ -125,8 +126,6 @@ def _endpoint(spec: Any, channel: ChannelSpec) -> Any:
 
 def document_of(changes: Changes, channel: str) -> tuple[str, int] | None:
     """File and number of the document in which a channel is written."""
-    from gateway.settings.positions import Problems
-
     for file, text in changes.after.items():
         if not file.startswith("channels/"):
             continue
@@ -138,13 +137,32 @@ def document_of(changes: Changes, channel: str) -> tuple[str, int] | None:
     return None
 
 
+def _document(changes: Changes, file: str, number: int) -> Document:
+
+    return [each for each in read_documents(file, changes.after[file], Problems()) if each.data is not None][number]
+
+
 def devices_of(changes: Changes, file: str, document: int) -> dict[str, Any]:
     """The devices as they are written in a document."""
-    from gateway.settings.positions import Problems
-
-    documents = [each.data for each in read_documents(file, changes.after[file], Problems()) if each.data is not None]
-    found = documents[document].get("devices")
+    found = _document(changes, file, document).data.get("devices")
     return found if isinstance(found, dict) else {}
+
+
+def groups_of(changes: Changes, channel: str) -> dict[str, Schedule]:
+    """The poll groups that are written in a channel."""
+    from gateway.settings.periods import read_groups
+
+    place = document_of(changes, channel)
+    if place is None:
+        return {}
+    document = _document(changes, *place)
+    found: dict[str, Schedule] = {}
+    for name, value in (document.data.get("groups") or {}).items():
+        problems = Problems()
+        schedule = read_groups({name: value}, Layers(document.data, Origin(document)), problems)[name]
+        if not len(problems):
+            found[name] = schedule
+    return found
 
 
 def _channel_name(settings: dict[str, Any]) -> str:

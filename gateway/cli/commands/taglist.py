@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gateway.cli.commands.add import devices_of, document_of
+from msgspec.structs import replace
+
+from gateway.cli.commands.add import devices_of, document_of, groups_of
 from gateway.cli.editing import Changes, finish
 from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.cli.splicing import Merge, Removed
-from gateway.cli.taglist import FIRST, Row, columns_of, from_csv, rows_of, to_csv, value_of
+from gateway.cli.taglist import FIRST, Row, columns_of, decoded, from_csv, needed, rows_of, to_csv, value_of
 from gateway.errors import ConfigError, Problem
+from gateway.model import Schedule
+from gateway.settings.types import GatewaySettings
 
+_TAG_PATH = re.compile(r"devices\.(?P<device>[^.]+)\.tags\.(?P<tag>[^.\[]+)(?:\.(?P<key>[^.\[]+))?")
 _MOST_BYTES = 50_000_000
 _RANGE = ("range_low", "range_high")
 Wanted = tuple[str, str, dict[str, Any] | None]
@@ -27,11 +33,11 @@ def export(session: Session) -> int:
     unknown = set(devices) - {device.id for channel in settings.channels for device in channel.devices}
     if unknown:
         raise CommandFailed(f"there is no device {', '.join(sorted(unknown))}")
-    rows = list(rows_of(settings, devices))
+    rows = list(rows_of(settings, _groups(changes, settings), devices))
     if session.out.as_json:
         session.out.result({"tags": rows})
         return Exit.OK
-    text = to_csv(columns_of(settings), rows)
+    text = to_csv(needed(columns_of(settings), rows), rows)
     if session.option("output"):
         Path(session.args.output).write_text(text, encoding="utf-8")
         session.out.line(f"{len(rows)} tags in {session.args.output}")
@@ -50,37 +56,61 @@ def import_(session: Session) -> int:
     changes = Changes(session.config_dir)
     settings = changes.settings()
     problems: list[Problem] = []
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
-    rows = from_csv(path.name, text, columns_of(settings), problems)
-    known = {(row["device"], row["tag"]): row for row in rows_of(settings)}
+    rows = from_csv(path.name, decoded(path.name, path.read_bytes()), columns_of(settings), problems)
+    known = {(row["device"], row["tag"]): row for row in rows_of(settings, _groups(changes, settings))}
     places = _Places(changes, settings)
     edits: dict[tuple[str, int], list[Wanted]] = {}
     for row in rows:
         changed = _changed(row, known.get(row.key))
-        if not changed:
+        if not changed and row.key in known:
             continue
         place = places.of(row.key[0])
         if isinstance(place, str):
             problems.append(Problem(path.name, row.line, 1, "", place))
             continue
+        problems += _inherited(path.name, row, changed, places.written(*row.key))
         edits.setdefault(place, []).append((*row.key, changed))
     if session.option("prune"):
         _prune(rows, known, places, edits, problems, path.name)
     if problems:
         raise ConfigError(problems)
     for (file, document), wanted in edits.items():
-        changes.edit(file, _merge(devices_of(changes, file, document), wanted), document)
-    finish(session, changes)
+        changes.edit(file, _merge(wanted), document)
+    try:
+        finish(session, changes)
+    except ConfigError as error:
+        raise ConfigError([_in_list(path.name, rows, problem) for problem in error.problems]) from None
     return Exit.OK
+
+
+def _groups(changes: Changes, settings: GatewaySettings) -> dict[str, dict[str, Schedule]]:
+    """The poll groups of each channel by name: a finished tag knows only when it is read."""
+    return {channel.id: groups_of(changes, channel.id) for channel in settings.channels}
+
+
+def _inherited(name: str, row: Row, changed: dict[str, Any], own: Mapping[str, Any]) -> list[Problem]:
+    """Cells that were emptied although the key is not the device's own."""
+    emptied = [key for key, value in changed.items() if value is None and key not in own]
+    text = "`{}` comes from a profile or from defaults and cannot be emptied here"
+    return [Problem(name, row.line, row.column(key), "", text.format(key)) for key in emptied]
+
+
+def _in_list(name: str, rows: list[Row], problem: Problem) -> Problem:
+    """A fault of a tag that the list has, at its cell."""
+    match = _TAG_PATH.match(problem.path)
+    row = next((row for row in rows if match and row.key == (match["device"], match["tag"])), None)
+    if match is None or row is None:
+        return problem
+    return replace(problem, file=name, line=row.line, column=row.column(match["key"] or "tag"))
 
 
 class _Places:
     """Where each device is written."""
 
-    def __init__(self, changes: Changes, settings: Any) -> None:
+    def __init__(self, changes: Changes, settings: GatewaySettings) -> None:
         self._changes = changes
         self._channels = {device.id: channel.id for channel in settings.channels for device in channel.devices}
-        self._literal: dict[tuple[str, int], set[str]] = {}
+        self._literal: dict[tuple[str, int], dict[str, Any]] = {}
 
     def of(self, device: str) -> tuple[str, int] | str:
         """File and document, or why the device cannot be changed by a list."""
@@ -91,10 +121,16 @@ class _Places:
         if place is None:
             return f"the file of channel {channel} was not found"
         if place not in self._literal:
-            self._literal[place] = set(devices_of(self._changes, *place))
+            self._literal[place] = devices_of(self._changes, *place)
         if device not in self._literal[place]:
             return f"{device} is one of a range: change its profile, or write it out in {place[0]}"
         return place
+
+    def written(self, device: str, tag: str) -> Mapping[str, Any]:
+        """A tag's keys as they are written in its device itself."""
+        place = self.of(device)
+        entry = self._literal[place].get(device) if not isinstance(place, str) else None
+        return ((entry or {}).get("tags") or {}).get(tag) or {}
 
 
 def _changed(row: Row, known: dict[str, str] | None) -> dict[str, Any]:
@@ -113,7 +149,7 @@ def _changed(row: Row, known: dict[str, str] | None) -> dict[str, Any]:
 
 
 def _same(column: str, cell: str, known: str) -> bool:
-    return cell == known or (bool(cell) and bool(known) and value_of(cell, column) == value_of(known, column))
+    return cell == known.strip() or (bool(cell) and bool(known) and value_of(cell, column) == value_of(known, column))
 
 
 def _prune(rows: list[Row], known: Any, places: _Places, edits: Any, problems: list[Problem], name: str) -> None:
@@ -126,24 +162,20 @@ def _prune(rows: list[Row], known: Any, places: _Places, edits: Any, problems: l
         place = places.of(device)
         if isinstance(place, str):
             problems.append(Problem(name, 0, 0, "", place))
+        elif not places.written(device, tag):
+            text = f"{device}.{tag} comes from a profile and cannot be removed here"
+            problems.append(Problem(name, 0, 0, "", text))
         else:
             edits.setdefault(place, []).append((device, tag, None))
 
 
-def _merge(known: Mapping[str, Any], wanted: list[Wanted]) -> Merge:
-    """The changes of a document; `known` are its devices as they are written. Raises CommandFailed."""
+def _merge(wanted: list[Wanted]) -> Merge:
+    """The changes of a document."""
     devices = Merge()
     for device, tag, keys in wanted:
-        written = (known.get(device) or {}).get("tags") or {}
         tags = devices.setdefault(device, Merge(tags=Merge()))["tags"]
         if keys is None:
-            if tag not in written:
-                raise CommandFailed(f"{device}.{tag} comes from a profile and cannot be removed here")
             tags[tag] = Removed
-            continue
-        own = written.get(tag) or {}
-        for key, value in keys.items():
-            if value is None and key not in own:
-                raise CommandFailed(f"{device}.{tag}: `{key}` comes from a profile and cannot be emptied here")
-        tags[tag] = Merge({key: Removed if value is None else value for key, value in keys.items()})
+        else:
+            tags[tag] = Merge({key: Removed if value is None else value for key, value in keys.items()})
     return Merge(devices=devices)

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from gateway.cli.parser import build
+from gateway.local.handlers import handlers
 
 DOCS = Path(__file__).parents[3] / "docs"
 TEXT = (DOCS / "reference" / "cli.md").read_text(encoding="utf-8")
@@ -55,3 +56,10 @@ def test_every_link_between_our_pages_leads_somewhere():
     for page in (root / "README.md", root / "CONTRIBUTING.md", DOCS / "tutorial" / "first-gateway.md"):
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{target} in {page.name}"
+
+
+def test_the_reference_names_every_op_of_the_local_socket_with_its_scope():
+    told: dict[str, str] = {}
+    for cells in re.findall(r"(?m)^\| (`[^|]*) \| [^|]* \| (read|operate|admin) \|$", TEXT):
+        told |= dict.fromkeys(re.findall(r"`([a-z_]+)`", cells[0]), cells[1])
+    assert told == {name: handler.scope for name, handler in handlers(None).items()}

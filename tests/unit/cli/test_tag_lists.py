@@ -9,11 +9,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gateway.cli.main import main
 from gateway.cli.taglist import value_of
+from gateway.settings.loader import load_tree
 
 GATEWAY = "gateway: {id: plant-7}\n"
 
@@ -22,7 +23,8 @@ def tree(folder: Path, tags: dict) -> Path:
     (folder / "channels").mkdir(parents=True)
     (folder / "gateway.yaml").write_text(GATEWAY)
     device = {"unit_id": 1, "tags": tags}
-    channel = {"driver": "modbus", "url": "tcp://192.0.2.10", "devices": {"pump": device}}
+    groups = {"fast": "250ms", "energy": {"every": "15m", "align": "clock"}}
+    channel = {"driver": "modbus", "url": "tcp://192.0.2.10", "groups": groups, "devices": {"pump": device}}
     (folder / "channels" / "line.yaml").write_text(json.dumps(channel))
     return folder
 
@@ -36,35 +38,87 @@ def run(*words: str) -> str:
 
 names = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
 units = st.sampled_from(
-    ["", "kWh", "%", "=SUM(A1)", "+", "-x", "@home", 'a"b', "a,b", "a;b", "1e5", "007", "°C", "true"]
+    [
+        "",
+        "kWh",
+        "%",
+        "=SUM(A1)",
+        "+",
+        "-x",
+        "@home",
+        'a"b',
+        "a,b",
+        "a;b",
+        "1e5",
+        "007",
+        "°C",
+        "true",
+        "'",
+        "'=x",
+        "''",
+        "on",
+    ]
 )
-floats = st.floats(-1e6, 1e6, allow_nan=False).filter(lambda x: abs(x) > 1e-6).map(lambda x: float(f"{x:.6g}"))
-plain = st.fixed_dictionaries(
-    {"address": st.integers(0, 9_998).flatmap(lambda n: st.sampled_from([f"holding/{n}", f"input/0x{n:x}", 400_001 + n]))},
+floats = st.floats(-1e6, 1e6, allow_nan=False).filter(lambda x: abs(x) > 1e-12)
+wholes = st.integers(0, 60_000)
+period = st.one_of(
+    st.fixed_dictionaries({"interval": st.sampled_from(["500ms", "2s", "90s"])}),
+    st.fixed_dictionaries({"group": st.sampled_from(["fast", "energy"])}),
+    st.just({}),
+)
+keys = st.fixed_dictionaries(
+    {},
     optional={
-        "type": st.sampled_from(["int16", "uint32", "float32", "float64"]),
         "unit": units,
         "scale": floats,
         "offset": floats,
         "deadband": floats.map(abs),
-        "interval": st.sampled_from(["500ms", "2s", "90s"]),
-        "word_order": st.sampled_from(["ABCD", "CDAB"]),
         "range": st.tuples(floats, floats).map(sorted).filter(lambda ends: ends[0] < ends[1]),
+        "invalid": st.lists(wholes, min_size=1, max_size=3),
+        "labels": st.dictionaries(wholes.map(str), st.sampled_from(["off", "heat, cool", "ä: {", "7"]), min_size=1, max_size=3),
+        "on_change": st.just(True),
+        "heartbeat": st.sampled_from(["15m", "1.5s"]),
+        "tolerance": floats.map(abs),
+        "on_demand": st.just(True),
+        "hidden": st.just(True),
+        "shadow": st.just(True),
+        "coherent": st.sampled_from(["set", "12"]),
     },
 )  # fmt: skip
+kinds = st.sampled_from(
+    [
+        {"type": "int16"},
+        {"type": "uint32", "word_order": "CDAB"},
+        {"type": "uint16", "mask": 240, "shift": -4},
+        {"type": "uint16", "base": 2},
+        {"type": "uint32", "wrap": 1_000_000},
+        {"type": "int16", "access": "rw", "write": {"min": -3, "max": 10.5, "rate": "5/min"}, "momentary": True},
+        {"type": "int16", "access": "rw", "verify": {"settle": "2s"}, "write_with": "multiple"},
+        {"type": "uint16", "access": "rw", "address_base": 1, "bit_base": 1},
+    ]
+)
+places = st.integers(1, 1_000).flatmap(lambda n: st.sampled_from([f"holding/{n}", f"holding/0x{n:x}", 400_001 + n]))
+plain = st.builds(lambda *parts: {key: value for part in parts for key, value in part.items()}, kinds, keys, period)
+tag = st.builds(lambda rest, place: {"address": place, **rest}, plain, places)
+
+
+def usable(folder: Path, tags: dict) -> bool:
+    """Whether it is a configuration at all: not every mixture of keys is one."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        return main(["check", "--config", str(tree(folder, tags))]) == 0
+
+
+def settings_of(folder: Path) -> dict[str, object]:
+    (channel,) = load_tree(folder).channels
+    return {each.path: each for device in channel.devices for each in device.tags}
 
 
 @settings(max_examples=25, deadline=None)
-@given(tags=st.dictionaries(names, plain, min_size=1, max_size=6))
+@given(tags=st.dictionaries(names, tag, min_size=1, max_size=6))
 def test_out_and_in_again_changes_nothing_and_makes_the_same_from_nothing(tags):
-    for entry in tags.values():
-        entry.setdefault("type", "uint16")
-        if entry.get("word_order") == "CDAB" and entry["type"] in {"int16", "uint16"}:
-            del entry["word_order"]
-        if entry["type"] == "float64" and "word_order" in entry:
-            del entry["word_order"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        assume(usable(folder / "try", tags))
         full = tree(folder / "full", tags)
         first = next(iter(tags))
         empty = tree(folder / "empty", {first: tags[first]})
@@ -76,6 +130,7 @@ def test_out_and_in_again_changes_nothing_and_makes_the_same_from_nothing(tags):
         assert (full / "channels" / "line.yaml").read_bytes() == before
         run("import", str(file), "--write", "--config", str(empty))
         assert sorted(run("export", "--config", str(empty)).splitlines()) == sorted(listed.splitlines())
+        assert settings_of(empty) == settings_of(full), "what no column shows is the same too"
 
 
 @pytest.mark.parametrize(
@@ -89,3 +144,62 @@ def test_out_and_in_again_changes_nothing_and_makes_the_same_from_nothing(tags):
 def test_a_cell_is_a_number_only_where_yaml_and_people_would_say_so(cell, value):
     found = value_of(cell)
     assert (found, type(found)) == (value, type(value))
+
+
+PUMP = {
+    "flow": {"address": "40001.10", "type": "bool"},
+    "temp": {"address": "holding/5", "type": "int16", "group": "fast", "labels": {"0": "off", "1": "ä"}},
+}
+
+
+def refused(folder: Path, list_: bytes, *words: str) -> list[str]:
+    """The lines of a refused import; nothing was written."""
+    file = folder / "tags.csv"
+    file.write_bytes(list_)
+    before = (folder / "channels" / "line.yaml").read_bytes()
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert main(["import", str(file), "--write", "--config", str(folder), *words]) == 78, out.getvalue()
+    assert (folder / "channels" / "line.yaml").read_bytes() == before
+    return out.getvalue().splitlines()[:-1]
+
+
+@pytest.mark.parametrize(
+    ("list_", "places"),
+    [
+        (b"device,tag,type,scale\npump,flow,uint15,\npump,temp,int16,wide\n", ["2:3", "3:4"]),
+        (b"device,tag,address,type\npump,new,holding/40101,uint16\n", ["2:3"]),
+        (b"device,tag,interval\npump,flow,\npump,temp,2s\n", []),
+        (b"device,tag,group,interval\npump,temp,fast,2s\n", ["2:4"]),
+        (b"device,tag\npump,new\n", ["2:2", "2:2"]),
+        (b"device,tag,unit\n,flow,V\npump,,V\npump,flow\nnobody,x,V\n", ["2:1", "3:2", "4:1", "5:1"]),
+        (b"device,tag,unit\npump,flow,\xb0C\n", ["2:1"]),
+        (b'device,tag,unit\npump,flow,"V\n', ["2:1"]),
+        (b"device,tag,unit\npump,flow," + b"x" * 200_000, ["2:1"]),
+        (b"device,tag,unit,unit\npump,flow,V,A\n", ["1:4"]),
+        (b"device,tag,labels\npump,temp,{0: on\n", ["2:3"]),
+    ],
+)
+def test_every_wrong_cell_is_told_at_its_place_in_the_list_all_at_once(tmp_path, list_, places):
+    tree(tmp_path, PUMP)
+    if not places:  # a tag of a group: its period cannot be changed beside the group
+        places = ["3:3"]
+    said = refused(tmp_path, list_)
+    assert [line.split(": ")[0] for line in said] == [f"tags.csv:{place}" for place in places], said
+
+
+def test_bit_ten_is_not_bit_one(tmp_path):
+    tree(tmp_path / "full", PUMP)
+    listed = run("export", "--config", str(tmp_path / "full"))
+    (tmp_path / "tags.csv").write_text(listed.replace("40001.10", "40001.1"))
+    assert "+" in run("import", str(tmp_path / "tags.csv"), "--config", str(tmp_path / "full"))
+
+
+def test_what_a_profile_says_cannot_be_emptied_by_a_list(tmp_path):
+    tree(tmp_path, {})
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "p.yaml").write_text("p: {tags: {x: {address: holding/1, type: int16, unit: V}}}\n")
+    channel = tmp_path / "channels" / "line.yaml"
+    channel.write_text(channel.read_text().replace('"tags": {}', '"profile": "p"'))
+    assert "comes from a profile" in refused(tmp_path, b"device,tag,unit\npump,x,\n")[0]
+    assert "comes from a profile" in refused(tmp_path, b"device,tag\npump,y\n", "--prune")[-1]

@@ -160,7 +160,10 @@ class Wire:
         limit = self._timeout if limit_s is None else min(limit_s, self._timeout)
         pdu = await self._ask(unit, code, payload, size, limit, begin + _LAST * self._timeout)
         if pdu[0] & _EXCEPTION:
-            raise refusal(pdu[1])
+            error = refusal(pdu[1])
+            if isinstance(error, DeviceUnavailable) and not self._framing.tagged:
+                self._owe(unit, code)  # a converter gave the unit up, whose own answer may still come
+            raise error
         return pdu[1:]
 
     async def _ask(self, unit: int, code: int, payload: bytes, size: int, limit: float, last: float) -> bytes:
@@ -250,6 +253,8 @@ class Wire:
         limit = self._timeout * _MARKER_SHARE
         self._confirms = b""
         pdu = await self._ask(unit, _LOOPBACK, nonce, -1, limit, loop.time() + limit)
+        if pdu[0] & _EXCEPTION and isinstance(error := refusal(pdu[1]), DeviceUnavailable):
+            raise error
         if pdu[0] & _EXCEPTION or pdu[1:] == nonce:
             self._owed.settled(unit, kept=_LOOPBACK)
             self._markers.pop(unit, None)

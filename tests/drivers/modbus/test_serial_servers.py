@@ -10,7 +10,7 @@ import pytest
 
 from drivers.modbus.opening import open_wire
 from drivers.modbus.settings import ChannelSettings
-from gateway.errors import BadFrame, LinkLost
+from gateway.errors import BadFrame, DeviceUnavailable, LinkLost
 from tests.drivers.modbus.test_framing import answer, ascii_
 from tests.support.serial_line import crc, plain_device, value_at
 
@@ -67,6 +67,30 @@ async def test_fl_32_an_answer_that_outlives_its_connection_is_not_taken_for_the
             await ask(wire, 1, 100)
         await wire.connect()
         assert await ask(wire, 1, 200) == value_at(1, 200)
+
+
+@pytest.mark.parametrize("refused", [b"\x83\x0b", None])
+async def test_fl_32_a_converter_that_calls_a_unit_unreachable_does_not_prove_that_its_answer_will_not_come(refused):
+    """It says so after a time-out of its own, and passes the answer on when it comes."""
+    held = []
+
+    async def serve(reader, writer):
+        while True:
+            request = await reader.readexactly(8)
+            if request[1] == 8:
+                writer.write(framed(1, b"\x88\x0b"))
+            elif not held:
+                held.append(right_answer(request))
+                writer.write(framed(1, refused) if refused else b"")
+            else:
+                writer.write(held[0] + right_answer(request))
+
+    async with wire_to(serve, timeout=0.1) as wire:
+        await wire.connect()
+        with pytest.raises(DeviceUnavailable):
+            await ask(wire, 1, 100)
+        with contextlib.suppress(DeviceUnavailable):
+            assert await ask(wire, 1, 200) == value_at(1, 200)
 
 
 async def test_fl_32_what_another_process_asked_just_before_is_not_our_first_answer():

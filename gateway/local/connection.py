@@ -143,19 +143,22 @@ class Connection:
     async def _stream(self, request: Request, handler: Handler) -> None:
         stream = Stream(request.id)
         items = cast("Source", handler.fn)(request.args)
+        last: asyncio.Event | None = None
         try:
             async for item in items:
                 self.outbox.put_item(stream, item)
-            self.outbox.put(encode({"id": request.id, "end": True}))
+            last = self.outbox.put(encode({"id": request.id, "end": True}))
         except asyncio.CancelledError:
             self.outbox.put(encode({"id": request.id, "end": True}))
             raise
         except Exception as err:
-            self._refuse(request.id, self._explain(request, err))
+            last = self._refuse(request.id, self._explain(request, err))
         finally:
             close = getattr(items, "aclose", None)
             if close is not None:
                 await close()
+        if last is not None:
+            await last.wait()  # in flight until it is written, as a call
 
     def _explain(self, request: Request, err: BaseException) -> OpError:
         if isinstance(err, (KeyboardInterrupt, GeneratorExit)):

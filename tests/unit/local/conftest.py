@@ -22,6 +22,7 @@ class Ops:
         self.streams_open = 0
         self.produced = 0
         self.flood = 0
+        self.refusals = 0
 
     async def echo(self, args):
         return args
@@ -47,6 +48,11 @@ class Ops:
         for i in range(args.get("n", 3)):
             yield {"i": i}
 
+    async def refused(self, _args):
+        self.refusals += 1
+        raise OpError("not now " * 1000, code=503)
+        yield
+
     async def ticks(self, args):
         self.streams_open += 1
         try:
@@ -67,6 +73,7 @@ class Ops:
             "missing": Handler(self.missing),
             "cancelled": Handler(self.cancelled),
             "count": Handler(self.count, stream=True),
+            "refused": Handler(self.refused, stream=True),
             "ticks": Handler(self.ticks, stream=True),
             "operate": Handler(self.echo, scope="operate"),
             "admin": Handler(self.echo, scope="admin"),

@@ -231,7 +231,10 @@ async def test_a_reader_that_takes_nothing_at_all_is_cut_off(path, ops, caplog):
     assert "cut off" in caplog.text
 
 
-async def test_a_peer_that_floods_and_never_reads_is_not_read_without_end(path, ops):
+@pytest.mark.parametrize(
+    "line", [b"garbage\n", b'{"id":1,"op":"count","args":{"n":0}}\n', b'{"id":1,"op":"refused"}\n']
+)
+async def test_a_peer_that_floods_and_never_reads_is_not_read_without_end(path, ops, line):
     async with serving(path, ops) as server:
         sock = socket.socket(socket.AF_UNIX)
         sock.setblocking(False)
@@ -248,6 +251,16 @@ async def test_a_peer_that_floods_and_never_reads_is_not_read_without_end(path, 
         sock.close()
         assert blocked == 20, "the server kept taking lines that nobody reads the answers of"
         await _until(lambda: server.connections == 0)
+
+
+async def test_streams_that_end_at_once_are_not_begun_without_end_for_a_peer_that_never_reads(path, ops):
+    async with serving(path, ops, in_flight=3):
+        _, writer = await asyncio.open_unix_connection(str(path))
+        writer.write(b"".join(b'{"id":%d,"op":"refused"}\n' % number for number in range(4000)))
+        for _ in range(20_000):
+            await asyncio.sleep(0)
+        writer.close()
+        assert 0 < ops.refusals < 1000
 
 
 async def test_a_stream_that_floods_does_not_use_up_the_calls_beside_it(path, ops):

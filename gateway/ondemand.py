@@ -81,7 +81,11 @@ class ReadJob:
             return
         if self.done.done():  # whoever asked has gone
             return
-        rows = await desk.read_now(self.line, self.tags, publish=self.publish)
+        try:
+            rows = await desk.read_now(self.line, self.tags, publish=self.publish)
+        except BaseException as error:  # the wire is gone, or the driver: whoever asked is told at once
+            self.fail(str(error))
+            raise
         if not self.done.done():
             self.done.set_result(rows)
 

@@ -7,7 +7,8 @@ import itertools
 
 import pytest
 
-from gateway.driver import DriverContext
+from gateway.driver import Columns, DriverContext, Request
+from gateway.errors import LinkLost
 from gateway.model import Access, Schedule
 from tests.unit.kernel.kernel_world import (
     DummyPolling,
@@ -255,6 +256,25 @@ async def test_what_is_read_while_the_first_connect_is_under_way_waits_for_it(do
         if down:  # that it is away is known now: nobody waits again
             ((_, _, quality, _),) = await world.runner.read([world.tag("a.t0")])
             assert quality == Quality.BAD_COMM
+
+
+@pytest.mark.parametrize("error", [LinkLost("cable out"), KeyError("a bug in the driver")])
+async def test_who_waits_for_a_read_that_ends_the_link_or_the_driver_is_told_at_once(error: Exception) -> None:
+    class Failing(DummyPolling):
+        async def read(self, request: Request) -> Columns:
+            if not self.wire.ignore_writes:
+                return await super().read(request)
+            self.wire.ignore_writes = False  # once
+            raise error
+
+    world = World([device_spec("a")], driver=Failing)
+    async with Running(world) as running:
+        await world.clock.advance(1.5)
+        world.wire.ignore_writes = True
+        asked = running.task(world.runner.read([world.tag("a.t0")]))
+        await world.clock.settle()
+        assert asked.done()
+        assert asked.result()[0][2] == Quality.BAD_COMM
 
 
 async def test_an_unchanged_value_is_held_back_and_told_as_polled() -> None:

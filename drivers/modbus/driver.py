@@ -172,7 +172,8 @@ class ModbusDriver(PollingDriver):
         settings: ChannelSettings = ctx.channel.settings
         own = next((each for each in ctx.devices if each.id == options.get("device")), None)
         if own is not None:  # what one device holds: its unit, its address base
-            base = own.spec.settings.address_base or settings.address_base
+            base = own.spec.settings.address_base
+            base = settings.address_base if base is None else base
             options = {**options, "units": str(own.spec.settings.unit_id), "address_base": base}
         wanted = options_of(options, serial=settings.serial is not None)
         forbidden: dict[int, list[Range]] = {}

@@ -24,9 +24,16 @@ SUNSPEC_BASES = (40000, 50000, 0)
 _SUNS = b"SunS"
 _END_OF_MODELS = 0xFFFF
 _MOST_MODELS = 64
+_LAST_UNIT = 255
 _BLOCK, _BIT_BLOCK = 100, 1000
 _MOST_REGISTERS = 20_000
 _IDENTIFY = bytes((14, 1, 0))
+_USUAL = (
+    Range(Table.HOLDING, 0, 199),
+    Range(Table.INPUT, 0, 199),
+    Range(Table.COIL, 0, 99),
+    Range(Table.DISCRETE, 0, 99),
+)
 _OBJECTS = ("maker", "product", "version")
 _PLACE = struct.Struct(">HH")
 
@@ -43,14 +50,14 @@ class Options(Struct, frozen=True):
 def options_of(given: Mapping[str, Any], *, serial: bool) -> Options:
     """Read the words of `fieldpost scan`. Raises ValueError."""
     units = _units(str(given.get("units") or ("1-247" if serial else "1-10,255")))
-    texts = given.get("ranges")
-    if texts is None:
-        texts = ["holding/0-199", "input/0-199", "coil/0-99", "discrete/0-99"]
-    base = int(given.get("address_base", 0))
+    texts, base = given.get("ranges"), int(given.get("address_base", 0))
+    if texts is not None and not (isinstance(texts, list) and all(isinstance(text, str) for text in texts)):
+        raise ValueError("ranges are a list of texts")
+    ranges: tuple[Range, ...] = _USUAL
     try:
         if given.get("address") is not None:
-            ranges: tuple[Range, ...] = (_place(str(given["address"]), given.get("count", 1), base),)
-        else:
+            ranges = (_place(str(given["address"]), given.get("count", 1), base),)
+        elif texts is not None:
             ranges = tuple(parse_range(text, base) for text in texts)
     except AddressError as error:
         raise ValueError(f"{error} ({error.hint})" if error.hint else str(error)) from None
@@ -77,8 +84,8 @@ def _units(text: str) -> tuple[int, ...]:
         if not first.isdecimal() or (last and not last.isdecimal()):
             raise ValueError(f"{part!r} is no unit id: write 1, 1-10 or 1-10,255")
         low, high = int(first), int(last or first)
-        if not 1 <= low <= high <= 255:
-            raise ValueError("unit ids are 1 to 255; 0 is the broadcast address")
+        if not 1 <= low <= high <= _LAST_UNIT:  # before a list of them is made
+            raise ValueError("unit ids are 1 to 255, the lower one first; 0 is the broadcast address")
         found += range(low, high + 1)
     return tuple(dict.fromkeys(found))
 
@@ -124,9 +131,7 @@ class Scan:
 
     async def _is_there(self, unit: int) -> str | None:
         """How a unit answers, None when it does not. An exception is an answer; "no such unit" of a gateway is not."""
-        ranges = self._options.ranges or (Range(Table.HOLDING, 0, 0),)
-        places = ((wanted.table, at) for wanted in ranges for at in range(wanted.first, wanted.last + 1))
-        place = next((each for each in places if not self._is_forbidden(unit, *each, each[1] + 1)), None)
+        place = self._first(unit)
         if place is None:
             return None
         try:
@@ -138,6 +143,14 @@ class Scan:
         except (DeviceUnavailable, BadFrame):
             return None
         return "data"
+
+    def _first(self, unit: int) -> tuple[Table, int] | None:
+        """What is wanted first of a unit and not forbidden; any holding register where nothing is wanted."""
+        for wanted in self._options.ranges or (Range(Table.HOLDING, 0, LAST_OFFSET),):
+            for place in range(wanted.first, wanted.last + 1):
+                if not self._is_forbidden(unit, wanted.table, place, place + 1):
+                    return wanted.table, place
+        return None
 
     async def _read(self, unit: int, table: Table, start: int, count: int) -> bytes:
         size = (count + 7) // 8 if table.is_bits else 2 * count

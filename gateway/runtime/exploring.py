@@ -44,6 +44,8 @@ def adhoc_tag(channel: ChannelSpec, driver: DriverSpec, device: Device, keys: Ma
     spec = TagMaker(driver, {}, "(given)", problems).make("asked", layers)
     problems.raise_if_any()
     assert spec is not None  # its absence is a problem
+    if spec.scale_from is not None and device.tag(spec.scale_from) is None:
+        problems.at(layers.origin("scale_from"), f"{device.id} has no tag `{spec.scale_from}`")
     for fault in _faults(channel, driver, device, spec):
         problems.at(layers.origin(), fault.message, fault.hint)
     problems.raise_if_any()

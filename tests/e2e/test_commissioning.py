@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gateway.local.client import Client
+from gateway.local.wire import OpError
 from tests.support.eventually import wait_until
 from tests.support.gateway import FIELDPOST
 from tests.support.simulated import Simulated
@@ -149,6 +151,36 @@ def test_a_trace_shows_frames_and_ends_by_itself(gateway, meter, processes, tmp_
     assert gateway.cli("read", "m.input/0", "--type", "float33").code == 1
     assert gateway.ask("tags")["tags"][0]["tag"] == "v"
     assert len(gateway.ask("tags")["tags"]) == 1, "nothing that was only looked at became a tag"
+
+
+def test_what_is_looked_at_beside_a_channel_that_counts_from_1_is_the_register_that_was_meant(
+    gateway, processes, tmp_path
+):
+    sets = [word for tag in ("state=7", "level=9") for word in ("--set", tag)]
+    profile = tmp_path / "p.yaml"
+    profile.write_text(
+        "p: {tags: {level: {address: holding/10, type: uint16}, state: {address: holding/11, type: uint16}}}\n"
+    )
+    device = Simulated(processes, tmp_path, str(profile), "--static", *sets, name="based")
+    channel = yaml.safe_load("{" + device.place + "}") | {"driver": "modbus", "address_base": 1}
+    tags = {"x": {"address": "holding/0xb", "type": "uint16"}}
+    channel["devices"] = {"d": {"unit_id": 1, "address_base": 0, "tags": tags}}
+    gateway.write("channels/bus.yaml", channel)
+    assert gateway.cli("apply").code == 0
+    raw = gateway.ask("read", "d.holding/11", "--count", "1")["findings"][-1]
+    assert (raw["first"], raw["rows"][0]["uint16"]) == (11, 7)
+    words = ("scan", "modbus", "bus", "--units", "1", "--ranges", "holding/10-11")
+    assert gateway.cli(*words, "--write").code == 2, "a write without a draft"
+    assert gateway.cli(*words, "--draft", "again", "--write").code == 0
+    assert gateway.cli("apply").code == 0
+    wait_until(lambda: len(gateway.ask("tags", "again")["tags"]) == 2, 10, why="there")
+    rows = {row["tag"]: row["value"] for row in gateway.ask("read", "again")["tags"]}
+    assert rows == {"h10": 9, "h11": 7}
+    keys = [{"address": "holding/10", "type": "int16", "scale_from": "nothing"}]
+    with Client(gateway.state / "fieldpost.sock") as client, pytest.raises(OpError, match="no tag `nothing`"):
+        client.call("probe", {"device": "d", "keys": keys}, 10)
+    assert gateway.ask("devices")["devices"][0]["reconnects"] == 0
+    assert "crashed" not in gateway.log()
 
 
 def test_a_library_profile_is_added_in_one_command(gateway, processes, tmp_path):

@@ -137,6 +137,13 @@ def document_of(changes: Changes, channel: str) -> tuple[str, int] | None:
     return None
 
 
+def counts_from_one(changes: Changes, driver: str, target: dict[str, Any]) -> bool:
+    """Whether the channel that holds the wire says so of its addresses."""
+    place = _channel_of(changes, driver, target)
+    data = _document(changes, *place).data if place is not None else {}
+    return bool(data.get("address_base", (data.get("defaults") or {}).get("address_base")))
+
+
 def _document(changes: Changes, file: str, number: int) -> Document:
 
     return [each for each in read_documents(file, changes.after[file], Problems()) if each.data is not None][number]

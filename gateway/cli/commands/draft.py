@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.cli.commands.add import put_device
+from gateway.cli.commands.add import counts_from_one, put_device
 from gateway.cli.editing import Changes, finish
 from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.settings.ids import is_id
@@ -22,10 +22,10 @@ def write_draft(session: Session, where: dict[str, Any], name: str, findings: Se
     units = [finding["unit"] for finding in findings if "answers" in finding]
     if len(units) != 1:
         raise CommandFailed(f"a draft is made of one unit, {len(units)} answer: say --units N", Exit.USAGE)
-    tags = list(_tags(findings))
+    changes = Changes(session.config_dir)
+    tags = _tags(findings, based=counts_from_one(changes, session.args.protocol, where))
     if not tags:
         raise CommandFailed("nothing can be read there: no draft")
-    changes = Changes(session.config_dir)
     changes.add(
         f"profiles/{name}.yaml", f"{_HEAD}{name}:\n  tags:\n" + "\n".join(f"    {line}" for line in tags) + "\n"
     )
@@ -34,17 +34,19 @@ def write_draft(session: Session, where: dict[str, Any], name: str, findings: Se
     finish(session, changes, {"findings": list(findings)})
 
 
-def _tags(findings: Sequence[Mapping[str, Any]]) -> list[str]:
+def _tags(findings: Sequence[Mapping[str, Any]], *, based: bool) -> list[str]:
+    """A line for each guess. `based`: the channel counts from 1, a scan counts as the wire does."""
+    base = ", address_base: 0" if based else ""
     lines = []
     for finding in findings:
         table = str(finding.get("table", ""))
         for row in finding.get("guess", []):
             keys = [f"address: {table}/{row['offset']}", f"type: {row['type']}"]
             keys += [f"{key}: {row[key]}" for key in ("word_order", "length") if row.get(key)]
-            lines.append(f"{table[0]}{row['offset']}: {{{', '.join(keys)}}}   # {row['value']}")
+            lines.append(f"{table[0]}{row['offset']}: {{{', '.join(keys)}{base}}}   # {row['value']}")
         if "bits" in finding:
             lines += [
-                f"{table[0]}{place}: {{address: {table}/{place}, type: bool}}   # {bit}"
+                f"{table[0]}{place}: {{address: {table}/{place}, type: bool{base}}}   # {bit}"
                 for place, bit in enumerate(finding["bits"], finding["first"])
             ]
     return lines

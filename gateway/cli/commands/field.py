@@ -44,6 +44,8 @@ def _print_frame(session: Session, row: Mapping[str, Any]) -> None:
 def scan(session: Session) -> int:
     """What is on a wire: units, what they are, what can be read and what it may mean."""
     args = session.args
+    if session.option("write") and session.option("draft") is None:
+        raise CommandFailed("--write writes a draft: say --draft NAME", Exit.USAGE)
     where = target_of(args.target, session.option("line"))
     options: dict[str, Any] = {}
     if session.option("units"):
@@ -88,7 +90,9 @@ def collect(session: Session, args: dict[str, Any]) -> list[dict[str, Any]]:
             for item in client.stream("scan", args):
                 if "done" in item:
                     bar.show(int(item["done"]), int(item["of"]))
-                elif "dropped" not in item:
+                elif "dropped" in item:
+                    raise CommandFailed("findings came faster than they were taken, and some are lost: scan again")
+                else:
                     found.append(item)
     finally:
         bar.clear()

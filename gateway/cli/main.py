@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from gateway.cli.output import Output, clean
 from gateway.cli.parser import parse
@@ -17,6 +19,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status. Usage errors leave through SystemExit(2), as argparse does."""
+    _prepare_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     args = parse(words)
     out = Output(as_json=getattr(args, "json", False))
@@ -34,6 +37,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _explain(session, err)
     return status
+
+
+def _prepare_streams() -> None:
+    """A stream that is closed takes everything; one that cannot show a character shows its number."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - it lasts
+        elif isinstance(stream, io.TextIOWrapper) and stream.encoding.lower().replace("-", "") != "utf8":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _explain(session: Session, err: Exception) -> int:

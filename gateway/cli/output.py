@@ -5,6 +5,7 @@ Text from devices is made harmless before it reaches a terminal. Colour only on 
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,10 @@ def clean(text: str) -> str:
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
+def _is_unicode(stream: TextIO) -> bool:
+    return (getattr(stream, "encoding", None) or "utf-8").lower().startswith("utf")
+
+
 class Output:
     """Prints to `stream`; `as_json` decides which of `result` and the text is meant."""
 
@@ -31,7 +36,10 @@ class Output:
 
     def result(self, answer: dict[str, Any]) -> None:
         """The answer of a command as one line of JSON."""
-        self._stream.write(msgspec.json.encode(answer).decode() + "\n")
+        text = msgspec.json.encode(answer).decode()
+        if not _is_unicode(self._stream):
+            text = json.dumps(json.loads(text))  # escaped: what every reader of JSON knows
+        self._stream.write(text + "\n")
         self._stream.flush()
 
     def line(self, text: str = "") -> None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -388,6 +389,23 @@ def test_a_reader_that_leaves_early_gets_no_traceback(gateway):
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(30) == 1
+
+
+def test_a_character_that_the_terminal_does_not_have_is_shown_by_its_number(gateway):
+    gateway.answers["tags"] = {"tags": [{**ROW, "unit": "°C"}]}
+    command = [sys.executable, "-m", "gateway.cli", "tags", "--socket", str(gateway.path)]
+    env = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(command, capture_output=True, env=env, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"\\xb0C" in done.stdout
+    done = subprocess.run([*command, "--json"], capture_output=True, env=env, check=False, timeout=60)
+    assert json.loads(done.stdout)["tags"][0]["unit"] == "°C"
+
+
+def test_a_closed_output_is_no_crash(gateway):
+    command = f"{sys.executable} -m gateway.cli tags --socket {gateway.path} >&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_every_command_has_a_function():

@@ -13,7 +13,6 @@ from typing import TypeVar
 
 from gateway.agenda import Agenda
 from gateway.arbiter import Arbiter
-from gateway.backoff import Backoff
 from gateway.clock import Clock
 from gateway.counters import Counters
 from gateway.cutting import Cutter
@@ -23,14 +22,13 @@ from gateway.model import Block, ChannelSpec, DeviceState, Quality
 from gateway.ondemand import Job, OnDemand
 from gateway.plans import Line, Planner, Poll
 from gateway.publishing import Publisher
+from gateway.reconnecting import Reconnect
 from gateway.stats import ErrorKind, Stats
 from gateway.wire import CallGuard, DriverStalled
 from gateway.writes import PendingWrite
 
 T = TypeVar("T")
 
-CONNECT_FIRST_S = 0.5
-CONNECT_CAP_S = 10.0
 _LOAD_S = 10.0
 _SUSPICIOUS = 2
 """Failures in a row of one request after which it is asked whether its length is to blame."""
@@ -70,7 +68,7 @@ class Poller:
         self._clock = clock
         self._log = log
         self._guard = CallGuard(clock, channel.timeout_s * 2.0)
-        self._backoff = Backoff(CONNECT_FIRST_S, min(CONNECT_CAP_S, channel.probe_s))
+        self._reconnect = Reconnect(channel.probe_s)
         self._waiter: asyncio.Future[None] | None = None
         self._turns = 0
         self.arbiter: Arbiter[PendingWrite, Job, Poll] = Arbiter()
@@ -98,6 +96,8 @@ class Poller:
                 finally:
                     self.connected = False
                     await self._close()
+                if (pause := self._reconnect.lost(self._clock.mono())) > 0:
+                    await self._wait(self._clock.mono() + pause, wake=False)
         finally:
             self._guard.close()
             self.ondemand.fail_all("the channel stopped")
@@ -146,6 +146,7 @@ class Poller:
         tag = what.write.tag
         line = self._by_device[tag.device]
         await self._guard.call(self.ondemand.writer().write(line.device, tag, what.write.value))
+        self._reconnect.answered()
 
     async def _connect(self, ctx: DriverContext) -> None:
         while True:
@@ -156,11 +157,11 @@ class Poller:
             except (DeviceUnavailable, OSError) as error:
                 await self._close()
                 self._link_down(error)
-                await self._wait(self._clock.mono() + self._backoff.next(), wake=False)
+                await self._wait(self._clock.mono() + self._reconnect.refused(), wake=False)
                 continue
             self.connected = True
             self.undecided = False
-            self._backoff.reset()
+            self._reconnect.opened(self._clock.mono())
             for line in self._lines:
                 line.monitor.link_up()
                 self._agenda.enter(line)
@@ -256,6 +257,7 @@ class Poller:
 
     def _answered(self, line: Line) -> None:
         """The device is there, whatever it said."""
+        self._reconnect.answered()
         monitor = line.monitor
         was_away = monitor.away or monitor.state is DeviceState.UNKNOWN
         monitor.good(clean=not line.failing)

@@ -68,6 +68,8 @@ class SimWire:
         self.refused_tags: set[str] = set()
         self.refuse_reason = "config"
         self.down = False
+        self.hangs_up = False
+        """Opens, and is gone with the first thing that is asked."""
         self.stuck = False
         self.ignore_writes = False
         self.values: dict[str, Value] = {}
@@ -110,7 +112,7 @@ class DummyPolling(PollingDriver):
         wire.log.append((wire.clock.mono(), what, device))
         if wire.stuck:
             await asyncio.Event().wait()
-        if wire.down:
+        if wire.down or wire.hangs_up:
             raise LinkLost("connection reset")
         if device in wire.silent:
             assert self.ctx is not None

@@ -6,6 +6,7 @@ Functions: V1.1b3 6.1 to 6.4 (reads), 6.13 (report server id), 6.21 (device iden
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -267,7 +268,7 @@ class Scan:
             **place,
             "address": str(Address(table, first)),
             "rows": list(rows(first, latest, words if again else None)),
-            "guess": guess(first, latest),
+            "guess": await asyncio.to_thread(guess, first, latest),  # takes a second for thousands of registers
         }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,6 +64,45 @@ def test_small_numbers_stay_numbers():
     assert [row["value"] for row in found] == [1, 2, 3, 400, 65535, 0, 0]
 
 
+def told(words, first=0):
+    return [(row["offset"], row["type"], row.get("word_order", ""), row["value"]) for row in guess(first, words)]
+
+
+@pytest.mark.parametrize("behind", [[], [0], [0, 0], [1, 230, 0, 5]])
+def test_a_block_of_floats_begins_where_the_registers_begin(behind):
+    found = told([0x8000, 0x4366, 0xFDF4, 0x408C, *behind], first=10)
+    assert found[:2] == [(10, "float32", "CDAB", 230.5), (12, "float32", "CDAB", 4.406)]
+
+
+@pytest.mark.parametrize(
+    "words", [[330, 1], [1, 330, 210, 500, 1, 0, 0, 2], [5, 362, 16401, 7], [50, 150, 0xFFCE, 1, 0, 2113, 4096, 1000]]
+)
+def test_set_points_are_no_floats(words):
+    assert {row["type"] for row in guess(0, words)} <= {"uint16", "int16"}
+
+
+@given(words=st.lists(st.integers(-999, 9999), min_size=1, max_size=12))
+def test_small_numbers_whatever_their_sign_are_never_floats(words):
+    assert "float32" not in {row["type"] for row in guess(0, [word & 0xFFFF for word in words])}
+
+
+def test_a_negative_number_is_one():
+    assert told([230, 65524, 50])[1] == (1, "int16", "", -12)
+
+
+@pytest.mark.parametrize("order", ["ABCD", "CDAB"])
+def test_a_whole_number_over_two_registers_is_found(order):
+    assert told(wire(struct.pack(">i", 1234567), order)) == [(0, "int32", order, 1234567)]
+    counters = [word for value in (1234567, 98765, 3000, 0) for word in wire(struct.pack(">i", value), order)]
+    assert [row[3] for row in told(counters)] == [1234567, 98765, 3000, 0]
+
+
+def test_floats_between_whole_numbers_are_found():
+    words = [1, 2, *wire(struct.pack(">f", 230.57), "CDAB"), 3, 4]
+    assert told(words)[2] == (2, "float32", "CDAB", 230.57)
+    assert [row[3] for row in told(words)] == [1, 2, 230.57, 3, 4]
+
+
 def test_what_moved_is_said():
     moved = [row["moved"] for row in rows(0, [1, 2, 3], before=[1, 5, 3])]
     assert moved == [False, True, False]
@@ -70,7 +110,7 @@ def test_what_moved_is_said():
 
 @given(words=st.lists(st.integers(0, 65535), max_size=60))
 def test_every_register_belongs_to_one_guess(words):
-    sizes = {"uint16": 1, "float32": 2}
+    sizes = {"uint16": 1, "int16": 1, "int32": 2, "float32": 2}
     place = 7
     for row in guess(7, words):
         assert row["offset"] == place

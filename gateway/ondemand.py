@@ -32,6 +32,8 @@ class Wire(Protocol):
     """What is needed of the poller."""
 
     connected: bool
+    alone: bool
+    """Nothing is polled on it."""
     undecided: bool
     """The first connect has neither succeeded nor failed: what is asked waits for it."""
 
@@ -321,6 +323,11 @@ class OnDemand:
 
     def now(self) -> float:
         return self._clock.mono()
+
+    @property
+    def alone(self) -> bool:
+        """Whether nobody else wants the wire."""
+        return self._wire.alone
 
     async def guarded(self, what: Awaitable[T]) -> T:
         """Await a call of the driver within the kernel's limit."""

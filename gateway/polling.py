@@ -76,6 +76,7 @@ class Poller:
         self._cutter = Cutter(self, planner, clock)
         self.ondemand = OnDemand(self, driver, planner, self.arbiter, clock)
         self.connected = False
+        self.alone = not lines
         self.undecided = True
 
     async def run(self, ctx: DriverContext) -> None:

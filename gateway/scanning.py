@@ -1,7 +1,7 @@
 """A scan as a job on a wire: one step at a time, with writes and due polls in between.
 
-After each step the job waits as long as the step took, so that a scan never takes more than half of the wire, however
-long silent addresses make it.
+After each step the job waits as long as the step took, so that a scan never takes more than half of a wire that is
+polled, however long silent addresses make it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ScanJob:
             self._end(DeviceUnavailable("the channel stopped"))
             raise
         else:
-            desk.again(self, desk.now() - begin)
+            desk.again(self, 0.0 if desk.alone else desk.now() - begin)
 
     def fail(self, reason: str) -> None:
         self._end(DeviceUnavailable(reason))

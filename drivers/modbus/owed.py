@@ -9,8 +9,14 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from gateway.errors import DeviceUnavailable
+
 HORIZON_S = 20.0
 """After so long without a sign nobody answers any more."""
+
+
+class Unsettled(DeviceUnavailable):
+    """Nothing was asked: an older answer may still come and could not be told apart. Time will tell."""
 
 
 class _Debt(Struct):

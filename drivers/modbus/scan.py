@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from drivers.modbus.address import LAST_OFFSET, Address, AddressError, Range, Table, parse_address, parse_range
 from drivers.modbus.guess import guess, rows
+from drivers.modbus.owed import Unsettled
 from drivers.modbus.requests import READ_CODE
 from drivers.modbus.wire import Wire
 from gateway.errors import BadFrame, DeviceUnavailable, LinkLost, RequestRefused
@@ -37,6 +38,8 @@ _USUAL = (
 )
 _OBJECTS = ("maker", "product", "version")
 _PLACE = struct.Struct(">HH")
+_LOOK_AGAIN_S = 0.05
+_SETTLE_S = 30.0
 
 
 class Options(Struct, frozen=True):
@@ -105,19 +108,19 @@ class Scan:
         self._options = options
         self._forbidden = forbidden
         self._common = common
+        self._present: list[int] = []
+        self._late: list[int] = []
         self._done = 0
-        self._of = len(options.units)
+        self._of = 2 * len(options.units)
 
     async def findings(self) -> AsyncIterator[Finding]:
         """What is found, with `{"done", "of"}` after each step. Raises LinkLost."""
-        present: list[int] = []
-        for unit in self._options.units:
-            answer = await self._is_there(unit)
-            if answer is not None:
-                present.append(unit)
-                yield {"unit": unit, "answers": answer}
-            yield self._progress()
-        for unit in present:
+        async for finding in self._presence():
+            yield finding
+        for unit in self._present:
+            if unit in self._late:
+                async for finding in self._settled(unit):
+                    yield finding
             if self._options.identify:
                 async for finding in self._identity(unit):
                     yield finding
@@ -125,24 +128,79 @@ class Scan:
                 async for finding in self._range(unit, wanted):
                     yield finding
 
+    async def _presence(self) -> AsyncIterator[Finding]:
+        """Who is there. Silent units are asked once more when all were asked: an answer may be late, or lost."""
+        known = set(self._wire.lateness)
+        silent: list[int] = []
+        for unit in self._options.units:
+            answer = await self._is_there(unit)
+            if answer is not None:
+                self._of -= 1
+                yield self._found(unit, answer)
+            else:
+                silent.append(unit)
+            yield self._progress()
+        for unit in silent:
+            answer = await self._is_there(unit, again=True)
+            if answer is not None:
+                self._late.append(unit)
+                yield self._found(unit, answer)
+            yield self._progress()
+        for unit in silent:
+            if unit not in self._late and unit in self._wire.lateness and unit not in known:
+                self._late.append(unit)
+                yield self._found(unit, "late")
+
+    def _found(self, unit: int, answer: str) -> Finding:
+        self._of += self._steps(unit)
+        self._present.append(unit)
+        return {"unit": unit, "answers": answer}
+
     def _progress(self) -> Finding:
         self._done += 1
         self._of = max(self._of, self._done)
         return {"done": self._done, "of": self._of}
 
-    async def _is_there(self, unit: int) -> str | None:
+    def _steps(self, unit: int) -> int:
+        """Steps that a unit takes when nothing is refused: numbers are looked at twice."""
+        bases = sum(not self._is_forbidden(unit, Table.HOLDING, base, base + 2) for base in SUNSPEC_BASES)
+        ranges = self._options.ranges
+        blocks = sum(len(_blocks(wanted)) * (1 if wanted.table.is_bits else 2) for wanted in ranges)
+        return blocks + ((1 + bases) if self._options.identify else 0)
+
+    async def _settled(self, unit: int) -> AsyncIterator[Finding]:
+        """Wait until no answer of the presence question can be taken for another's."""
+        end = asyncio.get_running_loop().time() + _SETTLE_S
+        while asyncio.get_running_loop().time() < end:
+            try:
+                await self._ask_first(unit)
+            except LinkLost:
+                raise
+            except (DeviceUnavailable, BadFrame):
+                await asyncio.sleep(_LOOK_AGAIN_S)
+                yield {"done": self._done, "of": self._of}
+                continue
+            except RequestRefused:
+                pass
+            return
+
+    async def _is_there(self, unit: int, *, again: bool = False) -> str | None:
         """How a unit answers, None when it does not. An exception is an answer; "no such unit" of a gateway is not."""
-        place = self._first(unit)
-        if place is None:
-            return None
         try:
-            await self._read(unit, *place, 1)
+            return await self._ask_first(unit, any_age=again)
         except RequestRefused as error:
             return str(error)
         except LinkLost:
             raise
         except (DeviceUnavailable, BadFrame):
             return None
+
+    async def _ask_first(self, unit: int, *, any_age: bool = False) -> str | None:
+        """Read the first place that may be read. None when there is none. `any_age`: a late answer is one, too."""
+        place = self._first(unit)
+        if place is None:
+            return None
+        await self._read(unit, *place, 1, any_age=any_age)
         return "data"
 
     def _first(self, unit: int) -> tuple[Table, int] | None:
@@ -153,11 +211,11 @@ class Scan:
                     return wanted.table, place
         return None
 
-    async def _read(self, unit: int, table: Table, start: int, count: int) -> bytes:
+    async def _read(self, unit: int, table: Table, start: int, count: int, *, any_age: bool = False) -> bytes:
         size = (count + 7) // 8 if table.is_bits else 2 * count
-        raw = await self._wire.exchange(
-            unit, READ_CODE[table], _PLACE.pack(start, count), size, limit_s=self._options.timeout_s
-        )
+        place = _PLACE.pack(start, count)
+        limit = self._options.timeout_s
+        raw = await self._wire.exchange(unit, READ_CODE[table], place, size, limit_s=limit, any_age=any_age)
         if len(raw) != size + 1:
             raise BadFrame("an answer of another length")
         return raw[1:]
@@ -216,17 +274,24 @@ class Scan:
 
     async def _range(self, unit: int, wanted: Range) -> AsyncIterator[Finding]:
         """Stretches that can be read, found by halving what is refused."""
-        block = _BIT_BLOCK if wanted.table.is_bits else _BLOCK
-        starts = range(wanted.first, wanted.last + 1, block)
-        todo = [(start, min(start + block, wanted.last + 1)) for start in starts]
-        self._of += len(todo)
+        todo = _blocks(wanted)
         stretch: list[tuple[int, bytes]] = []
         at = wanted.first
         while todo:
             start, end = todo.pop(0)
             data = None
-            if not self._is_forbidden(unit, wanted.table, start, end):
-                data = await self._try(unit, wanted.table, start, end - start)
+            try:
+                if not self._is_forbidden(unit, wanted.table, start, end):
+                    data = await self._read(unit, wanted.table, start, end - start)
+            except LinkLost:
+                raise
+            except Unsettled:
+                await asyncio.sleep(_LOOK_AGAIN_S)
+                todo.insert(0, (start, end))
+                yield {"done": self._done, "of": self._of}
+                continue
+            except (RequestRefused, DeviceUnavailable, BadFrame):
+                pass
             yield self._progress()
             if data is not None:
                 stretch.append((start, data))
@@ -270,6 +335,13 @@ class Scan:
             "rows": list(rows(first, latest, words if again else None)),
             "guess": await asyncio.to_thread(guess, first, latest),  # takes a second for thousands of registers
         }
+
+
+def _blocks(wanted: Range) -> list[tuple[int, int]]:
+    """A range in requests: first and behind the last."""
+    block = _BIT_BLOCK if wanted.table.is_bits else _BLOCK
+    starts = range(wanted.first, wanted.last + 1, block)
+    return [(start, min(start + block, wanted.last + 1)) for start in starts]
 
 
 def _count(parts: list[tuple[int, bytes]], start: int, end: int) -> int:

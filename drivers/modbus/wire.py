@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from drivers.modbus import echo as echoes
 from drivers.modbus.echo import Echo
 from drivers.modbus.framing import Adu, BadSum, Framing, Garbage
 from drivers.modbus.link import Link, Opener
-from drivers.modbus.owed import Owed
+from drivers.modbus.owed import Owed, Unsettled
 from drivers.modbus.refusals import refusal
 from drivers.modbus.silence import Silence
 from gateway.errors import BadFrame, DeviceUnavailable, GatewayError, LinkLost
@@ -72,12 +72,13 @@ class Wire:
         self._unit = self._code = self._number = 0
         self._size, self._confirms = -1, b""
         self._sent = self._deadline = self._last_byte = 0.0
-        self._heard = False
-        self._odd = ""
+        self._heard, self._odd = False, ""
         self._silence = Silence()
         self._timer: asyncio.TimerHandle | None = None
         self._quiet_end: asyncio.Future[None] | None = None
         self._owed = Owed()
+        self.lateness: Mapping[int, float] = self._owed.lateness
+        """The longest seconds of an answer that came too late, by unit."""
         self._markers: dict[int, int] = {}
         self._mute: set[int] = set()
         self.tap: Tap | None = None
@@ -143,18 +144,19 @@ class Wire:
         *,
         confirms: bytes = b"",
         limit_s: float | None = None,
+        any_age: bool = False,
     ) -> bytes:
         """Send one request and return what follows the function code in its answer. Raises as `read`.
 
         `size`: bytes of data that the answer announces and carries, -1 where it is no read. `confirms`: what the answer
-        to a write repeats. `limit_s`: a shorter time-out than the channel's.
+        to a write repeats. `limit_s`: a shorter time-out than the channel's. `any_age`: an older answer will do too.
         """
         if not self._wanted or self._gone:
             raise LinkLost(self._gone or "not connected")
         if self._link is None:  # we gave the last one up ourselves
             await self.connect()
         begin = asyncio.get_running_loop().time()
-        if not self._framing.tagged and self._owed.is_ambiguous(unit, code, begin):
+        if not (any_age or self._framing.tagged) and self._owed.is_ambiguous(unit, code, begin):
             await self._clear_way(unit, code)
         self._confirms = confirms
         limit = self._timeout if limit_s is None else min(limit_s, self._timeout)
@@ -189,12 +191,12 @@ class Wire:
         try:
             pdu: bytes = await future
         except BadFrame:
-            await self._given_up(unit, code, last)
+            await self._given_up(unit, code, limit, last)
             raise
         except _Silence:
             error = self._no_answer(unit, limit)
             if not isinstance(error, LinkLost):
-                await self._given_up(unit, code, last)
+                await self._given_up(unit, code, limit, last)
             raise error from None
         except (LinkLost, asyncio.CancelledError):  # a serial server may give the answer to the next connection
             self._future = None
@@ -205,7 +207,7 @@ class Wire:
         self._silence.over()
         return pdu
 
-    async def _given_up(self, unit: int, code: int, last: float) -> None:
+    async def _given_up(self, unit: int, code: int, limit: float, last: float) -> None:
         """On a line without numbers, note the debt and give the late answer a moment while nothing is asked."""
         if self._framing.tagged:
             return
@@ -213,7 +215,7 @@ class Wire:
         self._owe(unit, code)
         loop = asyncio.get_running_loop()
         seen = self._owed.lateness.get(unit)
-        until = self._sent + (seen * 1.1 + 0.01 if seen is not None else self._timeout * (1 + _QUIET_SHARE))
+        until = self._sent + (seen * 1.1 + 0.01 if seen is not None else limit * (1 + _QUIET_SHARE))
         wait = min(until, last) - loop.time()
         if wait <= 0:
             return
@@ -244,7 +246,7 @@ class Wire:
         if unit in self._mute or tries % 2 == 0:
             patience = max(_PATIENCE_S, 4 * self._timeout, 3 * self._owed.lateness.get(unit, 0.0))
             if not self._owed.is_older(unit, code, loop.time() - patience):
-                raise DeviceUnavailable(f"unit {unit} may still answer an older request")
+                raise Unsettled(f"unit {unit} may still answer an older request")
             if tries > 1:
                 self._mute.add(unit)
             self._owed.settled(unit)

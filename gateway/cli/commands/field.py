@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -103,15 +104,18 @@ class _Bar:
     """A line that is drawn over itself, only where people look."""
 
     WIDTH = 40
+    LOOK_BACK = 20
+    """Steps by whose time the rest is judged: an answer takes a small part of a silence."""
 
     def __init__(self, wanted: bool) -> None:
         self._wanted = wanted
-        self._begin = time.monotonic()
+        self._times = deque([time.monotonic()], maxlen=self.LOOK_BACK + 1)
 
     def show(self, done: int, of: int) -> None:
         if self._wanted:
+            self._times.append(time.monotonic())
             full = self.WIDTH * done // max(of, 1)
-            left = (time.monotonic() - self._begin) / max(done, 1) * (of - done)
+            left = (self._times[-1] - self._times[0]) / (len(self._times) - 1) * (of - done)
             text = f"\r[{'#' * full}{' ' * (self.WIDTH - full)}] {done}/{of}, about {left:.0f} s left "
             sys.stderr.write(text)
             sys.stderr.flush()

@@ -9,16 +9,29 @@ from gateway.cli.commands.add import counts_from_one, put_device
 from gateway.cli.editing import Changes, finish
 from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.settings.ids import is_id
+from gateway.settings.positions import Problems
+from gateway.settings.yaml_reader import read_documents
 
 _HEAD = """\
 # Draft made by a scan: types and word orders are guesses. Rename what you recognise, give units, remove the rest.
 """
 
 
-def write_draft(session: Session, where: dict[str, Any], name: str, findings: Sequence[Mapping[str, Any]]) -> None:
-    """Show or write a profile of all guessed registers, and a device that uses it."""
+def check_name(session: Session, name: str) -> None:
+    """Refuse a name before the scan that would be made for it. Raises CommandFailed, ConfigError."""
     if not is_id(name):
         raise CommandFailed(f"{name!r} is not an id for a device", Exit.USAGE)
+    changes = Changes(session.config_dir)
+    if any(device.id == name for channel in changes.settings().channels for device in channel.devices):
+        raise CommandFailed(f"there is a device {name} already: take another name for the draft", Exit.USAGE)
+    for file, text in changes.after.items():
+        documents = read_documents(file, text, Problems()) if file.startswith("profiles/") else ()
+        if any(isinstance(each.data, dict) and name in each.data for each in documents):
+            raise CommandFailed(f"{file} has a profile {name} already: take another name for the draft", Exit.USAGE)
+
+
+def write_draft(session: Session, where: dict[str, Any], name: str, findings: Sequence[Mapping[str, Any]]) -> None:
+    """Show or write a profile of all guessed registers, and a device that uses it. `name` was checked."""
     units = [finding["unit"] for finding in findings if "answers" in finding]
     if len(units) != 1:
         raise CommandFailed(f"a draft is made of one unit, {len(units)} answer: say --units N", Exit.USAGE)

@@ -48,6 +48,11 @@ def scan(session: Session) -> int:
     if session.option("write") and session.option("draft") is None:
         raise CommandFailed("--write writes a draft: say --draft NAME", Exit.USAGE)
     where = target_of(args.target, session.option("line"))
+    draft = session.option("draft")
+    if draft is not None:
+        from gateway.cli.commands.draft import check_name
+
+        check_name(session, draft)
     options: dict[str, Any] = {}
     if session.option("units"):
         options["units"] = args.units
@@ -56,7 +61,6 @@ def scan(session: Session) -> int:
     if session.option("timeout") is not None:
         options["timeout_s"] = args.timeout
     findings = collect(session, {"driver": args.protocol, **where, "options": options})
-    draft = session.option("draft")
     if draft is None and session.out.as_json:
         session.out.result({"ok": True, "findings": findings})
     elif not session.out.as_json:

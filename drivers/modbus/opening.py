@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from drivers.modbus.framing import Ascii, Framing, Mbap, Rtu
 from drivers.modbus.settings import ChannelSettings
 from drivers.modbus.transports import Line, connector, place_of
@@ -22,8 +24,11 @@ def open_wire(settings: ChannelSettings, timeout_s: float) -> Wire:
 
 
 def endpoint_of(settings: ChannelSettings) -> Endpoint | None:
-    """What a channel holds: a serial port for itself, a server as often as it takes connections."""
+    """What a channel holds: a serial port for itself, a server as often as it takes connections.
+
+    A port has several names (/dev/serial/by-id beside /dev/ttyUSB0); where it is plugged in they are one.
+    """
     place = place_of(settings)
     if isinstance(place, Line):
-        return Endpoint(f"serial:{place.port}", 1, "serial")
+        return Endpoint(f"serial:{os.path.realpath(place.port)}", 1, "serial")
     return Endpoint(f"tcp:{place.name}", settings.connections, "url")

@@ -10,8 +10,9 @@ from gateway.cli.editing import Changes, finish
 from gateway.cli.library import profile_texts
 from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.cli.splicing import Merge
+from gateway.driver import DriverSpec
 from gateway.local.wire import NotRunning, OpError
-from gateway.model import ChannelSpec, Schedule
+from gateway.model import Schedule
 from gateway.registry import Registry
 from gateway.settings.ids import is_id
 from gateway.settings.positions import Document, Layers, Origin, Problems
@@ -110,18 +111,19 @@ def _channel_of(changes: Changes, driver: str, target: dict[str, Any]) -> tuple[
     if "channel" in target:
         wanted = target["channel"]
     else:
-        endpoint = spec.endpoint(msgspec.convert(target["settings"], spec.channel))
-        held = [
-            each for each in changes.settings().channels if each.driver == driver and _endpoint(spec, each) == endpoint
-        ]
-        if not held or endpoint is None:
+        wire = _wire(spec, msgspec.convert(target["settings"], spec.channel))
+        channels = [each for each in changes.settings().channels if each.driver == driver]
+        held = [each for each in channels if wire is not None and _wire(spec, each.settings) == wire]
+        if not held:
             return None
         wanted = held[0].id
     return document_of(changes, wanted)
 
 
-def _endpoint(spec: Any, channel: ChannelSpec) -> Any:
-    return spec.endpoint(channel.settings)
+def _wire(spec: DriverSpec, settings: Any) -> str | None:
+    """What two channels on one wire have in common."""
+    endpoint = spec.endpoint(settings)
+    return None if endpoint is None else endpoint.name
 
 
 def document_of(changes: Changes, channel: str) -> tuple[str, int] | None:

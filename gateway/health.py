@@ -5,7 +5,7 @@ Alarms subscribe to issues later; the journal gets each change as an event of ki
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from msgspec import Struct
 
@@ -54,10 +54,10 @@ class Health:
             for listener in self._listeners:
                 listener(issue, False)  # noqa: FBT003
 
-    def clear_entity(self, entity: str) -> None:
-        """End all issues of an entity that is gone."""
-        for key in [key for key in self._open if key[1] == entity]:
-            self.clear(*key)
+    def clear_entity(self, entity: str, *, keep: Collection[str] = ()) -> None:
+        """End all issues of an entity that is gone, or begins anew, but those of the kinds to `keep`."""
+        for id_, of in [key for key in self._open if key[1] == entity and key[0] not in keep]:
+            self.clear(id_, of)
 
     def open(self) -> list[Issue]:
         return sorted(self._open.values(), key=lambda issue: (issue.since, issue.id, issue.entity))

@@ -12,7 +12,7 @@ from gateway.health import Health
 from gateway.holds import Hold, Holds
 
 LOCAL = "local"
-_ISSUE = "device_maintenance"
+ISSUE = "device_maintenance"
 
 
 class Maintenance:
@@ -55,8 +55,8 @@ class Maintenance:
 
     def _over(self, hold: Hold, who: str) -> None:
         self._audit.record(who, LOCAL, "maintenance_end", device=hold.key)
-        self._health.clear(_ISSUE, hold.key)
+        self._health.clear(ISSUE, hold.key)
 
     def _show(self, hold: Hold) -> None:
         text = f"under maintenance by {hold.who}" + (f": {hold.reason}" if hold.reason else "")
-        self._health.set(_ISSUE, hold.key, text, f"fieldpost maintenance {hold.key} --end")
+        self._health.set(ISSUE, hold.key, text, f"fieldpost maintenance {hold.key} --end")

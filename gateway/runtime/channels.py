@@ -11,6 +11,7 @@ from gateway.context import ChannelRunner, PublishDurable
 from gateway.driver import Memory
 from gateway.errors import PermanentError
 from gateway.health import Health
+from gateway.maintenance import ISSUE as MAINTENANCE
 from gateway.model import ChannelSpec, Tag
 from gateway.registry import Registry
 from gateway.shadow import LatestValues
@@ -106,7 +107,7 @@ class Channels:
         self._tags.release(channel)
         self._health.clear_entity(channel)
         for device in spec.devices:
-            self._health.clear_entity(device.id)
+            self._health.clear_entity(device.id, keep=[MAINTENANCE])  # people end it, or time
 
     async def stop_all(self) -> None:
         """End all channels side by side; their devices stay known for the last checkpoint."""

@@ -128,6 +128,22 @@ def test_a_burst_goes_before_the_polls_and_what_expired_or_was_refused_never_arr
     assert writes(device)[before:] == [(0, 42)], "nothing of what was refused or too late"
 
 
+@pytest.mark.parametrize("scene", ["tcp"], indirect=True)
+def test_what_is_set_by_hand_outlives_an_apply_that_changes_the_device(scene):
+    gateway, device, cloud = scene
+    assert gateway.cli("maintenance", "d", "--for", "10m", "--reason", "bearing").code == 0
+    assert gateway.cli("force", "d.s5=77", "--for", "10m").code == 0
+    tags = {**PROFILE["drive"]["tags"], "more": {"address": "input/200", "type": "uint16"}}
+    gateway.write("profiles/drive.yaml", {"drive": {"tags": tags}})
+    assert gateway.cli("apply").code == 0
+    wait_until(lambda: "more" in {row["tag"] for row in gateway.ask("tags")["tags"]}, 10, why="applied")
+    assert {issue["id"] for issue in gateway.issues()} >= {"device_maintenance", "tag_forced"}
+    rows = {row["tag"]: row for row in gateway.ask("tags")["tags"]}
+    assert (rows["s5"]["value"], rows["s5"]["quality"]) == (77, "good/local-override")
+    assert cloud.result(cloud.write({"s3": 998}))["code"] == 403
+    assert writes(device) == []
+
+
 def bursts(log):
     """The rows between the first and the last write of each burst."""
     places = [i for i, row in enumerate(log) if row["function"] in {6, 16}]

@@ -7,7 +7,7 @@ import pytest
 from gateway.forcing import Forces
 from gateway.health import Health
 from gateway.holds import Holds
-from gateway.maintenance import LOCAL, Maintenance
+from gateway.maintenance import ISSUE, LOCAL, Maintenance
 from gateway.model import Batch, Block, Quality, WriteState
 from gateway.shadow import LatestValues
 from gateway.testing import ManualClock
@@ -182,3 +182,15 @@ async def test_under_maintenance_only_people_at_the_gateway_write():
     assert not again.refuses("pump", "mqtt")
     assert list(health.open()) == []
     assert [entry[2] for entry in trail.entries][-1] == "maintenance_end"
+
+
+async def test_the_issue_of_a_maintenance_outlives_those_of_a_device_that_begins_anew():
+    clock = ManualClock()
+    health = Health(clock)
+    maintenance = Maintenance(Rows(), clock, audit=Trail(), health=health)
+    maintenance.begin("pump", 3600, "anna", "new bearing")
+    health.set("device_offline", "pump", "no answer")
+    health.clear_entity("pump", keep=[ISSUE])
+    assert [issue.id for issue in health.open()] == [ISSUE]
+    maintenance.end("pump", "anna")
+    assert health.open() == []

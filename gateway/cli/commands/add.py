@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from gateway.cli.commands.field import collect, show_findings, target_of
+from gateway.cli.commands.field import collect, show_findings
 from gateway.cli.editing import Changes, finish
 from gateway.cli.library import profile_texts
 from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.cli.splicing import Merge
+from gateway.cli.target import target_of
 from gateway.driver import DriverSpec
 from gateway.local.wire import NotRunning, OpError
 from gateway.model import Schedule
@@ -33,7 +34,7 @@ def add(session: Session) -> int:
     name = args.name or f"unit{args.unit}"
     if not is_id(name):
         raise CommandFailed(f"{name!r} is not an id for a device", Exit.USAGE)
-    target = target_of(args.target, session.option("line"))
+    target = target_of(args.protocol, args.target, session.option("line"))
     _look(session, target)
     changes = Changes(session.config_dir)
     put_device(session, changes, target, name, args.profile)

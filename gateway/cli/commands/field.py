@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections import deque
@@ -12,9 +11,9 @@ from typing import Any
 from gateway.cli import forms
 from gateway.cli.output import clean
 from gateway.cli.session import CommandFailed, Exit, Session
+from gateway.cli.target import target_of
 
 ORDERS = ("ABCD", "CDAB", "BADC", "DCBA")
-_HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
 
 
 def trace(session: Session) -> int:
@@ -47,7 +46,7 @@ def scan(session: Session) -> int:
     args = session.args
     if session.option("write") and session.option("draft") is None:
         raise CommandFailed("--write writes a draft: say --draft NAME", Exit.USAGE)
-    where = target_of(args.target, session.option("line"))
+    where = target_of(args.protocol, args.target, session.option("line"))
     draft = session.option("draft")
     if draft is not None:
         from gateway.cli.commands.draft import check_name
@@ -70,20 +69,6 @@ def scan(session: Session) -> int:
 
         write_draft(session, where, draft, findings)
     return Exit.OK if any("unit" in finding for finding in findings) else Exit.FAILED
-
-
-def target_of(text: str, line: str | None) -> dict[str, Any]:
-    """What to scan: a serial port, a url, a host, or a channel's name where a gateway knows it."""
-    if text.startswith("/"):
-        return {"settings": {"serial": {"port": text, **({"line": line} if line else {})}}}
-    if "://" in text:
-        return {"settings": {"url": text}}
-    match = _HOST.fullmatch(text)
-    if match is None:
-        raise CommandFailed(f"{text!r} is no channel, host, url or serial port", Exit.USAGE)
-    if "." in text or ":" in text or text == "localhost":
-        return {"settings": {"url": f"tcp://{match['host']}:{match['port'] or 502}"}}
-    return {"channel": text}
 
 
 def collect(session: Session, args: dict[str, Any]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ Functions: V1.1b3 6.1 to 6.4 (reads), 6.13 (report server id), 6.21 (device iden
 from __future__ import annotations
 
 import asyncio
+import re
 import struct
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -29,6 +30,7 @@ _MOST_MODELS = 64
 _LAST_UNIT = 255
 _BLOCK, _BIT_BLOCK = 100, 1000
 _MOST_REGISTERS = 20_000
+_UNITS = re.compile(r"([0-9]{1,99})(?:-([0-9]{1,99}))?")
 _IDENTIFY = bytes((14, 1, 0))
 _USUAL = (
     Range(Table.HOLDING, 0, 199),
@@ -53,7 +55,8 @@ class Options(Struct, frozen=True):
 
 def options_of(given: Mapping[str, Any], *, serial: bool) -> Options:
     """Read the words of `fieldpost scan`. Raises ValueError."""
-    units = _units(str(given.get("units") or ("1-247" if serial else "1-10,255")))
+    wanted = given.get("units")
+    units = _units(str(wanted) if wanted is not None else "1-247" if serial else "1-10,255")
     texts, base = given.get("ranges"), int(given.get("address_base", 0))
     if texts is not None and not (isinstance(texts, list) and all(isinstance(text, str) for text in texts)):
         raise ValueError("ranges are a list of texts")
@@ -84,12 +87,14 @@ def _place(text: str, count: object, base: int) -> Range:
 def _units(text: str) -> tuple[int, ...]:
     found: list[int] = []
     for part in text.split(","):
-        first, _, last = part.strip().partition("-")
-        if not first.isdecimal() or (last and not last.isdecimal()):
-            raise ValueError(f"{part!r} is no unit id: write 1, 1-10 or 1-10,255")
-        low, high = int(first), int(last or first)
+        match = _UNITS.fullmatch(part.strip())
+        if match is None:
+            raise ValueError(f"{part[:20]!r} is no unit id: write 1, 1-10 or 1-10,255")
+        low, high = int(match[1]), int(match[2] or match[1])
+        if low > high:
+            raise ValueError(f"unit ids {part} run backwards: write {high}-{low}")
         if not 1 <= low <= high <= _LAST_UNIT:  # before a list of them is made
-            raise ValueError("unit ids are 1 to 255, the lower one first; 0 is the broadcast address")
+            raise ValueError("unit ids are 1 to 255; 0 is the broadcast address")
         found += range(low, high + 1)
     return tuple(dict.fromkeys(found))
 

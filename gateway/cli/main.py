@@ -9,19 +9,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.cli.output import Output, clean
-from gateway.cli.parser import parse
+from gateway.cli.parser import UsageError, parse
 from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.errors import ConfigError, GatewayError
 from gateway.local.wire import NotRunning, OpError
 
+_WRONG_WORDS = 400  # what only the gateway can judge: a type, a range, a value of a tag
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status. Usage errors leave through SystemExit(2), as argparse does."""
+    """Run one command and return its exit status."""
     _prepare_streams()
     words = list(sys.argv[1:] if argv is None else argv)
-    args = parse(words)
+    try:
+        args = parse(words)
+    except UsageError as err:
+        return _wrong_usage(err, as_json="--json" in words)
     out = Output(as_json=getattr(args, "json", False))
     session = Session(args, out)
     try:
@@ -49,6 +53,14 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def _wrong_usage(err: UsageError, *, as_json: bool) -> int:
+    if as_json:
+        Output(as_json=True).result({"ok": False, "code": _WRONG_WORDS, "text": str(err)})
+    else:
+        print(f"{err.usage}fieldpost: {clean(str(err))}", file=sys.stderr)
+    return Exit.USAGE
+
+
 def _explain(session: Session, err: Exception) -> int:
     """Say in one line what is wrong and what to do; the exit status tells scripts the kind."""
     if isinstance(err, ConfigError):
@@ -69,9 +81,9 @@ def _classify(session: Session, err: Exception) -> tuple[int, int, str]:
         start = f"fieldpost run --config {where}" if where else "fieldpost run"
         return Exit.NOT_RUNNING, 503, f"{err}; start it with `{start}` or `systemctl start fieldpost`"
     if isinstance(err, CommandFailed):
-        return err.exit_with, 500, str(err)
+        return err.exit_with, 400 if err.exit_with == Exit.USAGE else 500, str(err)
     if isinstance(err, OpError):
-        return Exit.FAILED, err.code, str(err)
+        return Exit.USAGE if err.code == _WRONG_WORDS else Exit.FAILED, err.code, str(err)
     if isinstance(err, GatewayError):
         return Exit.FAILED, 500, str(err)
     if isinstance(err, OSError):

@@ -6,13 +6,24 @@ import argparse
 import importlib
 import keyword
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
-from gateway.cli.forms import duration
+from gateway.cli.argtypes import duration, duration_between, positive
 from gateway.cli.session import Session
 
 _EPILOG = """exit status: 0 ok, 1 failed, 2 wrong usage, 69 no gateway is running, 78 bad configuration"""
+_A_WEEK = duration_between("1ms", "7d")  # gateway/holds.py
+_A_DAY = duration_between("1ms", "1d")
+_SCAN_TIMEOUT = duration_between("10ms", "10s")
 _JOURNAL_STREAMS = ("alarm", "event", "log", "telemetry")
+
+
+class UsageError(Exception):
+    """Words that the grammar does not know; `usage` is the form that it does."""
+
+    def __init__(self, text: str, usage: str) -> None:
+        super().__init__(text)
+        self.usage = usage
 
 
 class _Parser(argparse.ArgumentParser):
@@ -22,14 +33,16 @@ class _Parser(argparse.ArgumentParser):
         kwargs["allow_abbrev"] = False
         super().__init__(**kwargs)
 
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, self.format_usage())
+
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """The namespace of a command; `run` is the function to call. Leaves through SystemExit(2) on wrong usage."""
+    """The namespace of a command; `run` is the function to call. Raises UsageError."""
     parser = build()
     args = parser.parse_args(list(words))
     if not hasattr(args, "run"):
-        parser.print_help()
-        parser.exit(2)
+        raise UsageError("no command is named", parser.format_help())
     return args
 
 
@@ -100,7 +113,7 @@ def _add_service(add: _Add) -> None:
     add("run", "service", "run the gateway in the foreground")
     demo = add("demo", "demo", "run a simulated plant, a broker and a gateway, and show live values")
     demo.add_argument(
-        "--for", dest="lasting", type=_duration, metavar="TIME", help="end after this time, for example 20s"
+        "--for", dest="lasting", type=duration, metavar="TIME", help="end after this time, for example 20s"
     )
     demo.add_argument(
         "--port-base",
@@ -123,7 +136,7 @@ def _add_configuration(add: _Add) -> None:
     apply = add("apply", "configuration", "make the configuration folder the running configuration")
     apply.add_argument(
         "--confirm-within",
-        type=_duration,
+        type=duration,
         metavar="TIME",
         help="go back by itself unless `fieldpost confirm` comes in this time, for example 2m",
     )
@@ -142,9 +155,9 @@ def _add_values(add: _Add) -> None:
     read.add_argument("tag", nargs="+", metavar="DEVICE.TAG", help="or DEVICE.ADDRESS, an address without a tag")
     read.add_argument("--type", metavar="TYPE", help="read an address as this type, for example float32")
     read.add_argument("--word-order", metavar="LETTERS", help="with --type: order of bytes, for example CDAB")
-    read.add_argument("--length", type=_positive, metavar="BYTES", help="with --type string or bytes")
+    read.add_argument("--length", type=positive, metavar="BYTES", help="with --type string or bytes")
     read.add_argument("--scale", type=float, metavar="FACTOR", help="with --type: a factor")
-    read.add_argument("--count", type=_positive, metavar="N", help="without --type: so many registers, raw (2)")
+    read.add_argument("--count", type=positive, metavar="N", help="without --type: so many registers, raw (2)")
     write = add("write", "values", "write tags and show what was read back")
     write.add_argument("assignment", nargs="+", metavar="DEVICE.TAG=VALUE")
 
@@ -155,13 +168,15 @@ def _add_by_hand(add: _Add) -> None:
     )
     force.add_argument("assignment", nargs="?", metavar="DEVICE.TAG=VALUE", help="without it: list what is forced")
     force.add_argument(
-        "--for", dest="lasting", type=_duration, metavar="TIME", help="it ends by itself after this time"
+        "--for", dest="lasting", type=_A_WEEK, metavar="TIME", help="it ends by itself after this time, 7d at most"
     )
     force.add_argument("--reason", metavar="TEXT", help="for the audit log")
     force.add_argument("--release", metavar="DEVICE.TAG", help="end it now; `all` ends all")
     maintenance = add("maintenance", "byhand", "keep remote writes away from a device for a while")
     maintenance.add_argument("device", nargs="?", metavar="DEVICE", help="without it: list")
-    maintenance.add_argument("--for", dest="lasting", type=_duration, metavar="TIME", help="it ends by itself")
+    maintenance.add_argument(
+        "--for", dest="lasting", type=_A_WEEK, metavar="TIME", help="it ends by itself after this time, 7d at most"
+    )
     maintenance.add_argument("--reason", metavar="TEXT", help="for the audit log and for who is refused")
     maintenance.add_argument("--end", action="store_true", help="end it now")
 
@@ -169,7 +184,9 @@ def _add_by_hand(add: _Add) -> None:
 def _add_field(add: _Add) -> None:
     trace = add("trace", "field", "show the frames on a device's wire, in hexadecimal and in words")
     trace.add_argument("name", metavar="DEVICE", help="a device, or a channel for all of its frames")
-    trace.add_argument("--for", dest="lasting", type=_duration, default=60.0, metavar="TIME", help="end after it (60s)")
+    trace.add_argument(
+        "--for", dest="lasting", type=_A_DAY, default=60.0, metavar="TIME", help="end after it, 1d at most (60s)"
+    )
     scan = add("scan", "field", "look for units on a wire, and for what can be read of them")
     scan.add_argument("protocol", choices=("modbus",), help="what is spoken there")
     scan.add_argument("target", metavar="CHANNEL|HOST|PORT", help="a channel, a host or url, a serial port")
@@ -178,14 +195,14 @@ def _add_field(add: _Add) -> None:
     scan.add_argument("--line", metavar="LINE", help="of a serial port, for example 9600-8E1")
     scan.add_argument("--draft", metavar="NAME", help="make a device NAME of what was found, with a draft of a profile")
     scan.add_argument("--write", action="store_true", help="with --draft: write it into the configuration")
-    scan.add_argument("--timeout", type=_duration, metavar="TIME", help="of each request (300ms)")
+    scan.add_argument("--timeout", type=_SCAN_TIMEOUT, metavar="TIME", help="of each request, 10ms to 10s (300ms)")
 
 
 def _add_device(add: _Add) -> None:
     device = add("add", "add", "add a device to the configuration: shows the change, writes it with --write")
     device.add_argument("protocol", choices=("modbus",), help="what is spoken there")
     device.add_argument("target", metavar="CHANNEL|HOST|PORT", help="a channel, a host or url, a serial port")
-    device.add_argument("--unit", type=_positive, default=1, metavar="ID", help="unit id (1)")
+    device.add_argument("--unit", type=positive, default=1, metavar="ID", help="unit id (1)")
     device.add_argument("--name", metavar="NAME", help="id of the device (unit1...)")
     device.add_argument("--profile", metavar="NAME", help="its profile: of the configuration, or of the library")
     device.add_argument("--channel", metavar="NAME", help="id of a new channel")
@@ -220,7 +237,7 @@ def _add_simulate(add: _Add) -> None:
     simulate.add_argument("--rtu", action="store_true", help="RTU frames over TCP")
     simulate.add_argument("--pty", nargs="?", const="", metavar="LINK", help="a serial line without hardware")
     simulate.add_argument("--line", metavar="LINE", help="take as long as on this serial line, for example 9600-8E1")
-    simulate.add_argument("--response", type=_duration, metavar="TIME", help="what the device needs for an answer")
+    simulate.add_argument("--response", type=duration, metavar="TIME", help="what the device needs for an answer")
     simulate.add_argument("--static", action="store_true", help="values do not move")
     simulate.add_argument("--set", action="append", metavar="TAG=VALUE", help="a value that stays")
     simulate.add_argument("--fault", action="append", metavar="WORDS", help='for example "slow 450ms every 3"')
@@ -236,8 +253,8 @@ def _add_state(add: _Add) -> None:
     reads.add_argument("--forget", action="store_true", help="drop what was learned, and ask everything again")
     journal = add("journal", "state", "show the journal's streams and gaps, and its latest entries")
     journal.add_argument("--stream", choices=_JOURNAL_STREAMS, help="list entries of this stream")
-    journal.add_argument("--since", type=_duration, metavar="TIME", help="not older than this, for example 1h")
-    journal.add_argument("--limit", type=_positive, default=20, metavar="N", help="at most so many entries (20)")
+    journal.add_argument("--since", type=duration, metavar="TIME", help="not older than this, for example 1h")
+    journal.add_argument("--limit", type=positive, default=20, metavar="N", help="at most so many entries (20)")
 
 
 def _add_delivery(add: _Add) -> None:
@@ -249,7 +266,7 @@ def _add_delivery(add: _Add) -> None:
     proof.add_argument("--tenant", metavar="ID", help="tenant (default: of the configuration)")
     proof.add_argument("--gateway", metavar="ID", help="gateway (default: of the configuration)")
     proof.add_argument(
-        "--for", dest="lasting", type=_duration, default=10.0, metavar="TIME", help="listen so long (10s)"
+        "--for", dest="lasting", type=duration, default=10.0, metavar="TIME", help="listen so long (10s)"
     )
     proof.add_argument(
         "--from-first", action="store_true", help="leave out of account what came before the first number"
@@ -257,16 +274,3 @@ def _add_delivery(add: _Add) -> None:
     proof.add_argument("--ca", metavar="FILE", help="certificate authority for mqtts and wss (default: of the uplink)")
     proof.add_argument("--username", metavar="NAME", help="user name at the broker")
     proof.add_argument("--password-file", metavar="FILE", help="file that holds the password")
-
-
-def _duration(text: str) -> float:
-    try:
-        return duration(text)
-    except ValueError as err:
-        raise argparse.ArgumentTypeError(str(err)) from err
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
-    return int(text)

@@ -36,6 +36,12 @@ class NotPossible(GatewayError):
     code = 400
 
 
+class Busy(GatewayError):
+    """Something that is done one at a time is being done."""
+
+    code = 409
+
+
 def adhoc_tag(channel: ChannelSpec, driver: DriverSpec, device: Device, keys: Mapping[str, Any]) -> Tag:
     """A tag from a tag's keys that no configuration holds. Raises ConfigError with every fault."""
     problems = Problems()
@@ -75,13 +81,13 @@ class Explorer:
         self, channel: str | None, driver: str, settings: Mapping[str, Any], options: Mapping[str, Any]
     ) -> AsyncIterator[Mapping[str, Any]]:
         """Findings of a scan of a configured channel, or of what `settings` say. Raises Unknown, NotPossible,
-        DeviceUnavailable.
+        Busy, DeviceUnavailable.
         """
         if channel is None:
             channel = self._holder(driver, settings)
         name = channel or f"{driver}:{json.dumps(dict(settings), sort_keys=True)}"
         if name in self._busy:
-            raise NotPossible("a scan of this wire is running already")
+            raise Busy("a scan of this wire is running already")
         self._busy.add(name)
         try:
             async with (

@@ -148,7 +148,7 @@ def test_a_trace_shows_frames_and_ends_by_itself(gateway, meter, processes, tmp_
     device.say("clear")
     raw = gateway.ask("read", "m.input/0", "--count", "2")
     assert raw["findings"][-1]["rows"][0]["float32"]["ABCD"] is not None
-    assert gateway.cli("read", "m.input/0", "--type", "float33").code == 1
+    assert gateway.cli("read", "m.input/0", "--type", "float33").code == 2
     assert gateway.ask("tags")["tags"][0]["tag"] == "v"
     assert len(gateway.ask("tags")["tags"]) == 1, "nothing that was only looked at became a tag"
 

@@ -53,7 +53,7 @@ def scan(session: Session) -> int:
 
         check_name(session, draft)
     options: dict[str, Any] = {}
-    if session.option("units"):
+    if session.option("units") is not None:
         options["units"] = args.units
     if session.option("ranges"):
         options["ranges"] = args.ranges

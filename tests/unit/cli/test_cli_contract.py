@@ -332,14 +332,33 @@ def test_options_may_stand_before_or_after_the_command(gateway, capsys):
         ("apply", "--confirm-within", "soon"),
         ("journal", "--limit", "0"),
         ("journal", "--stream", "gossip"),
+        ("force", "a.b=1", "--for", "8d"),
+        ("maintenance", "a", "--for", "8d"),
+        ("trace", "a", "--for", "25h"),
+        ("scan", "modbus", "line", "--timeout", "1h"),
+        ("scan", "modbus", "line", "--timeout", "1ms"),
     ],
     ids=" ".join,
 )
 def test_wrong_usage_exits_2(capsys, words):
-    with pytest.raises(SystemExit) as left:
-        main(list(words))
-    assert left.value.code == 2
-    assert "Traceback" not in capsys.readouterr().err
+    assert main(list(words)) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("usage: fieldpost") and "Traceback" not in err
+
+
+def test_wrong_usage_is_one_object_for_programs(capsys):
+    assert main(["journal", "--limit", "0", "--json"]) == 2
+    out, err = capsys.readouterr()
+    assert json.loads(out)["code"] == 400
+    assert "--limit" in json.loads(out)["text"]
+    assert err == ""
+
+
+def test_words_that_the_gateway_refuses_are_wrong_usage_too(gateway, capsys):
+    gateway.answers["read"] = OpError("unknown type floot", code=400)
+    assert _fieldpost(gateway, "read", "pump.speed") == 2
+    assert capsys.readouterr().err == "fieldpost: unknown type floot\n"
 
 
 @pytest.mark.parametrize("words", [("write", "pump.run"), ("uplink", "forget")], ids=" ".join)

@@ -1,0 +1,36 @@
+"""Types of the command line's words, for argparse: each takes the text, or says in one line what it should be."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from gateway.cli import forms
+
+
+def duration(text: str) -> float:
+    """Seconds of `10s`, `2m`..."""
+    try:
+        return forms.duration(text)
+    except ValueError as err:
+        raise argparse.ArgumentTypeError(str(err)) from err
+
+
+def duration_between(least: str, most: str) -> Callable[[str], float]:
+    """Seconds of a duration within bounds."""
+    low, high = forms.duration(least), forms.duration(most)
+
+    def within(text: str) -> float:
+        seconds = duration(text)
+        if not low <= seconds <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not within {least} to {most}")
+        return seconds
+
+    return within
+
+
+def positive(text: str) -> int:
+    """A whole number above 0."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+    return int(text)

@@ -26,6 +26,7 @@ class Changes:
         self.folder = folder
         self.before: dict[str, bytes] = {name: bytes(text) for name, text in read_tree(folder).items()}
         self.after: dict[str, bytes] = dict(self.before)
+        self.notes: list[str] = []  # what a person should know before writing
 
     def add(self, file: str, text: str) -> None:
         """A new file; a name that is taken gets another one."""
@@ -106,11 +107,13 @@ def finish(session: Session, changes: Changes, extra: Mapping[str, Any] | None =
         changes.settings()
     written = changes.write() if session.option("write") and lines else []
     if session.out.as_json:
-        session.out.result({"ok": True, "diff": lines, "written": written, **(extra or {})})
+        session.out.result({"ok": True, "diff": lines, "written": written, "notes": changes.notes, **(extra or {})})
         return
     for line in lines:
         style = {"+": "good", "-": "bad", "@": "dim"}.get(line[:1], "")
         session.out.line(session.out.styled(line, style))
+    for note in changes.notes:
+        session.out.line(note)
     if not lines:
         session.out.line("nothing to change")
     elif written:

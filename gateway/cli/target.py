@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from gateway.cli.session import CommandFailed, Exit
+from gateway.driver import DriverSpec
 from gateway.model import ChannelSpec
 from gateway.registry import Registry
 
@@ -18,6 +20,8 @@ def target_of(driver: str, text: str, line: str | None) -> dict[str, Any]:
     """`channel` where it is a name, else the `settings` of a wire. Raises CommandFailed (usage) for what is none."""
     if text.startswith("/"):
         return _wire(driver, {"serial": {"port": text, **({"line": line} if line else {})}})
+    if line is not None:
+        raise CommandFailed(f"--line is of a serial port, and {text} is none", Exit.USAGE)
     if "://" in text:
         return _wire(driver, {"url": text})
     match = _HOST.fullmatch(text)
@@ -36,3 +40,29 @@ def _wire(driver: str, settings: dict[str, Any]) -> dict[str, Any]:
     if faults:
         raise CommandFailed("; ".join(faults), Exit.USAGE)
     return {"settings": settings}
+
+
+def holder_of(channels: Iterable[ChannelSpec], driver: str, target: dict[str, Any]) -> ChannelSpec | None:
+    """The channel that a target names, or that holds its wire."""
+    if "channel" in target:
+        return next((channel for channel in channels if channel.id == target["channel"]), None)
+    spec = Registry().load(driver)
+    wire = _name(spec, msgspec.convert(target["settings"], spec.channel))
+    own = (channel for channel in channels if channel.driver == driver)
+    return next((channel for channel in own if wire is not None and _name(spec, channel.settings) == wire), None)
+
+
+def _name(spec: DriverSpec, settings: Any) -> str | None:
+    """What two channels on one wire have in common."""
+    endpoint = spec.endpoint(settings)
+    return None if endpoint is None else endpoint.name
+
+
+def same_line(channel: ChannelSpec, line: str | None) -> None:
+    """Raises CommandFailed (usage) where a given line is not that of the channel that holds the port."""
+    if line is None:
+        return
+    held = (getattr(channel.settings, "serial", None) or {}).get("line")
+    if held is None or str(held).upper() != line.upper():
+        how = f"as {held}" if held else "with its default line"
+        raise CommandFailed(f"channel {channel.id} has this port already, {how}: leave --line out", Exit.USAGE)

@@ -264,7 +264,9 @@ def test_a_forced_tag_is_seen_by_everybody_over_a_kill_and_ends(
     assert gateway.cli("force", "p.t=78", "--for", "500ms").code == 0
     wait_until(lambda: gateway.ask("tags")["tags"][0]["quality"] == "good", 10, why="ended by itself")
 
-    assert gateway.cli("maintenance", "p", "--for", "1h", "--reason", "bearing").code == 0
+    begun = gateway.cli("maintenance", "p", "--for", "1h", "--reason", "bearing")
+    assert begun.code == 0
+    assert begun.out.split()[:4] == ["device", "until", "by", "reason"]
     assert gateway.status()["channels"]["line"]["devices"]["p"] == "maintenance"
     assert gateway.cli("write", "p.t=5").code == 0, "people at the gateway may write"
     assert gateway.cli("maintenance", "p", "--end").code == 0

@@ -10,11 +10,9 @@ from gateway.cli.editing import Changes, finish
 from gateway.cli.library import profile_texts
 from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.cli.splicing import Merge
-from gateway.cli.target import target_of
-from gateway.driver import DriverSpec
+from gateway.cli.target import holder_of, same_line, target_of
 from gateway.local.wire import NotRunning, OpError
-from gateway.model import Schedule
-from gateway.registry import Registry
+from gateway.model import ChannelSpec, Schedule
 from gateway.settings.ids import is_id
 from gateway.settings.positions import Document, Layers, Origin, Problems
 from gateway.settings.yaml_reader import read_documents
@@ -48,9 +46,12 @@ def put_device(session: Session, changes: Changes, target: dict[str, Any], name:
     if profile is not None:
         _copy_profile(changes, args.protocol, profile)
     keys: dict[str, Any] = {"unit_id": args.unit, **({"profile": profile} if profile else {"tags": {}})}
-    known = _channel_of(changes, args.protocol, target)
-    if known is not None:
-        file, document = known
+    channels = changes.settings().channels
+    held = holder_of(channels, args.protocol, target)
+    if held is not None:
+        _only_of_new_channels(session, held)
+        changes.notes += _same_unit(held, name, args.unit)
+        file, document = _place(changes, held)
         written = devices_of(changes, file, document)
         if name not in written:
             changes.edit(file, Merge(devices=Merge({name: keys})), document)
@@ -60,6 +61,8 @@ def put_device(session: Session, changes: Changes, target: dict[str, Any], name:
     if "channel" in target:
         raise CommandFailed(f"there is no channel {target['channel']} in {changes.folder}")
     channel = session.option("channel") or _channel_name(target["settings"])
+    if session.option("channel") and any(each.id == channel for each in channels):
+        raise CommandFailed(f"there is a channel {channel} already, with another wire", Exit.USAGE)
     changes.add(
         f"channels/{channel}.yaml",
         _NEW.format(
@@ -104,27 +107,27 @@ def _copy_profile(changes: Changes, driver: str, profile: str) -> None:
     changes.add(f"profiles/{profile}.yaml", library[profile])
 
 
-def _channel_of(changes: Changes, driver: str, target: dict[str, Any]) -> tuple[str, int] | None:
-    """File and document of the channel that holds the wire."""
-    import msgspec
-
-    spec = Registry().load(driver)
-    if "channel" in target:
-        wanted = target["channel"]
-    else:
-        wire = _wire(spec, msgspec.convert(target["settings"], spec.channel))
-        channels = [each for each in changes.settings().channels if each.driver == driver]
-        held = [each for each in channels if wire is not None and _wire(spec, each.settings) == wire]
-        if not held:
-            return None
-        wanted = held[0].id
-    return document_of(changes, wanted)
+def _only_of_new_channels(session: Session, held: ChannelSpec) -> None:
+    """Raises CommandFailed (usage) for options that a channel which is there would ignore."""
+    same_line(held, session.option("line"))
+    name = session.option("channel")
+    if name is not None and name != held.id:
+        raise CommandFailed(f"channel {held.id} has this wire already: leave --channel out", Exit.USAGE)
+    if session.option("interval") is not None:
+        raise CommandFailed(f"--interval is of a new channel, and {held.id} is there: leave it out", Exit.USAGE)
 
 
-def _wire(spec: DriverSpec, settings: Any) -> str | None:
-    """What two channels on one wire have in common."""
-    endpoint = spec.endpoint(settings)
-    return None if endpoint is None else endpoint.name
+def _same_unit(held: ChannelSpec, name: str, unit: int) -> list[str]:
+    """What to say where another device has the unit id: allowed, and seldom meant."""
+    others = [each.id for each in held.devices if each.id != name and getattr(each.settings, "unit_id", None) == unit]
+    return [f"note: unit {unit} of channel {held.id} is device {', '.join(others)} already"] if others else []
+
+
+def _place(changes: Changes, held: ChannelSpec) -> tuple[str, int]:
+    place = document_of(changes, held.id)
+    if place is None:
+        raise CommandFailed(f"the file of channel {held.id} was not found in {changes.folder}")
+    return place
 
 
 def document_of(changes: Changes, channel: str) -> tuple[str, int] | None:
@@ -142,8 +145,8 @@ def document_of(changes: Changes, channel: str) -> tuple[str, int] | None:
 
 def counts_from_one(changes: Changes, driver: str, target: dict[str, Any]) -> bool:
     """Whether the channel that holds the wire says so of its addresses."""
-    place = _channel_of(changes, driver, target)
-    data = _document(changes, *place).data if place is not None else {}
+    held = holder_of(changes.settings().channels, driver, target)
+    data = _document(changes, *_place(changes, held)).data if held is not None else {}
     return bool(data.get("address_base", (data.get("defaults") or {}).get("address_base")))
 
 

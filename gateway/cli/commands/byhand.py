@@ -13,7 +13,10 @@ from gateway.cli.session import CommandFailed, Exit, Session
 def force(session: Session) -> int:
     """Force a tag, release one or all, or list."""
     args = session.args
+    _together(session, args.assignment is None, "DEVICE.TAG=VALUE")
     if session.option("release"):
+        if args.assignment is not None:
+            raise CommandFailed("force a tag or release one, not both at once", Exit.USAGE)
         answer = session.call("force", {"release": args.release, "who": _who()})
         _say(session, answer, [f"released {name}" for name in answer.get("released", [])] or ["nothing was forced"])
         return Exit.OK
@@ -31,6 +34,9 @@ def force(session: Session) -> int:
 def maintenance(session: Session) -> int:
     """Begin or end maintenance of a device, or list."""
     args = session.args
+    _together(session, args.device is None or args.end, "DEVICE without --end")
+    if args.end and args.device is None:
+        raise CommandFailed("--end of which device?", Exit.USAGE)
     asked: dict[str, Any] = {}
     if args.device is not None:
         if not args.end and session.option("lasting") is None:
@@ -42,11 +48,19 @@ def maintenance(session: Session) -> int:
     return Exit.OK
 
 
+def _together(session: Session, alone: bool, partner: str) -> None:
+    """Raises CommandFailed (usage) for options that would be ignored: they say how long and why of something."""
+    for option, name in (("lasting", "--for"), ("reason", "--reason")):
+        if alone and session.option(option) is not None:
+            raise CommandFailed(f"{name} needs {partner}", Exit.USAGE)
+
+
 def _list(session: Session, answer: dict[str, Any], key: str, none: str) -> None:
+    forced = key == "forced"
     rows = [
         (
             str(row["key"]),
-            forms.value(row["value"]) if key == "forced" else "",
+            *((forms.value(row["value"]),) if forced else ()),
             forms.clock(row["until"]),
             str(row["who"]),
             str(row["reason"]),
@@ -54,7 +68,7 @@ def _list(session: Session, answer: dict[str, Any], key: str, none: str) -> None
         for row in answer.get(key, [])
     ]
     if rows and not session.out.as_json:
-        session.out.table(("tag" if key == "forced" else "device", ">value", "until", "by", "reason"), rows)
+        session.out.table((*(("tag", ">value") if forced else ("device",)), "until", "by", "reason"), rows)
     else:
         _say(session, answer, [none])
 

@@ -11,7 +11,9 @@ from typing import Any
 from gateway.cli import forms
 from gateway.cli.output import clean
 from gateway.cli.session import CommandFailed, Exit, Session
-from gateway.cli.target import target_of
+from gateway.cli.target import holder_of, same_line, target_of
+from gateway.errors import ConfigError
+from gateway.settings.loader import load_tree
 
 ORDERS = ("ABCD", "CDAB", "BADC", "DCBA")
 
@@ -47,6 +49,7 @@ def scan(session: Session) -> int:
     if session.option("write") and session.option("draft") is None:
         raise CommandFailed("--write writes a draft: say --draft NAME", Exit.USAGE)
     where = target_of(args.protocol, args.target, session.option("line"))
+    _not_another_line(session, where)
     draft = session.option("draft")
     if draft is not None:
         from gateway.cli.commands.draft import check_name
@@ -69,6 +72,20 @@ def scan(session: Session) -> int:
 
         write_draft(session, where, draft, findings)
     return Exit.OK if any("unit" in finding for finding in findings) else Exit.FAILED
+
+
+def _not_another_line(session: Session, where: dict[str, Any]) -> None:
+    """A port that a channel holds is scanned as the channel opened it, so that --line cannot say otherwise."""
+    line = session.option("line")
+    if line is None:
+        return
+    try:
+        channels = load_tree(session.config_dir).channels
+    except (CommandFailed, ConfigError):  # a scan needs no good configuration
+        return
+    held = holder_of(channels, session.args.protocol, where)
+    if held is not None:
+        same_line(held, line)
 
 
 def collect(session: Session, args: dict[str, Any]) -> list[dict[str, Any]]:

@@ -81,6 +81,8 @@ def _place(text: str, count: object, base: int) -> Range:
     if not isinstance(count, int) or not 1 <= count <= _BIT_BLOCK:
         raise ValueError(f"a count is 1 to {_BIT_BLOCK}")
     address = parse_address(text, base)
+    if address.bit is not None:
+        raise ValueError(f"{address} is one bit: read it with `--type bool`")
     return Range(address.table, address.offset, min(address.offset + count - 1, LAST_OFFSET))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections import deque
@@ -199,42 +200,55 @@ def _guess(row: Mapping[str, Any] | None) -> str:
     return f"{row['type']}{order} = {row['value']}"
 
 
-def read_addresses(session: Session, names: Sequence[str]) -> int:
-    """`fieldpost read DEVICE.ADDRESS`: with --type as a value, else raw in every reading."""
-    code = Exit.OK
-    answers: list[Any] = []
-    for name in names:
-        device, dot, address = name.partition(".")
-        if not dot:
-            raise CommandFailed(f"{name!r} is not DEVICE.ADDRESS", Exit.USAGE)
+def read_addresses(session: Session, names: Sequence[str], tags: Sequence[dict[str, Any]] = ()) -> int:
+    """`fieldpost read DEVICE.ADDRESS`: with --type as a value, else raw in every reading. `tags`: rows read already."""
+    places = [_place(name) for name in names]
+    rows, findings, code = list(tags), [], Exit.OK
+    for name, (device, address) in zip(names, places, strict=True):
         if session.option("type"):
-            answer = session.call("probe", {"device": device, "keys": _keys(session, address)}, 60.0)
-            rows = answer.get("tags", [])
-            answers += rows
-            bad = any(str(row.get("quality", "")).startswith("bad") for row in rows)
-            code = Exit.FAILED if bad else code
-        else:
-            options = {"address": address, "count": session.option("count") or 2, "identify": False}
-            found = collect(session, {"device": device, "options": options})
-            answers += found
-            readable = [each for each in found if "rows" in each or "bits" in each]
-            code = code if readable else Exit.FAILED
-            if not readable and not session.out.as_json:
-                session.out.line(f"{name}: cannot be read")
+            rows += session.call("probe", {"device": device, "keys": _keys(session, address)}, 60.0).get("tags", [])
+            continue
+        options = {"address": address, "count": session.option("count") or 2, "identify": False}
+        found = collect(session, {"device": device, "options": options})
+        findings += found
+        if not any("rows" in each or "bits" in each for each in found):
+            code = Exit.FAILED
+            if not session.out.as_json:
+                session.out.line(f"{name}: {_why(found)}")
+    if any(str(row.get("quality", "")).startswith("bad") for row in rows):
+        code = Exit.FAILED
     if session.out.as_json:
-        key = "tags" if session.option("type") else "findings"
-        session.out.result({key: answers})
-    elif session.option("type"):
+        raw = {} if session.option("type") else {"findings": findings}
+        session.out.result({**({"tags": rows} if rows or not raw else {}), **raw})
+        return code
+    if rows:
         from gateway.cli.commands.values import HEADER, row_cells, row_style
 
-        session.out.table(HEADER, [row_cells(row) for row in answers], [row_style(row) for row in answers])
-    else:
-        show_findings(session, [each for each in answers if "answers" not in each])
+        session.out.table(HEADER, [row_cells(row) for row in rows], [row_style(row) for row in rows])
+    if shown := [each for each in findings if "answers" not in each]:
+        show_findings(session, shown)
     return code
+
+
+def _place(name: str) -> tuple[str, str]:
+    device, dot, address = name.partition(".")
+    if not dot:
+        raise CommandFailed(f"{name!r} is not DEVICE.ADDRESS", Exit.USAGE)
+    return device, address
+
+
+def _why(found: Sequence[Mapping[str, Any]]) -> str:
+    """Why an address was not read, by what a scan of it found."""
+    answers = next((str(each["answers"]) for each in found if "answers" in each), None)
+    if answers is None:
+        return "nothing answered"
+    return "cannot be read" if answers in {"data", "late"} else f"refused: {clean(answers)}"
 
 
 def _keys(session: Session, address: str) -> list[dict[str, Any]]:
     keys: dict[str, Any] = {"address": address, "type": session.args.type}
+    if not math.isfinite(session.option("scale") or 0.0):
+        raise CommandFailed("--scale is a finite number", Exit.USAGE)
     for name in ("word_order", "length", "scale"):
         if session.option(name) is not None:
             keys[name] = session.option(name)

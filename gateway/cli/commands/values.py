@@ -34,9 +34,12 @@ def read(session: Session) -> int:
     try:
         answer = session.call("read", {"tags": names}, _DEVICE_S)
     except OpError as error:
-        if error.code != _NOT_FOUND or not all(_may_be_address(name) for name in names):
+        addresses = [name for name in names if _may_be_address(name)]
+        if error.code != _NOT_FOUND or not addresses:
             raise
-        return read_addresses(session, names)
+        others = [name for name in names if name not in addresses]
+        rows = session.call("read", {"tags": others}, _DEVICE_S).get("tags", []) if others else []
+        return read_addresses(session, addresses, rows)
     _show(session, answer)
     bad = any(str(row.get("quality", "")).startswith("bad") for row in answer.get("tags", []))
     return Exit.FAILED if bad else Exit.OK

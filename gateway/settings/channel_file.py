@@ -179,7 +179,9 @@ class _Channel:
         mine = {key: value for key, value in values.items() if key in kernel}
         keys = to_struct(ChannelKeys, mine, self._layers, self._problems, where=self._what)
         theirs = {key: value for key, value in values.items() if key in own}
+        before = len(self._problems)
         settings = to_struct(self._driver.channel, theirs, self._layers, self._problems, where=self._what)
+        partly = len(self._problems) > before
         if keys is None:
             return None
         self._check(keys)
@@ -199,7 +201,7 @@ class _Channel:
             offline_after=keys.offline_after,
             enabled=keys.enabled,
         )
-        places.report(self._driver, spec)
+        places.report(self._driver, spec, partly=partly)
         return spec
 
     def _check_defaults(self) -> None:

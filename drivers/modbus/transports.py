@@ -104,7 +104,9 @@ def place_of(settings: ChannelSettings) -> Place:
 
 def _net(url: str) -> Net:
     if "://" not in url:
-        raise PointError("url", f"url {url!r} names no transport", f"tcp://{url}")
+        scheme, colon, rest = url.partition(":")
+        meant = f"{scheme}://{rest.lstrip('/')}" if colon and scheme in FRAMINGS else f"tcp://{url}"
+        raise PointError("url", f"url {url!r} names no transport", meant)
     try:
         parts = urlsplit(url)
         port = parts.port

@@ -28,6 +28,8 @@ _SERIAL_EXAMPLE = "serial: {port: /dev/serial/by-id/usb-adapter, line: 9600-8E1}
 _LINE = re.compile(r"(?P<baud>[1-9][0-9]{1,7})-(?P<bits>[78])(?P<parity>[NEOneo])(?P<stop>[12])")
 _TIME = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?) ?(?P<unit>ms|s)")
 _SERIAL_KEYS = ("port", "line", "turnaround", "gap", "framing", "echo", "rs485")
+_SLOWEST, _FASTEST = 50, 4_000_000
+"""Speeds that serial ports know (termios)."""
 _FAST_BAUD, _FAST_GAP_S = 19200, 0.00175
 _LONGEST_S = 5.0
 
@@ -160,10 +162,13 @@ def _line(keys: Mapping[str, Any]) -> Line:
         raise PointError(
             "serial.line", f"line {text!r} is not of the form 9600-8E1", "baud-bits parity stop: 19200-8N1"
         )
+    baud = int(match["baud"])
+    if not _SLOWEST <= baud <= _FASTEST:
+        raise PointError("serial.line", f"{baud} baud is outside {_SLOWEST} to {_FASTEST}", "line: 9600-8E1")
     bits = int(match["bits"])
     if framing == "rtu" and bits != 8:
-        raise PointError("serial.line", "RTU needs characters of 8 bits", f"line: {match['baud']}-8E1")
-    line = Line(port, int(match["baud"]), bits, match["parity"].upper(), int(match["stop"]), framing)
+        raise PointError("serial.line", "RTU needs characters of 8 bits", f"line: {baud}-8E1")
+    line = Line(port, baud, bits, match["parity"].upper(), int(match["stop"]), framing)
     gap = max(3.5 * line.char_s, 0.0) if line.baud <= _FAST_BAUD else _FAST_GAP_S
     return Line(
         *(port, line.baud, bits, line.parity, line.stop, framing),

@@ -36,8 +36,9 @@ def _channel_faults(channel: ChannelSpec, settings: ChannelSettings) -> Iterator
     else:
         if isinstance(place, Line):
             yield from interval_faults(channel, place)
-    if settings.connections < 0:
-        yield Fault("connections", "the number of connections is not negative", "connections: 1")
+    if settings.connections is not None and settings.connections < 1:
+        hint = "leave `connections` out when nobody knows"
+        yield Fault("connections", "a device takes at least one connection", hint)
     yield from _level_faults("", settings)
 
 

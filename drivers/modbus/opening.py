@@ -31,4 +31,4 @@ def endpoint_of(settings: ChannelSettings) -> Endpoint | None:
     place = place_of(settings)
     if isinstance(place, Line):
         return Endpoint(f"serial:{os.path.realpath(place.port)}", 1, "serial")
-    return Endpoint(f"tcp:{place.name}", settings.connections, "url")
+    return Endpoint(f"tcp:{place.name}", settings.connections or 0, "url")

@@ -18,7 +18,7 @@ class ChannelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `url`: `tcp://host:port` (port 502 unless said), `tls://` (802), `rtu+tcp://` or `ascii+tcp://`. `tls`: `ca`, `cert`
     and `key` as files. `serial`: `port`, `line` (9600-8E1), `turnaround`, `gap`, `framing`, `echo`, `rs485`.
-    `connections`: how many connections the device takes at once, 0 when nobody knows. `word_order`: letters.
+    `connections`: how many connections the device takes at once, left out when nobody knows. `word_order`: letters.
     `max_registers`, `max_bits`: the most that one request may ask for. `max_gap`: unused registers that may be read
     to save a request.
     `forbidden`: ranges that are never asked (`holding/40-49`). `address_base`: 1 for manuals that count from 1.
@@ -29,7 +29,7 @@ class ChannelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: str = ""
     tls: dict[str, Any] | None = None
     serial: dict[str, Any] | None = None
-    connections: int = 0
+    connections: int | None = None
     word_order: str = "ABCD"
     max_registers: int = 125
     max_bits: int = 2000

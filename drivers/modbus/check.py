@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from drivers.modbus.address import Address, AddressError, Table
+from drivers.modbus.address import Address, AddressError, Table, parse_range
 from drivers.modbus.bustime import interval_faults
 from drivers.modbus.point import Limits, Point, PointError, limits_of, point_of
 from drivers.modbus.sets import units_of
@@ -40,6 +40,16 @@ def _channel_faults(channel: ChannelSpec, settings: ChannelSettings) -> Iterator
         hint = "leave `connections` out when nobody knows"
         yield Fault("connections", "a device takes at least one connection", hint)
     yield from _level_faults("", settings)
+    yield from _forbidden_faults("", settings, settings.address_base)
+
+
+def _forbidden_faults(prefix: str, settings: ChannelSettings | DeviceSettings, base: int) -> Iterator[Fault]:
+    """Ranges that cannot be read, where they are written."""
+    for text in settings.forbidden:
+        try:
+            parse_range(text, base)
+        except AddressError as err:
+            yield Fault(f"{prefix}forbidden", str(err), err.hint)
 
 
 def _level_faults(prefix: str, settings: ChannelSettings | DeviceSettings) -> Iterator[Fault]:
@@ -66,10 +76,11 @@ def _device_faults(settings: ChannelSettings, device: DeviceSpec) -> Iterator[Fa
     yield from _level_faults(prefix, unit)
     if not BROADCAST <= unit.unit_id <= 255:
         yield Fault(f"{prefix}unit_id", f"unit_id {unit.unit_id} is outside 0 to 255", "unit_id: 1")
+    base = settings.address_base if unit.address_base is None else unit.address_base
+    yield from _forbidden_faults(prefix, unit, base)
     try:
         limits = limits_of(settings, unit)
-    except AddressError as err:
-        yield Fault(f"{prefix}forbidden", str(err), err.hint)
+    except AddressError:  # told above, or of the channel
         return
     found = False
     for spec in device.tags:

@@ -17,6 +17,7 @@ from gateway.settings.positions import Layers, Origin, Problems
 from gateway.settings.profile_file import Profile, Profiles, read_tag
 from gateway.settings.sections import refuse_unknown
 from gateway.settings.tag_keys import TagMaker, check_scale_tags, check_verify_tags
+from gateway.settings.templates import parameter_fault
 
 Layer = tuple[dict[str, Any], Origin]
 
@@ -187,8 +188,7 @@ class DeviceMaker:
         declared = set(profile.params) if profile else set()
         for name in keys.params:
             place = origin.child("params", name)
-            if not name.isidentifier() or name == "n":
-                hint = "write a word of letters, digits and _" if name != "n" else "`n` is the number of a range"
+            if hint := parameter_fault(name):
                 self._problems.at_key(place, f"`{name}` cannot name a parameter", hint)
             elif name not in filler.used and name not in declared:
                 hint = did_you_mean(name, declared | filler.used | filler.missing)

@@ -13,6 +13,7 @@ from gateway.settings.keys import ProfileKeys
 from gateway.settings.positions import Layers, Origin, Problems
 from gateway.settings.reserved import later
 from gateway.settings.sections import mapping_at
+from gateway.settings.templates import parameter_fault
 
 MAX_EXTENDS = 8
 
@@ -115,7 +116,12 @@ class Profiles:
                 self._problems.at_key(origin.child(key), later(key, reserved.PROFILE[key]), "remove it for now")
         mine = {key: value for key, value in values.items() if key in known}
         own = {key: value for key, value in values.items() if key not in known and key not in reserved.PROFILE}
-        return to_struct(ProfileKeys, mine, layers, self._problems, where=f"profile `{name}`"), own
+        keys = to_struct(ProfileKeys, mine, layers, self._problems, where=f"profile `{name}`")
+        for parameter in keys.params if keys is not None else ():
+            if hint := parameter_fault(parameter):
+                place = origin.child("params", parameter)
+                self._problems.at_key(place, f"`{parameter}` cannot name a parameter", hint)
+        return keys, own
 
     def _extended(self, name: str, keys: ProfileKeys, origin: Origin, chain: tuple[str, ...]) -> Profile | None:
         base = keys.extends

@@ -49,6 +49,13 @@ def expand_name(name: str) -> list[tuple[str, int | None]]:
     return [(f"{match['head']}{n:0{width}}{match['tail']}", n) for n in range(first, last + 1)]
 
 
+def parameter_fault(name: str) -> str:
+    """Why an expression could not name a parameter, as a hint; empty for a good name."""
+    if name == "n":
+        return "`n` is the number of a range"
+    return "" if name.isidentifier() else "write a word of letters, digits and _"
+
+
 def has_braces(value: Any) -> bool:
     """Whether any text in `value` has something to replace."""
     if isinstance(value, str):

@@ -17,6 +17,8 @@ _WRITES = {5: Table.COIL, 6: Table.HOLDING, 15: Table.COIL, 16: Table.HOLDING, 2
 _NAMES = {8: "loopback", 17: "report server id", 43: "read device identification"}
 _MOST_WORDS = 10
 _EXCEPTION = 0x80
+_NOTHING = -1
+"""Unit and code while nothing was asked."""
 
 
 class Tracer:
@@ -27,7 +29,7 @@ class Tracer:
         self._clock = clock
         self._listener = listener
         self._waiting = b""
-        self._unit = self._code = self._number = -1
+        self._unit = self._code = self._number = _NOTHING
         self._sent = 0.0
 
     def __call__(self, sending: bool, data: bytes) -> None:
@@ -75,6 +77,8 @@ class Tracer:
     def _answer(self, adu: Adu) -> str:
         ms = (time.monotonic() - self._sent) * 1000
         text = f"unit {adu.unit}: {answer_text(adu.pdu)}"
+        if self._unit == _NOTHING:
+            return f"{text}; asked for before the trace began"
         if self._framing.tagged and adu.number != self._number:
             return f"{text}; answers another request ({adu.number}, asked was {self._number})"
         if adu.unit != self._unit or adu.pdu[0] & ~_EXCEPTION != self._code:

@@ -147,9 +147,9 @@ class DeviceMonitor:
             self._told(self.device, state, reason)
 
     def _text(self) -> str:
-        count = len(self._recoveries)
+        count = 0 if self.flapping else len(self._recoveries)  # then `device_flapping` says it
         if self.state is DeviceState.ONLINE:
-            return f"answers again; came back {count} times lately"
+            return f"answers again; came back {count} times lately" if count else "answers again"
         text = f"{self.state}: {self.reason}"
         return f"{text} (came back {count} times lately)" if count > 1 else text
 

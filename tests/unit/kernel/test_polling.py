@@ -103,6 +103,7 @@ async def test_fl_34_a_flapping_device_makes_one_issue_with_a_count() -> None:
             await world.clock.advance(2.0)
         texts = {issue.id: issue.text for issue in world.health.open()}
         assert "times" in texts["device_flapping"]
+        assert "times" not in texts["device_offline"], "the same count twice"
         await world.clock.advance(200.0)
     assert world.issues == [
         ("device_offline", "a", True),

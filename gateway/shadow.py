@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 from gateway.clock import Clock
-from gateway.model import Batch, Quality, Tag, Value
+from gateway.model import Access, Batch, Quality, Tag, Value
 
 _NEVER = -1.0
 
@@ -134,6 +134,8 @@ class LatestValues:
         quality = Quality(self._quality[tag.slot])
         heard = self._mono[tag.slot]
         age: int | None = None
+        if heard == _NEVER and tag.spec.access is Access.WRITE:
+            quality = Quality.UNCERTAIN  # nobody ever asks for it: that nothing was heard is no fault
         if heard != _NEVER:
             if quality < Quality.UNCERTAIN:
                 heard = max(heard, self._polled.get(tag.device, heard))

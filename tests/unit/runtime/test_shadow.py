@@ -1,6 +1,6 @@
 import random
 
-from gateway.model import Batch, Block, Quality
+from gateway.model import Access, Batch, Block, Quality
 from gateway.shadow import LatestValues
 from gateway.testing import ManualClock
 from tests.unit.runtime.support import bound, channel, tag
@@ -39,6 +39,12 @@ def test_a_value_never_heard_is_bad_comm_without_time_and_age():
     values, device, _ = latest(tag("speed"))
     current = values.current(device.tags[0])
     assert (current.value, current.quality, current.ts, current.age_ms) == (None, Quality.BAD_COMM, None, None)
+
+
+def test_a_tag_that_is_only_written_is_uncertain_not_bad():
+    values, device, _ = latest(tag("reset", access=Access.WRITE))
+    current = values.current(device.tags[0])
+    assert (current.value, current.quality) == (None, Quality.UNCERTAIN)
 
 
 async def test_fl_39_a_good_unchanged_poll_refreshes_the_age_only():

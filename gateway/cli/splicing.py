@@ -26,6 +26,9 @@ Node = yaml.Node
 Splice = tuple[int, int, str]
 
 
+_LONG_LINE = 120
+
+
 class Removed:
     """Stands for a key that goes."""
 
@@ -69,11 +72,11 @@ class _Work:
         self._splices: list[Splice] = []
 
     def done(self) -> str:
-        text = self._text
-        in_order = sorted(self._splices, key=lambda each: each[:2])  # at one place: as they were put
-        for start, end, new in reversed(in_order):
-            text = text[:start] + new + text[end:]
-        return text
+        pieces, at = [], 0
+        for start, end, new in sorted(self._splices, key=lambda each: each[:2]):  # at one place: as they were put
+            pieces += [self._text[at:start], new]
+            at = end
+        return "".join([*pieces, self._text[at:]])
 
     def mapping(self, node: Node, data: Mapping[str, Any], wanted: Merge, level: int) -> None:
         """Changes of a mapping that is not empty; `data` is what it holds."""
@@ -88,7 +91,7 @@ class _Work:
             self._remove(*known[key])
         for key, want in wanted.items():
             if key in known and want is not Removed:
-                self._replace(node, key, data[key], want, level)
+                self._replace(node, known[key], data[key], want, level)
         if fresh and node.flow_style:
             at = _end(node.value[-1][1])
             self._put(at, at, "".join(f", {entry(key, value)}" for key, value in fresh.items()))
@@ -98,18 +101,47 @@ class _Work:
             lines = [line for key, value in fresh.items() for line in block(key, value, indent, level + 1)]
             self._put(at, at, "".join(self._newline + line for line in lines))
 
-    def _replace(self, parent: yaml.MappingNode, name: str, old: Any, want: Any, level: int) -> None:
-        key, value = next(entry for entry in parent.value if entry[0].value == name)
+    def _replace(self, parent: yaml.MappingNode, pair: tuple[Node, Node], old: Any, want: Any, level: int) -> None:
+        key, value = pair
         if isinstance(want, Merge) and isinstance(old, dict) and old:
-            self.mapping(value, old, want, level + 1)
+            if self._outgrows(parent, value, old, want, level):
+                lines = self._unfolded(value, old, want, parent.value[0][0].start_mark.column + 2, level + 2)
+                self._put(key.end_mark.index, _end(value), ":" + self._newline + self._newline.join(lines))
+            else:
+                self.mapping(value, old, want, level + 1)
             return
         new = plain(want)
         if not old and isinstance(new, dict) and new and level < _BLOCK_LEVELS and not parent.flow_style:
-            lines = block(name, new, parent.value[0][0].start_mark.column, level + 1)
+            lines = block(key.value, new, parent.value[0][0].start_mark.column, level + 1)
             self._put(key.end_mark.index, _end(value), ":" + self._newline + self._newline.join(lines[1:]))
             return
         start, end = value.start_mark.index, _end(value)
         self._put(start, end, flow(new) if end > start else f" {flow(new)}")
+
+    def _outgrows(self, parent: yaml.MappingNode, node: Node, old: Mapping[str, Any], want: Merge, level: int) -> bool:
+        """Whether a mapping in one line, without comments, would be far longer: nobody could review the change."""
+        if level >= _BLOCK_LEVELS or parent.flow_style or not getattr(node, "flow_style", False):
+            return False
+        text = self._text[node.start_mark.index : _end(node)]
+        return not {"\n", "#"} & set(text) and len(flow(merged(old, want))) > max(_LONG_LINE, 2 * len(text))
+
+    def _unfolded(self, node: Node, data: Mapping[str, Any], want: Merge, indent: int, level: int) -> list[str]:
+        """The lines of a block instead of a mapping in one line; entries that stay are as they were written."""
+        assert isinstance(node, yaml.MappingNode)
+        lines: list[str] = []
+        result = merged(data, want)
+        for key, value in node.value:
+            name, own = key.value, self._text[key.start_mark.index : _end(key)]
+            if name not in want:
+                lines.append(" " * indent + self._text[key.start_mark.index : _end(value)])
+            elif level <= _BLOCK_LEVELS and isinstance(want[name], Merge) and isinstance(value, yaml.MappingNode):
+                below = self._unfolded(value, data[name], want[name], indent + 2, level + 1)
+                lines += [f"{' ' * indent}{own}:", *below] if below else [f"{' ' * indent}{own}: {{}}"]
+            elif name in result:
+                lines += block(name, result[name], indent, level)
+        return lines + [
+            line for name in result if name not in data for line in block(name, result[name], indent, level)
+        ]
 
     def _remove(self, key: Node, value: Node) -> None:
         """An entry of a block: from the end of the line before it."""

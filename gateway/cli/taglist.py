@@ -7,6 +7,7 @@ a mapping in the files is written in its cell as it is there: `{0: "off", 1: hea
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -14,7 +15,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import fields
 
 from gateway.cli.splicing import flow
 from gateway.errors import ConfigError, Problem
@@ -32,6 +32,7 @@ RARE = (
 """Columns that a list has only where a tag needs them."""
 _TEXTS = {"type", "unit", "access", "group", "interval", "scale_from", "coherent", "heartbeat", "word_order"}
 _YAML = {"invalid", "labels", "write", "verify"}
+MOST_ROWS = 100_000
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -61,7 +62,7 @@ def columns_of(settings: GatewaySettings) -> list[str]:
     for channel in settings.channels:
         for device in channel.devices:
             for tag in device.tags:
-                own |= dict.fromkeys(field.name for field in fields(type(tag.source)))
+                own |= dict.fromkeys(type(tag.source).__struct_fields__)
     return [*FIRST, *(name for name in own if name not in (*KERNEL, *RARE)), *KERNEL, *RARE]
 
 
@@ -81,7 +82,7 @@ def rows_of(settings: GatewaySettings, groups: Groups, devices: Sequence[str] = 
 
 def cells_of(tag: TagSpec, groups: Mapping[str, Schedule]) -> dict[str, str]:
     """A tag's keys as cells; what is not set is empty."""
-    cells = {field.name: _text(getattr(tag.source, field.name)) for field in fields(type(tag.source))}
+    cells = {name: _text(getattr(tag.source, name)) for name in type(tag.source).__struct_fields__}
     group = next((name for name, schedule in groups.items() if schedule == tag.schedule), "")
     alone = tag.schedule is not None and not group and not tag.schedule.align
     transform, report = tag.transform, tag.report
@@ -182,20 +183,27 @@ def _is_number(cell: str) -> bool:
 
 
 def decoded(name: str, raw: bytes) -> str:
-    """The text of a list. Raises ConfigError: a guess at another encoding would change units without a word."""
+    """The text of a list: UTF-8, or UTF-16 that says so. Raises ConfigError with the cell: a guess at another encoding
+    would change units without a word.
+    """
+    encoding = "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
-        return raw.decode("utf-8-sig")
+        return raw.decode(encoding)
     except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        hint = "save it as CSV UTF-8"
-        raise ConfigError([Problem(name, line, 1, "", f"not UTF-8: byte 0x{raw[error.start]:02x}", hint)]) from None
+        before = error.object[: error.start].decode(encoding, "replace")
+        cells = next(csv.reader([before.rpartition("\n")[2]], delimiter=_delimiter(before)), [])
+        text = f"not {'UTF-16' if encoding == 'utf-16' else 'UTF-8'}: byte 0x{error.object[error.start]:02x}"
+        line = before.count("\n") + 1
+        raise ConfigError([Problem(name, line, max(len(cells), 1), "", text, "save it as CSV UTF-8")]) from None
+
+
+def _delimiter(text: str) -> str:
+    return max(",;\t", key=text.partition("\n")[0].count)
 
 
 def from_csv(name: str, text: str, known: Sequence[str], problems: list[Problem]) -> list[Row]:
     """The rows of a list. What is wrong goes to `problems` with line and column (the cell's number)."""
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
     rows: list[Row] = []
     try:
         header = [cell.strip() for cell in next(reader, [])]
@@ -203,6 +211,10 @@ def from_csv(name: str, text: str, known: Sequence[str], problems: list[Problem]
             for cells in reader:
                 if any(cells):
                     rows += _row(name, reader.line_num, header, cells, problems)
+                if len(rows) > MOST_ROWS:
+                    text = f"a list may have {MOST_ROWS} tags"
+                    problems.append(Problem(name, reader.line_num, 1, "", text, "split it"))
+                    break
     except csv.Error as error:
         problems.append(Problem(name, reader.line_num, 1, "", f"cannot be read as CSV: {error}", "look at the quotes"))
     _check_keys(name, rows, problems)

@@ -9,7 +9,7 @@ from gateway.cli.commands.field import collect, show_findings
 from gateway.cli.editing import Changes, finish
 from gateway.cli.library import profile_texts
 from gateway.cli.session import CommandFailed, Exit, Session
-from gateway.cli.splicing import Merge
+from gateway.cli.splicing import Merge, block
 from gateway.cli.target import holder_of, same_line, target_of
 from gateway.local.wire import NotRunning, OpError
 from gateway.model import ChannelSpec, Schedule
@@ -69,7 +69,7 @@ def put_device(session: Session, changes: Changes, target: dict[str, Any], name:
             driver=args.protocol,
             where=_where(target["settings"]),
             interval=session.option("interval") or "1s",
-            device=f"  {name}: {_flow(keys)}",
+            device="\n".join(block(name, keys, 2, 2)),  # lines, so that tags can be added and reviewed
         ),
     )
 

@@ -14,7 +14,7 @@ from gateway.cli.editing import Changes, finish
 from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.cli.splicing import Merge, Removed
 from gateway.cli.taglist import FIRST, Row, columns_of, decoded, from_csv, needed, rows_of, to_csv, value_of
-from gateway.errors import ConfigError, Problem
+from gateway.errors import ConfigError, GatewayError, Problem
 from gateway.model import Schedule
 from gateway.settings.types import GatewaySettings
 
@@ -23,6 +23,8 @@ _MOST_BYTES = 50_000_000
 _RANGE = ("range_low", "range_high")
 Wanted = tuple[str, str, dict[str, Any] | None]
 """Device, tag, and its keys: None removes a key, no keys at all the tag."""
+Edits = dict[tuple[str, int], list[Wanted]]
+"""By file and document."""
 
 
 def export(session: Session) -> int:
@@ -49,38 +51,78 @@ def export(session: Session) -> int:
 def import_(session: Session) -> int:
     """Changes that a list makes, as a diff; --write writes them."""
     path = Path(session.args.file)
-    if not path.is_file():
-        raise CommandFailed(f"there is no file {path}", Exit.USAGE)
-    if path.stat().st_size > _MOST_BYTES:
-        raise CommandFailed(f"{path} is larger than {_MOST_BYTES} bytes")
+    text = decoded(path.name, _content(path))
     changes = Changes(session.config_dir)
     settings = changes.settings()
     problems: list[Problem] = []
-    rows = from_csv(path.name, decoded(path.name, path.read_bytes()), columns_of(settings), problems)
+    rows = from_csv(path.name, text, columns_of(settings), problems)
     known = {(row["device"], row["tag"]): row for row in rows_of(settings, _groups(changes, settings))}
     places = _Places(changes, settings)
-    edits: dict[tuple[str, int], list[Wanted]] = {}
+    edits = _edits(path.name, rows, known, places, problems)
+    if session.option("prune"):
+        _prune(rows, known, places, edits, problems, path.name)
+    here = {row.key: row for row in rows}
+    if problems:
+        problems += _further(changes, edits)
+        raise ConfigError(sorted((_in_list(path.name, here, each) for each in problems), key=_position))
+    _apply(changes, edits)
+    try:
+        finish(session, changes)
+    except ConfigError as error:
+        found = [_in_list(path.name, here, problem) for problem in error.problems]
+        raise ConfigError(sorted(found, key=_position)) from None
+    return Exit.OK
+
+
+def _content(path: Path) -> bytes:
+    """What a list holds: a file, or a pipe such as /dev/stdin."""
+    if not path.exists() or path.is_dir():
+        raise CommandFailed(f"there is no file {path}", Exit.USAGE)
+    with path.open("rb") as file:
+        raw = file.read(_MOST_BYTES + 1)
+    if len(raw) > _MOST_BYTES:
+        raise CommandFailed(f"{path} is larger than {_MOST_BYTES} bytes")
+    return raw
+
+
+def _edits(
+    name: str, rows: list[Row], known: Mapping[Any, dict[str, str]], places: _Places, problems: list[Problem]
+) -> Edits:
+    """What the rows change, by place. What cannot be changed goes to `problems`."""
+    edits: Edits = {}
     for row in rows:
         changed = _changed(row, known.get(row.key))
+        problems += _half_range(name, row, known.get(row.key))
         if not changed and row.key in known:
             continue
         place = places.of(row.key[0])
         if isinstance(place, str):
-            problems.append(Problem(path.name, row.line, 1, "", place))
+            problems.append(Problem(name, row.line, 1, "", place))
             continue
-        problems += _inherited(path.name, row, changed, places.written(*row.key))
+        problems += _inherited(name, row, changed, places.written(*row.key))
         edits.setdefault(place, []).append((*row.key, changed))
-    if session.option("prune"):
-        _prune(rows, known, places, edits, problems, path.name)
-    if problems:
-        raise ConfigError(problems)
+    return edits
+
+
+def _apply(changes: Changes, edits: Edits) -> None:
     for (file, document), wanted in edits.items():
         changes.edit(file, _merge(wanted), document)
+
+
+def _further(changes: Changes, edits: Edits) -> list[Problem]:
+    """What the configuration would say of the other rows: all that is wrong is told at once."""
     try:
-        finish(session, changes)
+        _apply(changes, edits)
+        changes.settings()
     except ConfigError as error:
-        raise ConfigError([_in_list(path.name, rows, problem) for problem in error.problems]) from None
-    return Exit.OK
+        return error.problems
+    except GatewayError:  # told when the list is right
+        return []
+    return []
+
+
+def _position(problem: Problem) -> tuple[str, int, int]:
+    return problem.file, problem.line, problem.column
 
 
 def _groups(changes: Changes, settings: GatewaySettings) -> dict[str, dict[str, Schedule]]:
@@ -95,10 +137,18 @@ def _inherited(name: str, row: Row, changed: dict[str, Any], own: Mapping[str, A
     return [Problem(name, row.line, row.column(key), "", text.format(key)) for key in emptied]
 
 
-def _in_list(name: str, rows: list[Row], problem: Problem) -> Problem:
+def _half_range(name: str, row: Row, known: dict[str, str] | None) -> list[Problem]:
+    span = _span(row, known)
+    if all(span) or not any(span):
+        return []
+    empty, given = _RANGE if span[1] else _RANGE[::-1]
+    return [Problem(name, row.line, row.column(given), "", f"`{given}` needs `{empty}` too")]
+
+
+def _in_list(name: str, rows: Mapping[tuple[str, str], Row], problem: Problem) -> Problem:
     """A fault of a tag that the list has, at its cell."""
     match = _TAG_PATH.match(problem.path)
-    row = next((row for row in rows if match and row.key == (match["device"], match["tag"])), None)
+    row = rows.get((match["device"], match["tag"])) if match else None
     if match is None or row is None:
         return problem
     return replace(problem, file=name, line=row.line, column=row.column(match["key"] or "tag"))
@@ -110,6 +160,7 @@ class _Places:
     def __init__(self, changes: Changes, settings: GatewaySettings) -> None:
         self._changes = changes
         self._channels = {device.id: channel.id for channel in settings.channels for device in channel.devices}
+        self._files: dict[str, tuple[str, int] | None] = {}
         self._literal: dict[tuple[str, int], dict[str, Any]] = {}
 
     def of(self, device: str) -> tuple[str, int] | str:
@@ -117,7 +168,9 @@ class _Places:
         channel = self._channels.get(device)
         if channel is None:
             return f"there is no device {device}: `fieldpost add` makes one"
-        place = document_of(self._changes, channel)
+        if channel not in self._files:  # finding it parses the file, and a list has many rows
+            self._files[channel] = document_of(self._changes, channel)
+        place = self._files[channel]
         if place is None:
             return f"the file of channel {channel} was not found"
         if place not in self._literal:
@@ -142,10 +195,15 @@ def _changed(row: Row, known: dict[str, str] | None) -> dict[str, Any]:
         for column, cell in cells.items()
         if not _same(column, cell, before.get(column, ""))
     }
-    span = [row.cells.get(name, before.get(name, "")) for name in _RANGE]
-    if any(not _same(name, cell, before.get(name, "")) for name, cell in zip(_RANGE, span, strict=True)):
+    span = _span(row, known)
+    half = any(span) and not all(span)  # is told as such
+    if not half and any(not _same(name, span[i], before.get(name, "")) for i, name in enumerate(_RANGE)):
         changed["range"] = [value_of(cell) for cell in span] if all(span) else None
     return changed
+
+
+def _span(row: Row, known: dict[str, str] | None) -> list[str]:
+    return [row.cells.get(name, (known or {}).get(name, "")) for name in _RANGE]
 
 
 def _same(column: str, cell: str, known: str) -> bool:

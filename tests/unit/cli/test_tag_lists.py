@@ -5,7 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
+import sys
 import tempfile
+import threading
+import types
 from pathlib import Path
 
 import pytest
@@ -15,6 +19,7 @@ from hypothesis import strategies as st
 from gateway.cli.main import main
 from gateway.cli.taglist import value_of
 from gateway.settings.loader import load_tree
+from gateway.settings.yaml_reader import read_documents
 
 GATEWAY = "gateway: {id: plant-7}\n"
 
@@ -173,11 +178,14 @@ def refused(folder: Path, list_: bytes, *words: str) -> list[str]:
         (b"device,tag,group,interval\npump,temp,fast,2s\n", ["2:4"]),
         (b"device,tag\npump,new\n", ["2:2", "2:2"]),
         (b"device,tag,unit\n,flow,V\npump,,V\npump,flow\nnobody,x,V\n", ["2:1", "3:2", "4:1", "5:1"]),
-        (b"device,tag,unit\npump,flow,\xb0C\n", ["2:1"]),
+        (b"device,tag,unit\npump,flow,\xb0C\n", ["2:3"]),
         (b'device,tag,unit\npump,flow,"V\n', ["2:1"]),
         (b"device,tag,unit\npump,flow," + b"x" * 200_000, ["2:1"]),
         (b"device,tag,unit,unit\npump,flow,V,A\n", ["1:4"]),
         (b"device,tag,labels\npump,temp,{0: on\n", ["2:3"]),
+        (b"device,tag,range_low,range_high\npump,temp,5,\npump,flow,,\n", ["2:3"]),
+        (b"device,tag,range_high\npump,temp,5\n", ["2:3"]),
+        (b"device,tag,type,range_low\npump,flow,uint15,\nnobody,x,bool,\npump,temp,int16,5\n", ["2:3", "3:1", "4:4"]),
     ],
 )
 def test_every_wrong_cell_is_told_at_its_place_in_the_list_all_at_once(tmp_path, list_, places):
@@ -186,6 +194,54 @@ def test_every_wrong_cell_is_told_at_its_place_in_the_list_all_at_once(tmp_path,
         places = ["3:3"]
     said = refused(tmp_path, list_)
     assert [line.split(": ")[0] for line in said] == [f"tags.csv:{place}" for place in places], said
+
+
+def test_tags_that_come_into_a_device_of_one_line_can_be_reviewed_line_by_line(tmp_path):
+    tree(tmp_path, {})
+    channel = tmp_path / "channels" / "line.yaml"
+    old = "    p: {unit_id: 0x01, tags: {old: {address: holding/0x10, type: int16}}}   # hall 2\n    q: {unit_id: 2, tags: {}}\n"
+    channel.write_text(f"driver: modbus\nurl: tcp://192.0.2.10\ndevices:\n{old}")
+    rows = "".join(f"{device},t{n},holding/{n},int16\n" for device in "pq" for n in range(20))
+    (tmp_path / "tags.csv").write_text(f"device,tag,address,type\n{rows}p,old,holding/18,int16\n")
+    lines = run("import", str(tmp_path / "tags.csv"), "--write", "--config", str(tmp_path)).splitlines()
+    assert max(map(len, lines)) < 120
+    for device in "pq":
+        assert run("export", "--config", str(tmp_path), device).count("holding/") == (21 if device == "p" else 20)
+    text = channel.read_text()
+    assert "      unit_id: 0x01\n      tags:\n" in text and "# hall 2" in text
+    assert "        t0: {address: holding/0, type: int16}\n" in text
+
+
+def test_a_list_does_not_parse_the_configuration_for_each_of_its_rows(tmp_path):
+    def parses(rows: int) -> int:
+        folder = tree(
+            tmp_path / str(rows), {f"t{n}": {"address": f"holding/{n}", "type": "int16"} for n in range(rows)}
+        )
+        listed = run("export", "--config", str(folder)).replace(",int16,", ",uint16,")
+        (tmp_path / "tags.csv").write_text(listed)
+        seen: list[str] = []
+        sys.setprofile(lambda frame, event, _: seen.append(event) if is_parse(frame, event) else None)
+        try:
+            run("import", str(tmp_path / "tags.csv"), "--config", str(folder))
+        finally:
+            sys.setprofile(None)
+        return len(seen)
+
+    def is_parse(frame: types.FrameType, event: str) -> bool:
+        return event == "call" and frame.f_code is read_documents.__code__
+
+    assert 0 < parses(5) == parses(50)
+
+
+def test_a_list_in_utf_16_or_from_a_pipe_is_read(tmp_path):
+    folder = tree(tmp_path / "full", PUMP)
+    for number, encoding in enumerate(("utf-16", "utf-8", "utf-8-sig")):
+        os.mkfifo(pipe := tmp_path / f"pipe{number}")
+        raw = b"device\ttag\tunit\npump\ttemp\t\xc2\xb0C\n".decode().encode(encoding)
+        writer = threading.Thread(target=pipe.write_bytes, args=(raw,))
+        writer.start()
+        assert "unit: °C" in run("import", str(pipe), "--config", str(folder))
+        writer.join()
 
 
 def test_bit_ten_is_not_bit_one(tmp_path):
@@ -202,4 +258,4 @@ def test_what_a_profile_says_cannot_be_emptied_by_a_list(tmp_path):
     channel = tmp_path / "channels" / "line.yaml"
     channel.write_text(channel.read_text().replace('"tags": {}', '"profile": "p"'))
     assert "comes from a profile" in refused(tmp_path, b"device,tag,unit\npump,x,\n")[0]
-    assert "comes from a profile" in refused(tmp_path, b"device,tag\npump,y\n", "--prune")[-1]
+    assert "comes from a profile" in refused(tmp_path, b"device,tag\npump,y\n", "--prune")[0]

@@ -34,3 +34,19 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
     return int(text)
+
+
+def port(text: str) -> int:
+    """A TCP port; 0 is a free one."""
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 to 65535")
+    return int(text)
+
+
+def units(text: str) -> tuple[int, int]:
+    """First and last of unit ids: `1` or `1-30`."""
+    first, dash, last = text.partition("-")
+    last = last if dash else first
+    if not first.isdecimal() or not last.isdecimal() or not 0 <= int(first) <= int(last) <= 255:
+        raise argparse.ArgumentTypeError(f"{text!r} is no unit: write 1 or 1-30, up to 255")
+    return int(first), int(last)

@@ -7,6 +7,11 @@ from importlib import metadata, resources
 from gateway.registry import GROUP
 
 
+def defines(text: bytes, profile: str) -> bool:
+    """Whether a profile file has a profile of that name."""
+    return f"\n{profile}:".encode() in b"\n" + text
+
+
 def profile_texts(driver: str) -> dict[str, str]:
     """Name of each profile of a driver's library to its file's text."""
     found: dict[str, str] = {}

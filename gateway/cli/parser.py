@@ -8,7 +8,7 @@ import keyword
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from gateway.cli.argtypes import duration, duration_between, positive
+from gateway.cli.argtypes import duration, duration_between, port, positive, units
 from gateway.cli.session import Session
 
 _EPILOG = """exit status: 0 ok, 1 failed, 2 wrong usage, 69 no gateway is running, 78 bad configuration"""
@@ -230,10 +230,10 @@ def _add_simulate(add: _Add) -> None:
     simulate.add_argument("profile", metavar="PROFILE", help="of the configuration or the library, or a .yaml file")
     simulate.add_argument("--driver", default="modbus", metavar="NAME", help="whose simulator (modbus)")
     simulate.add_argument("--name", metavar="NAME", help="which profile of a file with several")
-    simulate.add_argument("--unit", default="1", metavar="IDS", help="unit ids, for example 1 or 1-30")
+    simulate.add_argument("--unit", type=units, default=(1, 1), metavar="IDS", help="unit ids, for example 1 or 1-30")
     simulate.add_argument("--param", action="append", metavar="NAME=VALUE", help="a parameter of the profile")
-    simulate.add_argument("--host", default="127.0.0.1", metavar="HOST", help="where to listen (127.0.0.1)")
-    simulate.add_argument("--port", type=int, default=0, metavar="PORT", help="TCP port (a free one)")
+    simulate.add_argument("--host", metavar="HOST", help="where to listen (127.0.0.1)")
+    simulate.add_argument("--port", type=port, metavar="PORT", help="TCP port (a free one)")
     simulate.add_argument("--rtu", action="store_true", help="RTU frames over TCP")
     simulate.add_argument("--pty", nargs="?", const="", metavar="LINK", help="a serial line without hardware")
     simulate.add_argument("--line", metavar="LINE", help="take as long as on this serial line, for example 9600-8E1")

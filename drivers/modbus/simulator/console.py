@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import stat
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -27,6 +29,7 @@ from gateway.errors import WriteRejected
 from gateway.model import ChannelSpec
 
 _STEP_S = 0.5
+_MOST_WORDS = 1_000_000
 HELP = f"fault {WORDS}\nclear · set TAG=VALUE · show · log [N] · help"
 
 
@@ -158,6 +161,10 @@ async def _move(units: Mapping[int, Unit]) -> None:
 
 
 async def _keyboard(desk: Desk, tell: Callable[[str], None]) -> None:
+    if stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode):  # asyncio waits for pipes and terminals only
+        for line in (await asyncio.to_thread(sys.stdin.read, _MOST_WORDS)).splitlines():
+            tell(desk.obey(line)["text"])
+        return
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -191,7 +198,10 @@ async def _controlled(desk: Desk, path: Path | None) -> AsyncIterator[None]:
                 await writer.drain()
         writer.close()
 
-    server = await asyncio.start_unix_server(serve, path)
+    try:
+        server = await asyncio.start_unix_server(serve, path)
+    except OSError as error:
+        raise OSError(error.errno, os.strerror(error.errno or 0), str(path)) from None
     try:
         yield
     finally:

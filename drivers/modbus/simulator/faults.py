@@ -78,7 +78,10 @@ def _slow(words: list[str]) -> Slow:
     if match is None or len(words) not in {2, 4} or (len(words) == 4 and words[2] != "every"):
         raise ValueError
     seconds = float(match["number"]) * (0.001 if match["unit"] == "ms" else 1.0)
-    return Slow(seconds, max(1, int(words[3])) if len(words) == 4 else 1)
+    every = int(words[3]) if len(words) == 4 else 1
+    if every < 1:
+        raise ValueError
+    return Slow(seconds, every)
 
 
 def _exception(words: list[str]) -> tuple[int, Range | None]:

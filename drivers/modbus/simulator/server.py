@@ -58,7 +58,7 @@ class Server:
         tty.setraw(slave, termios.TCSANOW)
         port = os.ttyname(slave)
         if link is not None:
-            await asyncio.to_thread(link.symlink_to, port)
+            await asyncio.to_thread(_put_link, link, port)
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader()
         file = os.fdopen(master, "rb", buffering=0)
@@ -72,7 +72,7 @@ class Server:
             transport.close()
             os.close(slave)
             if link is not None:
-                await asyncio.to_thread(link.unlink)
+                await asyncio.to_thread(_take_link, link, port)
 
     async def _serve_mbap(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with self._connection(writer):
@@ -150,6 +150,23 @@ class Server:
         finally:
             self._open.discard(writer)
             writer.close()
+
+
+def _put_link(link: Path, port: str) -> None:
+    """A link to the port; one that a killed simulator left is replaced. Raises OSError for anything else there."""
+    if link.is_symlink() and (not link.exists() or str(link.readlink()) == port):
+        link.unlink()
+    try:
+        link.symlink_to(port)
+    except FileExistsError as error:
+        raise FileExistsError(error.errno, "there is a file of that name", str(link)) from None
+    except OSError as error:  # its own name would be the port's
+        raise OSError(error.errno, os.strerror(error.errno or 0), str(link)) from None
+
+
+def _take_link(link: Path, port: str) -> None:
+    if link.is_symlink() and str(link.readlink()) == port:
+        link.unlink()
 
 
 async def _request(reader: asyncio.StreamReader) -> bytes:

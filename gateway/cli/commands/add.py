@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.cli.commands.field import collect, show_findings
 from gateway.cli.editing import Changes, finish
-from gateway.cli.library import profile_texts
+from gateway.cli.library import defines, profile_texts
 from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.cli.splicing import Merge, block
 from gateway.cli.target import holder_of, same_line, target_of
@@ -96,10 +96,7 @@ def _say(session: Session, text: str) -> None:
 
 def _copy_profile(changes: Changes, driver: str, profile: str) -> None:
     """A profile of the library is copied, unless the folder has one of that name."""
-    if any(
-        file.startswith("profiles/") and f"\n{profile}:".encode() in b"\n" + text
-        for file, text in changes.after.items()
-    ):
+    if any(file.startswith("profiles/") and defines(text, profile) for file, text in changes.after.items()):
         return
     library = profile_texts(driver)
     if profile not in library:

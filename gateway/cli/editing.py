@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import os
 from collections.abc import Mapping
@@ -11,9 +10,9 @@ from typing import Any
 
 from gateway.cli.session import CommandFailed, Session
 from gateway.cli.splicing import Merge, splice
+from gateway.cli.writing import write_all
 from gateway.errors import ConfigError
 from gateway.registry import Registry
-from gateway.settings.atomic import fsync_folder, write_file
 from gateway.settings.credentials import credentials_of
 from gateway.settings.loader import load_files, read_tree
 from gateway.settings.types import GatewaySettings
@@ -62,42 +61,16 @@ class Changes:
         return lines
 
     def write(self) -> list[str]:
-        """Write what changed: all of it stands on disk before the first file is replaced. Returns the names.
-
-        A file keeps its mode and its owner; a link stays one. Raises CommandFailed when a file is not any more what the
-        diff was made from.
+        """Write what changed, all of it or nothing. Returns the names. Raises OSError, and CommandFailed when a file is
+        not any more what the diff was made from.
         """
         changed = [file for file, text in self.after.items() if self.before.get(file) != text]
         for file in changed:
             path = self.folder / file
             if (path.read_bytes() if path.exists() else None) != self.before.get(file):
                 raise CommandFailed(f"{file} was changed by somebody else in between; nothing is written")
-        staged: list[tuple[Path, Path]] = []
-        try:
-            for file in changed:
-                path = (self.folder / file).resolve()
-                path.parent.mkdir(parents=True, exist_ok=True)
-                staged.append((path.with_name(f".{path.name}.new"), path))
-                _stage(*staged[-1], self.after[file])
-            for fresh, path in staged:
-                fresh.replace(path)
-        finally:
-            for fresh, _ in staged:
-                fresh.unlink(missing_ok=True)
-        for folder in {path.parent for _, path in staged}:
-            fsync_folder(folder)
+        write_all({self.folder / file: self.after[file] for file in changed})
         return changed
-
-
-def _stage(fresh: Path, path: Path, text: bytes) -> None:
-    """The new content on disk beside the file, with the file's mode and owner."""
-    fresh.unlink(missing_ok=True)
-    write_file(fresh, text, 0o600 if path.exists() else 0o666)  # 0o666: what the umask leaves
-    if path.exists():
-        old = path.stat()
-        with contextlib.suppress(PermissionError):  # only root gives files away
-            os.chown(fresh, old.st_uid, old.st_gid)
-        fresh.chmod(old.st_mode & 0o7777)
 
 
 def finish(session: Session, changes: Changes, extra: Mapping[str, Any] | None = None) -> None:

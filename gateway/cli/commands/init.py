@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from gateway.cli.session import CommandFailed, Exit, Session
+from gateway.cli.writing import write_all
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
@@ -54,9 +55,7 @@ def init(session: Session) -> int:
         folder / "gateway.yaml": _GATEWAY.format(id=name, state=state),
         folder / "channels" / "line1.yaml": _CHANNEL.format(host=host, port=port),
     }
-    for path, text in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    write_all({path: text.encode() for path, text in files.items()})
     if session.out.as_json:
         session.out.result({"ok": True, "files": [str(path) for path in files]})
     else:

@@ -14,6 +14,7 @@ from gateway.cli.editing import Changes, finish
 from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.cli.splicing import Merge, Removed
 from gateway.cli.taglist import FIRST, Row, columns_of, decoded, from_csv, needed, rows_of, to_csv, value_of
+from gateway.cli.writing import write_all
 from gateway.errors import ConfigError, GatewayError, Problem
 from gateway.model import Schedule
 from gateway.settings.types import GatewaySettings
@@ -41,7 +42,7 @@ def export(session: Session) -> int:
         return Exit.OK
     text = to_csv(needed(columns_of(settings), rows), rows)
     if session.option("output"):
-        Path(session.args.output).write_text(text, encoding="utf-8")
+        write_all({Path(session.args.output): text.encode()})
         session.out.line(f"{len(rows)} tags in {session.args.output}")
     else:
         session.out.line(text.rstrip("\n"))

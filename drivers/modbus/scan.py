@@ -57,7 +57,9 @@ def options_of(given: Mapping[str, Any], *, serial: bool) -> Options:
     """Read the words of `fieldpost scan`. Raises ValueError."""
     wanted = given.get("units")
     units = _units(str(wanted) if wanted is not None else "1-247" if serial else "1-10,255")
-    texts, base = given.get("ranges"), int(given.get("address_base", 0))
+    texts, base = given.get("ranges"), given.get("address_base", 0)
+    if not isinstance(base, int):
+        raise ValueError("address_base is 0 or 1")  # noqa: TRY004 - one class for every wrong word
     if texts is not None and not (isinstance(texts, list) and all(isinstance(text, str) for text in texts)):
         raise ValueError("ranges are a list of texts")
     ranges: tuple[Range, ...] = _USUAL

@@ -9,6 +9,7 @@ from msgspec.structs import asdict
 from gateway.commands import coerce
 from gateway.errors import WriteRejected
 from gateway.holds import LONGEST_S, Hold
+from gateway.local.arguments import seconds, text
 from gateway.local.wire import OpError
 from gateway.runtime.node import Node, plain
 
@@ -22,44 +23,38 @@ class HandOps:
     async def force(self, args: dict[str, Any]) -> dict[str, Any]:
         """Force a tag for `for_s` seconds, release one (`release`), or list those that are forced."""
         forces = self._node.forces
-        released = args.get("release")
-        if isinstance(released, str):
+        released, name, reason = text(args, "release"), text(args, "tag"), text(args, "reason") or ""
+        if released is not None:
             names = list(forces.holds.all()) if released == "all" else [released]
             done = [name for name in names if forces.release(name, _who(args))]
             if not done and released != "all":
                 raise OpError(f"{released} is not forced", code=404)
             return {"released": done}
-        name = args.get("tag")
         if name is not None:
-            tag = self._node.tags.find(str(name))
+            lasting = seconds(args, "for_s", LONGEST_S)
+            tag = self._node.tags.find(name)
             if tag is None:
                 raise OpError(f"there is no tag {name}", code=404)
             try:
                 value = coerce(tag, args.get("value"))
             except WriteRejected as error:
                 raise OpError(str(error), code=error.code) from error
-            forces.set(tag, value, _seconds(args), _who(args), str(args.get("reason") or ""))
+            forces.set(tag, value, lasting, _who(args), reason)
         return {"forced": [_row(hold) for hold in forces.holds.all().values()]}
 
     async def maintenance(self, args: dict[str, Any]) -> dict[str, Any]:
         """Begin maintenance of a device for `for_s` seconds, end it (`end`), or list."""
-        maintenance, device = self._node.maintenance, args.get("device")
+        maintenance, device, reason = self._node.maintenance, text(args, "device"), text(args, "reason") or ""
         if device is not None:
-            if self._node.tags.device(str(device)) is None:
+            lasting = 0.0 if args.get("end") else seconds(args, "for_s", LONGEST_S)
+            if self._node.tags.device(device) is None:
                 raise OpError(f"there is no device {device}", code=404)
             if args.get("end"):
-                if not maintenance.end(str(device), _who(args)):
+                if not maintenance.end(device, _who(args)):
                     raise OpError(f"{device} is not under maintenance", code=404)
             else:
-                maintenance.begin(str(device), _seconds(args), _who(args), str(args.get("reason") or ""))
+                maintenance.begin(device, lasting, _who(args), reason)
         return {"maintenance": [_row(hold) for hold in maintenance.holds.all().values()]}
-
-
-def _seconds(args: dict[str, Any]) -> float:
-    seconds = args.get("for_s")
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= LONGEST_S:
-        raise OpError(f"for_s is a time of up to {LONGEST_S / 86400:g} days in seconds", code=400)
-    return float(seconds)
 
 
 def _who(args: dict[str, Any]) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import Any
 
 from gateway.driver import Frame
 from gateway.errors import ConfigError
+from gateway.local.arguments import mapping, seconds, text
 from gateway.local.wire import OpError
 from gateway.model import Quality, Tag
 from gateway.runtime.exploring import adhoc_tag, explained
@@ -27,8 +28,8 @@ class FieldOps:
 
     async def trace(self, args: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
         """Frames of a device or a channel for `for_s` seconds. Beyond a bound the oldest that wait are dropped."""
-        name, seconds = args.get("name"), args.get("for_s", 60.0)
-        if not isinstance(name, str) or not isinstance(seconds, int | float) or not 0 < seconds <= _MOST_S:
+        name, lasting = text(args, "name"), seconds({"for_s": 60.0, **args}, "for_s", _MOST_S)
+        if name is None:
             raise OpError('trace takes {"name": "device or channel", "for_s": seconds up to a day}', code=400)
         device = self._node.tags.device(name)
         runner = self._node.channels.runner(device.channel if device else name)
@@ -47,7 +48,7 @@ class FieldOps:
         stop = runner.trace(listen, name if device else None)
         try:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(lasting):
                     while True:
                         frame = await frames.get()
                         if dropped:
@@ -59,12 +60,12 @@ class FieldOps:
 
     async def probe(self, args: dict[str, Any]) -> dict[str, Any]:
         """Read addresses of a device that no tag names: `keys` are those of a tag. Nothing is published."""
-        name, keys = args.get("device"), args.get("keys")
-        device = self._node.tags.device(name) if isinstance(name, str) else None
-        if device is None:
-            raise OpError(f"there is no device {name}", code=404)
+        name, keys = text(args, "device"), args.get("keys")
         if not isinstance(keys, list) or not keys or not all(isinstance(each, dict) for each in keys):
             raise OpError('probe takes {"device": ..., "keys": [{"address": ..., "type": ...}, ...]}', code=400)
+        device = self._node.tags.device(name) if name is not None else None
+        if device is None:
+            raise OpError(f"there is no device {name}", code=404)
         runner = self._node.channels.runner(device.channel)
         if runner is None:
             raise OpError(f"the channel of {name} is not running", code=504)
@@ -78,18 +79,14 @@ class FieldOps:
 
     async def scan(self, args: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
         """Findings of a scan: of a device, of a channel, or of a wire that `settings` of a driver describe."""
-        options: Mapping[str, Any] = args.get("options") or {}
-        settings: Mapping[str, Any] = args.get("settings") or {}
-        channel, name = args.get("channel"), args.get("device")
-        if not isinstance(options, dict) or not isinstance(settings, dict):
-            raise OpError("options and settings are mappings", code=400)
-        if isinstance(name, str):
+        options, settings = mapping(args, "options"), mapping(args, "settings")
+        channel, name, driver = text(args, "channel"), text(args, "device"), text(args, "driver") or "modbus"
+        if name is not None:
             device = self._node.tags.device(name)
             if device is None:
                 raise OpError(f"there is no device {name}", code=404)
             channel, options = device.channel, {**options, "device": name}
-        driver = str(args.get("driver") or "modbus")
-        found = self._node.explorer.scan(channel if isinstance(channel, str) else None, driver, settings, options)
+        found = self._node.explorer.scan(channel, driver, settings, options)
         try:
             async for finding in found:
                 yield dict(finding)

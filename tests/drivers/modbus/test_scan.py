@@ -34,3 +34,13 @@ def test_the_usual_ranges_are_there_where_addresses_count_from_1():
 def test_unit_ids_are_refused_with_what_is_wrong_about_them(units, text):
     with pytest.raises(ValueError, match=text):
         options_of({"units": units}, serial=False)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"ranges": [5]}, {"ranges": "holding/0"}, {"address_base": []}, {"units": [1]}, {"timeout_s": "x"}],
+    ids=str,
+)
+def test_options_of_the_wrong_form_are_wrong_words_not_a_crash(options):
+    with pytest.raises(ValueError):
+        options_of(options, serial=False)

@@ -35,6 +35,15 @@ class Untouched:
         ("apply", {"folder": 1}),
         ("apply", {"folder": "/x", "confirm_within_s": -1}),
         ("refresh", {"device": 1}),
+        ("force", {"tag": 5, "value": 1, "for_s": 5}),
+        ("force", {"tag": "pump.speed", "value": 1, "for_s": 5, "reason": {"a": 1}}),
+        ("force", {"tag": "pump.speed", "value": 1, "for_s": 5, "reason": "x" * 200_000}),
+        ("force", {"tag": "pump.speed", "value": 1, "for_s": True}),
+        ("force", {"release": ["all"]}),
+        ("maintenance", {"device": {}, "for_s": 5}),
+        ("maintenance", {"device": "pump", "for_s": 1e9}),
+        ("maintenance", {"device": "pump", "for_s": 5, "reason": 7}),
+        ("probe", {"device": "pump", "keys": [5]}),
     ],
 )
 async def test_arguments_of_the_wrong_form_are_refused(op, args):
@@ -59,3 +68,22 @@ def test_reading_is_open_and_what_changes_or_reads_folders_is_not():
         "uplink_forget",
     }
     assert table["write"].scope == "operate"
+
+
+@pytest.mark.parametrize(
+    ("op", "args"),
+    [
+        ("trace", {"name": 5}),
+        ("trace", {"name": "pump", "for_s": "x"}),
+        ("trace", {"name": "pump", "for_s": True}),
+        ("scan", {"channel": 5}),
+        ("scan", {"device": ["pump"]}),
+        ("scan", {"driver": {}}),
+        ("scan", {"settings": [1]}),
+        ("scan", {"channel": "line1", "options": "all"}),
+    ],
+)
+async def test_a_stream_with_arguments_of_the_wrong_form_is_refused_at_once(op, args):
+    with pytest.raises(OpError) as caught:
+        await anext(handlers(node=Untouched())[op].fn(args))
+    assert caught.value.code == 400

@@ -31,7 +31,7 @@ from gateway.uplink.order import (
 )
 from gateway.uplink.rates import Lateness, TokenBucket
 from gateway.uplink.sources import TELEMETRY, Limits, Sources
-from gateway.uplink.verdict import Verdict
+from gateway.uplink.verdict import UNROUTED, Verdict
 
 SILENT_CONSUMER_S = 300.0
 """With `ack: consumer`: no ack for this long means to send again."""
@@ -84,6 +84,7 @@ class Delivery:
         self._end: ConnectionLost | None = None
         self._heard_at = now
         self._unconfirmed = False
+        self._unrouted = False
         self._backlog_from = now + (random.uniform(0.0, 60.0) if settings.profile == "fleet" else 0.0)
         sources.begin(now)
         connection.on_room(self._wake.set)  # a status or a birth may have used the last slot
@@ -255,6 +256,18 @@ class Delivery:
         self._counters.sent(now, parcel)
         ack.add_done_callback(partial(self._acked, self._serial))
 
+    def _look_for_the_consumer(self, code: int, now: float) -> None:
+        """What the broker took while nobody was subscribed did not reach the consumer: as soon as somebody is, it goes
+        again. A broker whose rules take messages always says so, and the consumer's acks tell (2.10).
+        """
+        if self._settings.ack != "consumer":
+            return
+        if code == UNROUTED:
+            self._unrouted = True
+        elif code < UNROUTED and self._unrouted:
+            self._unrouted = False
+            self._sources.begin(now)
+
     def _acked(self, serial: int, ack: asyncio.Future[int]) -> None:
         parcel = self._in_flight.pop(serial)
         lane = self._lanes[_LANE_OF[parcel.kind]]
@@ -266,6 +279,7 @@ class Delivery:
             return
         now = self._clock.mono()
         accepted = self._verdict.judge(parcel, lane, ack.result(), now)
+        self._look_for_the_consumer(ack.result(), now)
         if self._verdict.defect:
             self._end = ConnectionLost(self._verdict.defect)
         if not accepted:

@@ -52,6 +52,20 @@ async def test_fl_3_a_message_without_subscribers_is_done_and_counted(rig: Rig, 
     assert "uplink_unrouted" in rig.issues()
 
 
+async def test_what_nobody_was_subscribed_to_goes_to_the_consumer_again_when_it_is_back(rig: Rig, peer: Peer) -> None:
+    """A broker that was started anew has forgotten its subscribers; a gateway may be back before they are."""
+    peer.script.puback = lambda topic, _: 0x10 if topic == TELEMETRY else 0
+    rig.journal.add("pump", {"speed": 1.5})
+    rig.uplink(peer.url, ack="consumer")
+    await eventually(lambda: numbers(peer) == [1])
+    rig.journal.add("pump", {"speed": 2.5})
+    await eventually(lambda: numbers(peer) == [1, 2])
+    peer.script.puback = lambda _topic, _: 0
+    rig.journal.add("pump", {"speed": 3.5})
+    await eventually(lambda: numbers(peer)[3:] and set(numbers(peer)[3:]) >= {1})
+    assert numbers(peer)[:3] == [1, 2, 3]
+
+
 async def test_fl_11_a_poison_message_becomes_a_dead_letter_and_the_rest_passes(rig: Rig, peer: Peer) -> None:
     """FL-11: 0x99 three times, then a gap `refused`; the next message is not held up."""
     peer.script.puback = lambda topic, payload: 0x99 if topic == TELEMETRY and b"poison" in payload else 0

@@ -1,7 +1,7 @@
 """The one way of every write: checked here, then the channel's arbiter, then the wire, then read back.
 
 Rules, cloud and local users all come through `Commands.write`. All items of a call are checked before any is
-written; each ends in a result of its own and in an audit entry.
+written; each ends in a result of its own and in an audit entry. A dry run goes through the same checks and ends there.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from msgspec import Struct
+
 from gateway.audit import Audit
+from gateway.changelimit import ChangeLimit, Row
 from gateway.clock import Clock
 from gateway.errors import WriteRejected
 from gateway.model import Access, Tag, Value, ValueType, Write, WriteResult, WriteState
@@ -23,13 +26,21 @@ DEFAULT_DEADLINE_S = 10.0
 MAX_ITEMS = 500
 
 _MOST = sys.float_info.max
+DRY_RUN = "dry run: nothing was written"
+LOOK_S = 5.0
+"""A value that `max_change` needs and nobody knows is awaited so long at most."""
+
+_NEAR = {"local", "rule"}
+"""Ways that `write.allow` calls by their own name; commands, shadows and whatever else comes over are `cloud`."""
 _FLOATS = {ValueType.FLOAT32, ValueType.FLOAT64}
 
 
 class WriteTarget(Protocol):
-    """A running channel that takes writes."""
+    """A running channel that takes writes, and can be asked for what it holds."""
 
     async def write(self, write: Write) -> WriteResult: ...
+
+    async def read(self, tags: Sequence[Tag]) -> Sequence[Row]: ...
 
 
 class ChannelFinder(Protocol):
@@ -88,6 +99,20 @@ def _in_limits(tag: Tag, value: float) -> int | float:
     return value
 
 
+class Call(Struct, frozen=True):
+    """Who writes, over which way, and for how long it makes sense (`deadline` on the boot clock)."""
+
+    origin: str
+    via: str
+    rid: str
+    deadline: float
+    dry_run: bool
+
+
+Checked = tuple[Tag, Value, Value]
+"""Tag, value to write, value before."""
+
+
 class Commands:
     """Checks and routes writes."""
 
@@ -108,6 +133,7 @@ class Commands:
         self._audit = audit
         self._refuses = refuses
         self._recent: dict[str, deque[float]] = {}
+        self._changes = ChangeLimit(latest, channels.target, clock)
 
     async def write(
         self,
@@ -117,35 +143,58 @@ class Commands:
         via: str,
         rid: str = "",
         deadline_s: float = DEFAULT_DEADLINE_S,
+        dry_run: bool = False,
     ) -> list[WriteResult]:
-        """Write `values` (`device.tag` -> value). When one item fails its check, nothing is written at all."""
+        """Write `values` (`device.tag` -> value). When one item fails its check, nothing is written at all.
+
+        `via`: local, command, shadow or rule. `dry_run`: all checks, no write; a value that `max_change` needs and
+        that is not known is read.
+        """
         if len(values) > MAX_ITEMS:
             raise WriteRejected(f"{len(values)} items; at most {MAX_ITEMS} in one call", code=413)
-        checked, refused = self._check(values, via)
-        before = {tag.name: self._latest.value(tag) for tag, _ in checked}
+        call = Call(origin, via, rid, self._clock.mono() + deadline_s, dry_run)
+        began = self._changes.turn()
+        checked, refused = self._check(values, via, None)
+        if not refused:
+            # Reading takes its time: everything is checked once more after it, and then without a pause.
+            await self._changes.look([tag for tag, _, _ in checked], min(LOOK_S, deadline_s))
+            checked, refused = self._check(values, via, began)
         if refused:
-            skipped = [
-                WriteResult(tag.device, tag.path, WriteState.REJECTED, 400, text="not tried: another item was refused")
-                for tag, _ in checked
-            ]
-            results = refused + skipped
-        else:
-            deadline = self._clock.mono() + deadline_s
-            for tag, _ in checked:
-                self._note_rate(tag)
-            results = await asyncio.gather(
-                *(self._one(Write(tag, value, deadline, origin, rid)) for tag, value in checked)
-            )
-        self._record(values, before, results, origin, via, rid)
+            return self._refuse(call, values, checked, refused)
+        if not dry_run:
+            self._begin(checked)
+        waiting = {item[0].name: item for item in checked}
+        try:
+            return list(await asyncio.gather(*(self._one(call, item, waiting) for item in checked)))
+        finally:
+            for item in waiting.values():  # cancelled before its task had begun
+                self._end(call, item, _result(item[0], WriteState.EXPIRED, 408, "given up before it was written"))
+
+    def _refuse(
+        self, call: Call, values: Mapping[str, object], checked: Sequence[Checked], refused: list[WriteResult]
+    ) -> list[WriteResult]:
+        """Results and audit entries of a call that writes nothing."""
+        text = "not tried: another item was refused"
+        results = refused + [_result(tag, WriteState.REJECTED, 400, text) for tag, _, _ in checked]
+        for result in results:
+            name = f"{result.device}.{result.tag}"
+            tag = self._tags.find(name)
+            self._record(call, result, values[name], None if tag is None else self._latest.value(tag))
         return results
 
-    def _check(self, values: Mapping[str, object], via: str) -> tuple[list[tuple[Tag, Value]], list[WriteResult]]:
-        checked: list[tuple[Tag, Value]] = []
+    def _check(
+        self, values: Mapping[str, object], via: str, since: int | None
+    ) -> tuple[list[Checked], list[WriteResult]]:
+        """Items that may be written, and refusals. `since` None: how far a value moves is not judged yet."""
+        checked: list[Checked] = []
         refused: list[WriteResult] = []
         for name, value in values.items():
             try:
                 tag = self._writable(name, via)
-                checked.append((tag, coerce(tag, value)))
+                wanted = coerce(tag, value)
+                if since is not None:
+                    self._changes.check(tag, wanted, since)
+                checked.append((tag, wanted, self._latest.value(tag)))
             except WriteRejected as error:
                 device, _, path = name.partition(".")
                 refused.append(WriteResult(device, path, WriteState.REJECTED, error.code, text=str(error)))
@@ -157,6 +206,9 @@ class Commands:
             raise WriteRejected(f"there is no tag {name}", code=404)
         if tag.spec.access is Access.READ:
             raise WriteRejected(f"{name} is read-only (access: r)", code=403)
+        role, allowed = via if via in _NEAR else "cloud", tag.spec.write.allow
+        if role not in allowed:
+            raise WriteRejected(f"{name} is not written by {role}, only by {' and '.join(allowed)}", code=403)
         if reason := self._refuses(tag.device, via):
             raise WriteRejected(reason, code=403)
         self._check_rate(tag)
@@ -166,44 +218,66 @@ class Commands:
         if tag.spec.write.rate is None:
             return
         count, per_s = tag.spec.write.rate
-        recent = self._recent.get(tag.name)
-        if recent is None or recent.maxlen != count:  # the limit is new, or was changed by a reload
-            recent = self._recent[tag.name] = deque(recent or (), maxlen=count)
-        if len(recent) == count and self._clock.mono() - recent[0] < per_s:
+        recent = self._recent.get(tag.name, ())
+        if len(recent) >= count and self._clock.mono() - recent[-count] < per_s:
             raise WriteRejected(f"{tag.name}: more than {count} writes in {per_s:g} s", code=429)
 
-    def _note_rate(self, tag: Tag) -> None:
-        if tag.spec.write.rate is not None:
-            self._recent[tag.name].append(self._clock.mono())
+    def _begin(self, checked: Sequence[Checked]) -> None:
+        """From here on the writes count, for the next call's checks too."""
+        for tag, value, _ in checked:
+            if tag.spec.write.rate is not None:
+                count = tag.spec.write.rate[0]
+                recent = self._recent.get(tag.name, ())
+                self._recent[tag.name] = deque((*recent, self._clock.mono()), maxlen=count)
+            self._changes.begin(tag, value)
 
-    async def _one(self, write: Write) -> WriteResult:
-        target = self._channels.target(write.tag.device)
+    async def _one(self, call: Call, item: Checked, waiting: dict[str, Checked]) -> WriteResult:
+        """One write to its end and its audit entry, also when it is cancelled on the way."""
+        tag, value, _ = item
+        del waiting[tag.name]
+        result = _result(tag, WriteState.FAILED, 500, "cancelled, the outcome is not known")
+        try:
+            result = await self._perform(call, tag, value)
+        except Exception as error:
+            result = _result(tag, WriteState.FAILED, 500, f"{type(error).__name__}: {error}")
+        finally:
+            self._end(call, item, result)
+        return result
+
+    def _end(self, call: Call, item: Checked, result: WriteResult) -> None:
+        tag, value, before = item
+        if not call.dry_run:
+            self._changes.end(tag, value, result)
+        self._record(call, result, value, before)
+
+    async def _perform(self, call: Call, tag: Tag, value: Value) -> WriteResult:
+        target = self._channels.target(tag.device)
         if target is None:
-            return WriteResult(
-                write.tag.device, write.tag.path, WriteState.FAILED, 504, text="the device's channel is not running"
-            )
-        return await target.write(write)
+            return _result(tag, WriteState.FAILED, 504, "the device's channel is not running")
+        if call.dry_run:
+            return _result(tag, WriteState.OK, 200, DRY_RUN)
+        return await target.write(Write(tag, value, call.deadline, call.origin, call.rid))
 
-    def _record(
-        self,
-        values: Mapping[str, object],
-        before: Mapping[str, Value],
-        results: list[WriteResult],
-        origin: str,
-        via: str,
-        rid: str,
-    ) -> None:
-        for result in results:
-            name = f"{result.device}.{result.tag}"
-            details: dict[str, object] = {"device": result.device, "tag": result.tag, "code": result.code}
-            if name in before:
-                details["old"] = _plain(before[name])
-            details["new"] = _plain(values.get(name))
-            if rid:
-                details["rid"] = rid
-            self._audit.record(origin, via, "write", **details)
+    def _record(self, call: Call, result: WriteResult, wanted: object, before: Value) -> None:
+        """Who, when, what it was, what it was to be, what became of it."""
+        details: dict[str, object] = {
+            "device": result.device,
+            "tag": result.tag,
+            "old": before,
+            "new": wanted,
+            "state": result.state.value,
+            "code": result.code,
+        }
+        if result.value is not None:
+            details["value"] = result.value
+        if result.state is not WriteState.OK:
+            details["text"] = result.text
+        if call.dry_run:
+            details["dry_run"] = True
+        if call.rid:
+            details["rid"] = call.rid
+        self._audit.record(call.origin, call.via, "write", **details)
 
 
-def _plain(value: object) -> object:
-    """What JSON can carry of a value."""
-    return value if isinstance(value, bool | int | float | str) or value is None else repr(value)
+def _result(tag: Tag, state: WriteState, code: int, text: str) -> WriteResult:
+    return WriteResult(tag.device, tag.path, state, code, text=text)

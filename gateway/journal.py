@@ -104,6 +104,15 @@ class StreamState(Struct, frozen=True):
 class Tx(Protocol):
     """One write transaction over journal and tables, on the writer thread. All or nothing, with the group."""
 
+    @property
+    def epoch(self) -> int:
+        """The store's epoch."""
+        ...
+
+    def number(self, stream: str) -> int:
+        """The number that the next entry of a stream gets."""
+        ...
+
     def append(self, stream: str, entry: dict[str, Any]) -> int:
         """Store one entry of an entry stream; returns its number and sets `entry["seq"]`."""
         ...

@@ -132,12 +132,20 @@ class Schedule(Struct, frozen=True):
     align: bool = False
 
 
+WRITERS = ("local", "cloud", "rule")
+"""Who may write: people and programs at the gateway, whatever comes over an uplink, rules."""
+
+
 class WriteLimits(Struct, frozen=True):
-    """What a written value must satisfy. `rate`: (writes, per seconds)."""
+    """What a written value must satisfy. `rate`: (writes, per seconds). `max_change`: the most that one write may
+    differ from the last good value. `allow`: who may write, of WRITERS in that order.
+    """
 
     minimum: float | None = None
     maximum: float | None = None
     rate: tuple[int, float] | None = None
+    max_change: float | None = None
+    allow: tuple[str, ...] = WRITERS
 
 
 class Verify(Struct, frozen=True):
@@ -156,7 +164,9 @@ class TagSpec(Struct, frozen=True):
 
     `scale_from`: a tag of the same device whose value is the power of ten that scales this one, always taken from the
     same answer. `wrap`: a counter that starts again at 0 after wrap - 1; the value is then a monotonic total.
-    `coherent`: tags with the same name here are always brought by one request.
+    `coherent`: tags with the same name here are always brought by one request. `reapply_s`: a device that comes back
+    gets the last value written well again, unless that is older; None: it is read and never overwritten.
+    `conflict`: the policy for this tag (protocol.md 3.2), None: its device's.
     """
 
     path: str
@@ -178,10 +188,16 @@ class TagSpec(Struct, frozen=True):
     scale_from: str | None = None
     wrap: int | None = None
     coherent: str = ""
+    reapply_s: float | None = None
+    conflict: str | None = None
 
 
 class DeviceSpec(Struct, frozen=True):
-    """A device as configured. `settings` is the driver's own part (a unit id...)."""
+    """A device as configured. `settings` is the driver's own part (a unit id...).
+
+    `conflict`: who wins when cloud and gateway both changed a value: cloud_wins, local_wins, last_ts or
+    local_until_online (protocol.md 3.2).
+    """
 
     id: str
     settings: Any
@@ -190,6 +206,7 @@ class DeviceSpec(Struct, frozen=True):
     enabled: bool = True
     profile: str = ""
     meta: tuple[tuple[str, str], ...] = ()
+    conflict: str = "cloud_wins"
 
 
 class ChannelSpec(Struct, frozen=True):

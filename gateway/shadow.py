@@ -127,6 +127,10 @@ class LatestValues:
                 rows[tag.device, tag.path] = kept
         return rows
 
+    def heard(self, tag: Tag) -> float:
+        """When the value arrived, in seconds of the boot clock; negative for one that never did since the start."""
+        return self._mono[tag.slot]
+
     def value(self, tag: Tag) -> Value:
         return self._values[tag.slot]
 

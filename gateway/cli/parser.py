@@ -160,6 +160,7 @@ def _add_values(add: _Add) -> None:
     read.add_argument("--count", type=positive, metavar="N", help="without --type: so many registers, raw (2)")
     write = add("write", "values", "write tags and show what was read back")
     write.add_argument("assignment", nargs="+", metavar="DEVICE.TAG=VALUE")
+    write.add_argument("--dry-run", action="store_true", help="check everything, write nothing")
 
 
 def _add_by_hand(add: _Add) -> None:
@@ -255,6 +256,13 @@ def _add_state(add: _Add) -> None:
     journal.add_argument("--stream", choices=_JOURNAL_STREAMS, help="list entries of this stream")
     journal.add_argument("--since", type=duration, metavar="TIME", help="not older than this, for example 1h")
     journal.add_argument("--limit", type=positive, default=20, metavar="N", help="at most so many entries (20)")
+    audit = add("audit", "audit", "show who changed what; --verify proves that no entry was changed or removed")
+    audit.add_argument("--since", type=duration, metavar="TIME", help="not older than this, for example 1h")
+    audit.add_argument("--who", metavar="NAME", help="only of this person or program")
+    audit.add_argument("--device", metavar="ID", help="only of this device")
+    audit.add_argument("--limit", type=positive, default=20, metavar="N", help="at most so many entries (20)")
+    audit.add_argument("--verify", action="store_true", help="recompute the chain; exit 1 when it is broken")
+    audit.add_argument("--file", metavar="FILE", help="with --verify: of JSON lines, not of the running gateway")
 
 
 def _add_delivery(add: _Add) -> None:

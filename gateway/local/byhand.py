@@ -10,6 +10,7 @@ from gateway.commands import coerce
 from gateway.errors import WriteRejected
 from gateway.holds import LONGEST_S, Hold
 from gateway.local.arguments import seconds, text
+from gateway.local.peer import signed
 from gateway.local.wire import OpError
 from gateway.runtime.node import Node, plain
 
@@ -58,7 +59,7 @@ class HandOps:
 
 
 def _who(args: dict[str, Any]) -> str:
-    return str(args.get("who") or "local")[:64]
+    return signed(args.get("who"), args.get("caller"))
 
 
 def _row(hold: Hold) -> dict[str, Any]:

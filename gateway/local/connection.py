@@ -26,12 +26,14 @@ class Handler(Struct, frozen=True):
     """What serves one op: a coroutine function args -> out, or with `stream` an async generator function of items.
 
     It raises OpError (or any GatewayError) to refuse; anything else is a bug, is logged and answers 500.
-    `scope`: read, operate or admin, what the caller must have (protocol.md 1.5).
+    `scope`: read, operate or admin, what the caller must have (protocol.md 1.5). `caller`: the call gets the name of
+    the peer's user as argument `caller`, whatever the peer says there.
     """
 
     fn: Call | Source
     scope: str = "read"
     stream: bool = False
+    caller: bool = False
 
 
 class Limits(Struct, frozen=True):
@@ -56,13 +58,16 @@ class Connection:
         scope: Scope,
         limits: Limits,
         log: logging.Logger,
+        user: Callable[[], str] = lambda: "",
     ) -> None:
+        """`user` gives the name of the peer's user; it may block and is called in a thread."""
         self._reader = reader
         self._writer = writer
         self._handlers = handlers
         self._scope = scope
         self._limits = limits
         self._log = log
+        self._user = user
         self.outbox = Outbox(limits.items)
         self._running: dict[int | str, tuple[asyncio.Task[None], bool]] = {}
 
@@ -133,7 +138,8 @@ class Connection:
     async def _call(self, request: Request, handler: Handler) -> None:
         try:
             async with asyncio.timeout(self._limits.call_s):
-                out = await cast("Call", handler.fn)(request.args)
+                named = {"caller": await asyncio.to_thread(self._user)} if handler.caller else {}
+                out = await cast("Call", handler.fn)({**request.args, **named})
             line = encode({"id": request.id, "ok": True, "out": out})
         except BaseException as err:
             await self._refuse(request.id, self._explain(request, err)).wait()

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from gateway.errors import ConfigError, Problem
+from gateway.local.auditing import AuditOps
 from gateway.local.byhand import HandOps
 from gateway.local.connection import Handler
 from gateway.local.field import FieldOps
+from gateway.local.peer import signed
 from gateway.local.wire import OpError
 from gateway.model import Batch, Quality, Tag, Value
 from gateway.runtime.node import Node, plain
@@ -40,7 +42,7 @@ def handlers(node: Node) -> dict[str, Handler]:
         "rebirth": ops.rebirth,
     }
     table = {name: Handler(fn, "read") for name, fn in reading.items()}
-    table["write"] = Handler(ops.write, "operate")
+    table["write"] = Handler(ops.write, "operate", caller=True)
     table["reads_forget"] = Handler(ops.reads_forget, "operate")
     table["promote"] = Handler(ops.promote, "operate")
     table["uplink_forget"] = Handler(ops.uplink_forget, "admin")
@@ -49,8 +51,9 @@ def handlers(node: Node) -> dict[str, Handler]:
     table["confirm"] = Handler(ops.confirm, "admin")
     table["rollback"] = Handler(ops.rollback, "admin")
     field, byhand = FieldOps(node), HandOps(node)
-    table["force"] = Handler(byhand.force, "operate")
-    table["maintenance"] = Handler(byhand.maintenance, "operate")
+    table["force"] = Handler(byhand.force, "operate", caller=True)
+    table["maintenance"] = Handler(byhand.maintenance, "operate", caller=True)
+    table["audit"] = Handler(AuditOps(node).audit, "read")
     table["trace"] = Handler(field.trace, "operate", stream=True)
     table["scan"] = Handler(field.scan, "operate", stream=True)
     table["probe"] = Handler(field.probe, "operate")
@@ -153,7 +156,11 @@ class _Ops:
         values = args.get("values")
         if not isinstance(values, dict) or not values:
             raise OpError('write takes {"values": {"device.tag": value, ...}}', code=400)
-        results = await self._node.commands.write(values, origin=_text(args, "origin") or "local", via="local")
+        dry_run = args.get("dry_run", False)
+        if not isinstance(dry_run, bool):
+            raise OpError("dry_run is true or false", code=400)
+        origin = signed(_text(args, "origin"), args.get("caller"))
+        results = await self._node.commands.write(values, origin=origin, via="local", dry_run=dry_run)
         return {
             "results": [
                 {

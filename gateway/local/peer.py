@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import os
+import pwd
 import socket
 import struct
 
@@ -54,3 +55,19 @@ def scope_of(peer: Peer, group: int) -> Scope:
     if peer.uid in {0, os.geteuid()}:
         return Scope.ADMIN
     return Scope.OPERATE if group in peer.groups else Scope.READ
+
+
+def user_of(peer: Peer) -> str:
+    """The name of the peer's user. May ask a name service: not on the event loop."""
+    try:
+        return pwd.getpwuid(peer.uid).pw_name
+    except KeyError:
+        return f"uid {peer.uid}"
+
+
+def signed(claimed: object, user: object) -> str:
+    """Who is told to have done something: the user that the kernel knows, behind the name a program gives for whom."""
+    name, known = (text if isinstance(text, str) else "" for text in (claimed, user))
+    if not known or not name or name == known:
+        return known or name or "local"
+    return f"{name[:40]} ({known})"

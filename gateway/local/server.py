@@ -14,11 +14,12 @@ import os
 import socket
 import stat
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from gateway.errors import PermanentError
 from gateway.local.connection import Connection, Handler, Limits
-from gateway.local.peer import peer_of, scope_of
+from gateway.local.peer import peer_of, scope_of, user_of
 from gateway.local.wire import encode, short_address
 
 __all__ = ["Handler", "Limits", "LocalServer"]
@@ -82,8 +83,9 @@ class LocalServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = None
         try:
-            scope = scope_of(peer_of(writer.get_extra_info("socket")), self._group_id)
-            connection = Connection(reader, writer, self._handlers, scope, self._limits, self._log)
+            peer = peer_of(writer.get_extra_info("socket"))
+            scope, user = scope_of(peer, self._group_id), partial(user_of, peer)
+            connection = Connection(reader, writer, self._handlers, scope, self._limits, self._log, user)
             await connection.serve()
         except Exception:
             self._log.exception("a local connection failed")

@@ -99,7 +99,8 @@ def _field(wanted: Any, value: Any, path: tuple[Key, ...], layers: Layers, probl
         match = _PLACE.match(str(error))
         said = match["said"] if match else str(error)
         steps, culprit = _follow(match["path"] if match else "", value)
-        _report(said, wanted if not steps else None, culprit, (*path, *steps), layers, problems)
+        in_list = all(isinstance(step, int) for step in steps)
+        _report(said, wanted if in_list else None, culprit, (*path, *steps), layers, problems)
         return False, None
     return True, value
 
@@ -196,7 +197,7 @@ def show(value: Any) -> str:
 
 
 def _choices(wanted: Any) -> list[str]:
-    """The words an enumeration or Literal accepts; empty for other types."""
+    """The words an enumeration or Literal accepts, or each item of a list of them; empty for other types."""
     if wanted is None:
         return []
     try:
@@ -205,7 +206,8 @@ def _choices(wanted: Any) -> list[str]:
         return []
     kinds = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
     words: list[str] = []
-    for kind in kinds:
+    for each in kinds:
+        kind = each.item_type if isinstance(each, msgspec.inspect.ListType) else each
         if isinstance(kind, msgspec.inspect.LiteralType):
             words += [str(value) for value in kind.values]
         elif isinstance(kind, msgspec.inspect.EnumType):

@@ -74,6 +74,7 @@ class DeviceMaker:
             enabled=keys.enabled,
             profile=profile.name if profile else "",
             meta=meta,
+            conflict=keys.conflict or (profile.conflict if profile else None) or "cloud_wins",
         )
 
     def _profile(self, written: dict[str, Any], origin: Origin) -> Profile | None:
@@ -117,7 +118,9 @@ class DeviceMaker:
         for below, place in profile.own:
             for key in below:
                 if key not in device:
-                    hint = did_you_mean(key, {*device, "tags", "params", "extends", "meta", "interval", "defaults"})
+                    hint = did_you_mean(
+                        key, {*device, "tags", "params", "extends", "meta", "interval", "conflict", "defaults"}
+                    )
                     text = f"unknown key `{key}` in profile `{profile.name}`"
                     self._problems.at_key(place.child(key), text, hint)
         for below, place in profile.defaults:

@@ -11,16 +11,19 @@ from msgspec import Struct
 
 from gateway.settings import reserved
 from gateway.settings.ids import ID_RULE, did_you_mean, is_id, suggest_id
-from gateway.settings.keys import ClockKeys, GatewayKeys, JournalKeys, StoreKeys
+from gateway.settings.keys import ClockKeys, GatewayKeys, JournalKeys, ShadowKeys, StoreKeys
 from gateway.settings.positions import Layers, Origin, Problems
 from gateway.settings.sections import mapping_at, refuse_unknown, section
-from gateway.settings.types import JournalSettings, StoreSettings
+from gateway.settings.types import JournalSettings, ShadowSettings, StoreSettings
 from gateway.settings.uplink_file import Uplinks
 
-SECTIONS = ("gateway", "clock", "store", "uplinks", "vars")
+SECTIONS = ("gateway", "clock", "store", "shadow", "uplinks", "vars")
 DEFAULT_STATE = "/var/lib/fieldpost"
 MIN_JOURNAL = 1_000_000
 MAX_JOURNAL = 1_000_000_000_000
+MIN_SHADOW = 256
+MAX_SHADOW = 65_536
+"""Protocol.md 1.2: no document may be larger, whatever is configured."""
 
 
 class GatewayFile(Struct, frozen=True):
@@ -31,6 +34,7 @@ class GatewayFile(Struct, frozen=True):
     timezone: str
     clock_trust: str
     store: StoreSettings
+    shadow: ShadowSettings
     uplinks: Uplinks
 
 
@@ -46,13 +50,14 @@ def read_gateway_file(
     gateway = _identity(values, origin, problems)
     clock = _section_or_default(ClockKeys, values, "clock", origin, problems)
     store = _store(values, origin, base, env, problems)
+    shadow = _shadow(values, origin, problems)
     identity = (gateway.id, gateway.tenant) if gateway else ("", "default")
     interval = store.commit_interval_s if store is not None else 1.0
     uplinks = Uplinks(identity, base, problems, commit_interval_s=interval)
     uplinks.read(values.get("uplinks"), origin.child("uplinks"), present="uplinks" in values)
-    if gateway is None or clock is None or store is None:
+    if gateway is None or clock is None or store is None or shadow is None:
         return None
-    return GatewayFile(gateway.id, gateway.tenant, gateway.timezone, clock.trust, store, uplinks)
+    return GatewayFile(gateway.id, gateway.tenant, gateway.timezone, clock.trust, store, shadow, uplinks)
 
 
 def _identity(values: dict[str, Any], origin: Origin, problems: Problems) -> GatewayKeys | None:
@@ -88,6 +93,16 @@ def _section_or_default(struct: Any, values: dict[str, Any], name: str, origin: 
     place = origin.child(name)
     below = mapping_at(values[name], place, problems, what=f"`{name}`")
     return None if below is None else section(struct, below, place, problems, what=f"`{name}`")
+
+
+def _shadow(values: dict[str, Any], origin: Origin, problems: Problems) -> ShadowSettings | None:
+    keys = _section_or_default(ShadowKeys, values, "shadow", origin, problems)
+    if keys is None:
+        return None
+    if not MIN_SHADOW <= keys.max_bytes <= MAX_SHADOW:
+        place = origin.child("shadow", "max_bytes")
+        problems.at(place, f"a shadow document takes {MIN_SHADOW}B to {MAX_SHADOW}B", "write 8192B")
+    return ShadowSettings(keys.authority, int(keys.max_bytes))
 
 
 def _store(

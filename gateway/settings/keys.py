@@ -16,6 +16,7 @@ from gateway.settings.units import Bytes, Rate, Seconds
 Positive = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(gt=0, le=1)]
 Number = int | float
+Conflict = Literal["cloud_wins", "local_wins", "last_ts", "local_until_online"]
 
 
 class GatewayKeys(msgspec.Struct, frozen=True):
@@ -39,6 +40,11 @@ class StoreKeys(msgspec.Struct, frozen=True):
     commit_interval: Seconds = Seconds(1)
     checkpoint: Seconds = Seconds(60)
     journal: dict[str, Any] = {}
+
+
+class ShadowKeys(msgspec.Struct, frozen=True):
+    authority: Literal["cloud", "gateway"] = "cloud"
+    max_bytes: Bytes = Bytes(8192)
 
 
 class TlsKeys(msgspec.Struct, frozen=True):
@@ -119,6 +125,7 @@ class DeviceKeys(msgspec.Struct, frozen=True):
     profile: str | None = None
     params: dict[str, Any] = {}
     interval: Seconds | None = None
+    conflict: Conflict | None = None
     tags: dict[str, Any] = {}
     meta: dict[str, Any] = {}
 
@@ -128,6 +135,7 @@ class ProfileKeys(msgspec.Struct, frozen=True):
     params: dict[str, Any] = {}
     defaults: dict[str, Any] = {}
     interval: Seconds | None = None
+    conflict: Conflict | None = None
     meta: dict[str, Any] = {}
     tags: dict[str, Any] = {}
 
@@ -155,7 +163,8 @@ class TagKeys(msgspec.Struct, frozen=True):
     write: dict[str, Any] = {}
     verify: dict[str, Any] = {}
     tolerance: Annotated[float, Meta(ge=0)] | None = None
-    on_reconnect: Literal["keep"] = "keep"
+    on_reconnect: Literal["keep", "reapply"] | dict[str, Any] = "keep"
+    conflict: Conflict | None = None
     momentary: bool = False
     on_demand: bool = False
     hidden: bool = False
@@ -170,6 +179,12 @@ class WriteKeys(msgspec.Struct, frozen=True):
     min: Number | None = None
     max: Number | None = None
     rate: Rate | None = None
+    max_change: Annotated[float, Meta(gt=0)] | None = None
+    allow: Annotated[list[Literal["local", "cloud", "rule"]], Meta(min_length=1)] | None = None
+
+
+class ReconnectTagKeys(msgspec.Struct, frozen=True):
+    reapply: Seconds
 
 
 class VerifyKeys(msgspec.Struct, frozen=True):

@@ -84,6 +84,7 @@ def load_files(
         uplinks=tuple(gateway.uplinks.settings),
         channels=tuple(channels.specs),
         hash="",
+        shadow=gateway.shadow,
     )
     name = fingerprint(settings, base=base or Path(), secrets=tree.secrets)
     store = settings.store if state_dir is None else replace(settings.store, path=state_dir)

@@ -158,6 +158,7 @@ def _process(old: GatewaySettings, new: GatewaySettings) -> tuple[str, ...]:
             names += [f"store.journal.{_unit(name)}" for name in _different(old.store.journal, new.store.journal)]
         else:
             names.append(f"store.{_unit(field)}")
+    names += [f"shadow.{name}" for name in _different(old.shadow, new.shadow)]
     return tuple(names)
 
 

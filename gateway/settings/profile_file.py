@@ -27,6 +27,7 @@ class Profile(Struct, frozen=True, eq=False):
     params: dict[str, Any]
     meta: dict[str, Any]
     interval: Any
+    conflict: str | None
     own: tuple[tuple[dict[str, Any], Origin], ...]
     defaults: tuple[tuple[dict[str, Any], Origin], ...]
     tags: dict[str, Layers]
@@ -94,18 +95,17 @@ class Profiles:
             layers = self._tag(path, value, origin.child("tags", path), tags.get(path))
             if layers is not None:
                 tags[path] = layers
-        base = (
-            (below.params, below.meta, below.interval, below.own, below.defaults) if below else ({}, {}, None, (), ())
-        )
+        base = below or Profile(name, origin, keys, {}, {}, None, None, (), (), {})
         return Profile(
             name=name,
             origin=origin,
             keys=keys,
-            params=base[0] | keys.params,
-            meta=base[1] | keys.meta,
-            interval=keys.interval if keys.interval is not None else base[2],
-            own=(*base[3], (own, origin)),
-            defaults=(*base[4], (keys.defaults, origin.child("defaults"))),
+            params=base.params | keys.params,
+            meta=base.meta | keys.meta,
+            interval=keys.interval if keys.interval is not None else base.interval,
+            conflict=keys.conflict or base.conflict,
+            own=(*base.own, (own, origin)),
+            defaults=(*base.defaults, (keys.defaults, origin.child("defaults"))),
             tags=tags,
         )
 

@@ -7,7 +7,6 @@ GATEWAY = {
     "http": "the local HTTP interface",
     "ota": "updates over the air",
     "fleet": "fleet operations",
-    "shadow": "shadow settings",
     "metrics": "the metrics endpoint",
     "audit": "the audit log",
     "logs": "the log stream",

@@ -65,6 +65,7 @@ def _gateway() -> Schema:
         "gateway": _object(keys.GatewayKeys),
         "clock": _object(keys.ClockKeys),
         "store": _object(keys.StoreKeys, journal=_object(keys.JournalKeys)),
+        "shadow": _object(keys.ShadowKeys),
         "uplinks": _map_of(uplink),
         "vars": {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}},
     }
@@ -122,6 +123,7 @@ def _tag(drivers: Iterable[DriverSpec]) -> Schema:
         verify=_object(keys.VerifyKeys),
         deadband={"anyOf": [{"type": "number"}, _object(keys.DeadbandKeys), _TEMPLATE]},
         labels={"type": "object", "additionalProperties": {"type": "string"}},
+        on_reconnect={"anyOf": [{"enum": ["keep", "reapply"]}, _object(keys.ReconnectTagKeys), _TEMPLATE]},
     )
     for driver in drivers:
         tag = _join(tag, _object(driver.tag))

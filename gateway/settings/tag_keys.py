@@ -9,14 +9,15 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.driver import DriverSpec
-from gateway.model import IDENTITY, Access, Report, Schedule, TagSpec, Transform, ValueType, Verify, WriteLimits
+from gateway.model import IDENTITY, Access, Report, Schedule, TagSpec, Transform, ValueType, Verify
 from gateway.settings import reserved
 from gateway.settings.convert import fields_of, to_struct
 from gateway.settings.ids import ID_RULE, did_you_mean, is_id
-from gateway.settings.keys import DeadbandKeys, TagKeys, VerifyKeys, WriteKeys
+from gateway.settings.keys import DeadbandKeys, TagKeys, VerifyKeys
 from gateway.settings.periods import check_interval
 from gateway.settings.positions import Layers, Origin, Problems
 from gateway.settings.sections import refuse_unknown, section
+from gateway.settings.write_keys import WriteMaker
 from gateway.transform import RAW, engineering_kind
 
 NOT_NUMERIC = {ValueType.BOOL, ValueType.STRING, ValueType.BYTES}
@@ -37,7 +38,6 @@ _NUMERIC_ONLY = (
 _LABEL = re.compile(r"-?\d+|0x[0-9a-fA-F]+")
 # Most tags have no limits of their own: one object for all of them keeps thousands of tags small.
 _COMMON = Report()
-_NO_LIMITS = WriteLimits()
 _COMMON_VERIFY = Verify()
 
 
@@ -56,10 +56,6 @@ class TagMaker(Struct, frozen=True):
         words = {key: text for key, text in reserved.TAG.items() if key not in own}
         refuse_unknown(layers, {*kernel, *own}, self.problems, what=what, reserved=words)
         values = layers.values
-        if values.get("on_reconnect") == "reapply":
-            text = reserved.later("reapply", "writing again after a reconnect")
-            self.problems.at(layers.origin("on_reconnect"), text, "use keep, the default")
-            values = {key: value for key, value in values.items() if key != "on_reconnect"}
         mine = {key: value for key, value in values.items() if key in kernel}
         keys = to_struct(TagKeys, mine, layers, self.problems, where=what)
         theirs = {key: value for key, value in values.items() if key in own}
@@ -83,6 +79,7 @@ class _Tag:
         keys = self._keys
         self._check_numeric()
         span = self._range()
+        writing = WriteMaker(keys, self._layers, self._problems)
         return TagSpec(
             path=self._path,
             type=keys.type,
@@ -93,7 +90,7 @@ class _Tag:
             transform=self._transform(),
             report=self._report(span),
             schedule=self._schedule(),
-            write=self._write(),
+            write=writing.limits(),
             verify=self._verify(),
             momentary=self._momentary(),
             on_demand=keys.on_demand,
@@ -103,6 +100,8 @@ class _Tag:
             scale_from=keys.scale_from,
             wrap=self._wrap(),
             coherent=self._coherent(),
+            reapply_s=writing.reapply_s(),
+            conflict=writing.conflict(),
         )
 
     def _wrap(self) -> int | None:
@@ -200,20 +199,6 @@ class _Tag:
             return None
         check_interval(keys.interval, self._layers.origin("interval"), self._problems)
         return Schedule(float(keys.interval))
-
-    def _write(self) -> WriteLimits:
-        if "write" not in self._layers.values:
-            return _NO_LIMITS
-        self._needs_write("write")
-        origin = self._layers.origin("write")
-        words = reserved.WRITE
-        keys = section(WriteKeys, self._keys.write, origin, self._problems, what="`write`", reserved=words)
-        if keys is None:
-            return WriteLimits()
-        if keys.min is not None and keys.max is not None and keys.min > keys.max:
-            self._problems.at(origin.child("min"), f"min {keys.min} is above max {keys.max}", "swap them")
-        rate = None if keys.rate is None else (int(keys.rate[0]), float(keys.rate[1]))
-        return WriteLimits(_float(keys.min), _float(keys.max), rate)
 
     def _verify(self) -> Verify:
         if "verify" not in self._layers.values:

@@ -79,6 +79,15 @@ class UplinkSettings(Struct, frozen=True):
         return f"UplinkSettings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
+class ShadowSettings(Struct, frozen=True):
+    """Device shadows. `authority`: who gives versions to desired values, cloud or gateway (protocol.md 3.1).
+    `max_bytes`: of a document of one device and side.
+    """
+
+    authority: str = "cloud"
+    max_bytes: int = 8192
+
+
 class GatewaySettings(Struct, frozen=True):
     """A whole, valid configuration. `hash` names its content: 16 hex digits of SHA-256 over the resolved tree."""
 
@@ -90,3 +99,4 @@ class GatewaySettings(Struct, frozen=True):
     uplinks: tuple[UplinkSettings, ...]
     channels: tuple[ChannelSpec, ...]
     hash: str
+    shadow: ShadowSettings = field(default_factory=ShadowSettings)

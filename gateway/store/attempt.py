@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway.errors import StoreDamaged, StoreError
 from gateway.journal import STREAMS, Gap
-from gateway.store import gaps, ranges, rows
+from gateway.store import dropped, gaps, ranges, rows
 from gateway.store.environment import Environment
 from gateway.store.packing import pack_entries, pack_entry
 from gateway.store.segments import Header, Packed, Stamp, read_header, segment_key
@@ -141,6 +141,7 @@ class Attempt:
 
     def drop(self, header: Header, why: str) -> None:
         """Delete a segment; whoever still awaited its numbers gets a gap record."""
+        dropped.note(self, header.stream, header.epoch, header.first, header.last, why)
         self.tx.delete(segment_key(header.epoch, header.first), db=self.environment.streams[header.stream])
         self.dropped += self.give_up(header.stream, header.epoch, header.first, header.last, header.t0, header.t1, why)
 
@@ -157,6 +158,7 @@ class Attempt:
         except StoreDamaged:
             last, t0, t1 = self._before_next(db, epoch, first, stream), 0, 0
         self.tx.delete(key, db=db)
+        dropped.note(self, stream, epoch, first, last, "disk")
         self.dropped += self.give_up(stream, epoch, first, last, t0, t1, "disk")
 
     def _before_next(self, db: Any, epoch: int, first: int, stream: str) -> int:
@@ -221,6 +223,13 @@ class Work:
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
+
+    @property
+    def epoch(self) -> int:
+        return self._attempt.state.epoch
+
+    def number(self, stream: str) -> int:
+        return self._attempt.state.next[stream]
 
     def append(self, stream: str, entry: dict[str, Any]) -> int:
         if stream not in STREAMS or stream == "telemetry":

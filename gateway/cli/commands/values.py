@@ -51,7 +51,8 @@ def write(session: Session) -> int:
     values = dict(pairs)
     if len(values) < len(pairs):
         raise CommandFailed("a tag is given twice", Exit.USAGE)
-    answer = session.call("write", {"values": values}, _DEVICE_S)
+    asked: dict[str, Any] = {"values": values} | ({"dry_run": True} if session.args.dry_run else {})
+    answer = session.call("write", asked, _DEVICE_S)
     results = answer.get("results", [])
     if session.out.as_json:
         session.out.result(answer)

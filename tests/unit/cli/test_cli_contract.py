@@ -93,6 +93,11 @@ class FakeGateway:
                 "gaps": [],
                 "entries": [{"seq": 5, "ts": 1795000000000, "kind": "device", "state": "online"}],
             },
+            "audit": {
+                "ok": True,
+                "entries": [{"seq": 5, "ts": 1795000000000, "who": "anna", "what": "write", "old": 1, "new": 2}],
+                "gaps": [],
+            },
             "uplink": {"uplinks": STATUS["uplinks"]},
             "uplink_forget": {"forgotten": "cloud"},
             "plan": {"ok": True, "errors": [], "lines": ["channel line1: restart"], "channels": {}},
@@ -167,6 +172,8 @@ QUESTIONS = [
     ("reads",),
     ("reads", "pump"),
     ("journal", "--stream", "event"),
+    ("audit",),
+    ("audit", "--verify"),
     ("uplink",),
     ("uplink", "forget", "cloud"),
     ("confirm",),
@@ -273,6 +280,24 @@ def test_watch_prints_a_row_a_line(gateway, capsys):
 def test_a_written_value_is_a_json_scalar_or_text(gateway, text, value):
     assert _fieldpost(gateway, "write", f"pump.x={text}") == 0
     assert gateway.asked[-1] == ("write", {"values": {"pump.x": value}})
+
+
+def test_the_audit_log_is_asked_for_what_the_options_say_and_a_broken_chain_exits_1(gateway, capsys):
+    assert _fieldpost(gateway, "audit", "--who", "anna", "--device", "pump", "--limit", "5") == 0
+    wanted = {"who": "anna", "device": "pump", "limit": 5, "verify": False}
+    assert gateway.asked[-1] == ("audit", wanted)
+    assert _fieldpost(gateway, "audit", "--since", "1h") == 0
+    assert gateway.asked[-1][1]["since_ms"] > 1_700_000_000_000
+    gateway.answers["audit"] = {"ok": False, "fault": {"kind": "missing", "text": "an entry between 4 and 6"}}
+    capsys.readouterr()
+    assert _fieldpost(gateway, "audit", "--verify") == 1
+    assert "missing: an entry between 4 and 6" in capsys.readouterr().out
+
+
+def test_a_dry_run_is_asked_for_as_one(gateway):
+    gateway.answers["write"] = {"results": [{"device": "pump", "tag": "x", "state": "ok", "code": 200}]}
+    assert _fieldpost(gateway, "write", "pump.x=1", "--dry-run") == 0
+    assert gateway.asked[-1] == ("write", {"values": {"pump.x": 1}, "dry_run": True})
 
 
 def test_a_write_that_did_not_succeed_exits_1(gateway, capsys):

@@ -75,6 +75,7 @@ class Ops:
             "count": Handler(self.count, stream=True),
             "refused": Handler(self.refused, stream=True),
             "ticks": Handler(self.ticks, stream=True),
+            "named": Handler(self.echo, caller=True),
             "operate": Handler(self.echo, scope="operate"),
             "admin": Handler(self.echo, scope="admin"),
         }

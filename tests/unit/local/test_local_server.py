@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import pwd
 import socket
 import stat
 
@@ -13,7 +14,7 @@ from gateway.errors import PermanentError
 from gateway.local import connection as connection_module
 from gateway.local import server as server_module
 from gateway.local.client import AsyncClient
-from gateway.local.peer import Peer, Scope, peer_of, scope_of
+from gateway.local.peer import Peer, Scope, peer_of, scope_of, signed, user_of
 from gateway.local.server import LocalServer
 from tests.unit.local.conftest import LOG, serving
 
@@ -357,3 +358,31 @@ def test_the_limits_of_server_and_wire_agree():
     from gateway.local.wire import MAX_REQUEST
 
     assert connection_module.Limits().line == MAX_REQUEST
+
+
+async def test_an_op_that_asks_for_its_caller_gets_the_user_whatever_the_peer_says(path, ops):
+    async with serving(path, ops):
+        asked = {"id": 1, "op": "named", "args": {"who": "anna", "caller": "boss"}}
+        (answer,) = await _talk(path, json.dumps(asked).encode() + b"\n")
+    assert answer["out"] == {"who": "anna", "caller": pwd.getpwuid(os.geteuid()).pw_name}
+
+
+@pytest.mark.parametrize(
+    ("claimed", "user", "told"),
+    [
+        (None, "joe", "joe"),
+        ("joe", "joe", "joe"),
+        ("anna", "joe", "anna (joe)"),
+        ("root", "joe", "root (joe)"),
+        ("anna", None, "anna"),
+        (None, None, "local"),
+        (5, "joe", "joe"),
+        ("x" * 500, "joe", "x" * 40 + " (joe)"),
+    ],
+)
+def test_who_is_told_is_the_user_and_for_whom(claimed, user, told):
+    assert signed(claimed, user) == told
+
+
+def test_a_user_without_a_name_is_told_by_number():
+    assert user_of(Peer(1, 4_000_000_001, frozenset())) == "uid 4000000001"

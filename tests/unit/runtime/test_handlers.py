@@ -44,6 +44,11 @@ class Untouched:
         ("maintenance", {"device": "pump", "for_s": 1e9}),
         ("maintenance", {"device": "pump", "for_s": 5, "reason": 7}),
         ("probe", {"device": "pump", "keys": [5]}),
+        ("write", {"values": {"pump.run": True}, "dry_run": 1}),
+        ("audit", {"since_ms": "x"}),
+        ("audit", {"limit": "many"}),
+        ("audit", {"who": 5}),
+        ("audit", {"verify": "yes"}),
     ],
 )
 async def test_arguments_of_the_wrong_form_are_refused(op, args):

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.model import Access, Schedule, Verify, WriteLimits
 from gateway.settings.loader import load_files
-from gateway.settings.types import TlsSettings
+from gateway.settings.types import ShadowSettings, TlsSettings
 from tests.unit.settings.toy import GATEWAY, TOY, Faults, Load, Secrets, ToyDevice, ToyTag, channel
 
 
@@ -285,3 +285,42 @@ def test_a_parameter_from_the_environment_can_be_reckoned_with(load: Load) -> No
     devices = '  d:\n    params: {base: "${env:BASE}"}\n    tags: {a: {address: "{base + 2}", type: uint16}}\n'
     settings = load({"channels/l.yaml": channel(devices)}, env={"BASE": "40"})
     assert settings.channels[0].devices[0].tags[0].source.address == 42
+
+
+GUARDED = """\
+  plain: {tags: {a: {type: int16, address: 1, access: rw}}}
+  pump:
+    profile: skid
+    conflict: last_ts
+    tags:
+      b: {type: int16, address: 2, access: rw, write: {max_change: 2.5, allow: [rule, local]}, on_reconnect: reapply}
+      c: {type: int16, address: 3, access: rw, on_reconnect: {reapply: 90m}, conflict: local_wins}
+      d: {type: int16, address: 4, access: rw, on_reconnect: keep}
+  other: {profile: wide}
+"""
+GUARDED_PROFILES = "skid: {conflict: local_wins, tags: {}}\nwide: {extends: skid}\n"
+
+
+def test_who_wins_and_what_a_reconnect_does_arrive_in_the_model(load: Load) -> None:
+    tree = {"channels/a.yaml": channel(GUARDED), "profiles/p.yaml": GUARDED_PROFILES}
+    plain, pump, other = load(tree).channels[0].devices
+    assert (plain.conflict, pump.conflict, other.conflict) == ("cloud_wins", "last_ts", "local_wins")
+    assert [tag.conflict for tag in pump.tags] == [None, "local_wins", None]
+    assert [tag.reapply_s for tag in pump.tags] == [24 * 3600.0, 5400.0, None]
+    assert pump.tags[0].write == WriteLimits(max_change=2.5, allow=("local", "rule"))
+    assert plain.tags[0].write == WriteLimits(allow=("local", "cloud", "rule"))
+    assert plain.tags[0].reapply_s is None
+
+
+def test_the_order_of_who_may_write_does_not_count(load: Load) -> None:
+    one = load({"channels/a.yaml": channel(GUARDED), "profiles/p.yaml": GUARDED_PROFILES})
+    swapped = GUARDED.replace("[rule, local]", "[local, rule, local]")
+    assert load({"channels/a.yaml": channel(swapped), "profiles/p.yaml": GUARDED_PROFILES}).hash == one.hash
+
+
+def test_settings_of_shadows_have_defaults_and_a_hard_limit(load: Load, faults: Faults) -> None:
+    assert load().shadow == ShadowSettings("cloud", 8192)
+    given = load({"gateway.yaml": GATEWAY + "shadow: {authority: gateway, max_bytes: 65536B}\n"})
+    assert given.shadow == ShadowSettings("gateway", 65_536)
+    (problem,) = faults({"gateway.yaml": GATEWAY + "shadow: {max_bytes: 65537B}\n"})
+    assert problem.path == "shadow.max_bytes"

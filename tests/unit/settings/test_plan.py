@@ -58,6 +58,7 @@ def test_layout_order_and_comments_do_not_count(load: Load) -> None:
             UPLINK + "store: {journal: {max_bytes: 5MB}}\n",
             "! store.journal.max_bytes changes with the next restart of the gateway",
         ),
+        (UPLINK + "shadow: {max_bytes: 16KiB}\n", "! shadow.max_bytes changes with the next restart of the gateway"),
         (UPLINK + "clock: {trust: rtc}\n", "! clock.trust changes with the next restart of the gateway"),
     ],
 )

@@ -19,6 +19,7 @@ HEADINGS: dict[str, Any] = {
     "`clock`": keys.ClockKeys,
     "`store`": keys.StoreKeys,
     "`store.journal`": keys.JournalKeys,
+    "`shadow`": keys.ShadowKeys,
     "`uplinks`": keys.UplinkKeys,
     "`tls`": keys.TlsKeys,
     "`select`": keys.SelectKeys,
@@ -31,6 +32,7 @@ HEADINGS: dict[str, Any] = {
     "profile": keys.ProfileKeys,
     "tag": keys.TagKeys,
     "`write`": keys.WriteKeys,
+    "`on_reconnect`": keys.ReconnectTagKeys,
     "`verify`": keys.VerifyKeys,
     "`deadband`": keys.DeadbandKeys,
 }

@@ -11,12 +11,9 @@ import msgspec
 
 from gateway.ledger import Key, Ledger, Ranges, StreamLedger
 from gateway.settings.types import TlsSettings
-from gateway.uplink import mqtt
+from gateway.uplink.anylevel import connect_any
 from gateway.uplink.codecs.base import JSON
 from gateway.uplink.connection import (
-    MQTT_5,
-    MQTT_311,
-    UNKNOWN_LEVEL,
     ConnectFailed,
     Connection,
     ConnectionLost,
@@ -79,7 +76,7 @@ class Collector:
         async with asyncio.TaskGroup() as group:
             while True:
                 try:
-                    connection = await self._connect()
+                    connection = await connect_any(self._url, self._options)
                 except ConnectFailed:
                     await asyncio.sleep(_RECONNECT_S)
                     continue
@@ -93,17 +90,6 @@ class Collector:
 
         if self.refused is not None:  # outside the group, so that it comes out as it is
             raise PermissionError(self.refused)
-
-    async def _connect(self) -> Connection:
-        """With MQTT 5, and at once with 3.1.1 where a broker does not know 5, closes, or says nothing: who reads needs
-        no reason codes.
-        """
-        try:
-            return await mqtt.connect(self._url, msgspec.structs.replace(self._options, level=MQTT_5))
-        except ConnectFailed as failed:
-            if failed.code != UNKNOWN_LEVEL and not failed.closed and not failed.silent:
-                raise
-        return await mqtt.connect(self._url, msgspec.structs.replace(self._options, level=MQTT_311))
 
     async def _session(self, connection: Connection) -> None:
         root = f"fp/1/{self._tenant}/{self._gateway}"

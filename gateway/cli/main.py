@@ -85,7 +85,7 @@ def _classify(session: Session, err: Exception) -> tuple[int, int, str]:
     if isinstance(err, OpError):
         return Exit.USAGE if err.code == _WRONG_WORDS else Exit.FAILED, err.code, str(err)
     if isinstance(err, GatewayError):
-        return Exit.FAILED, 500, str(err)
+        return Exit.FAILED, int(getattr(err, "code", 500)), str(err)
     if isinstance(err, OSError):
         return Exit.FAILED, 500, f"{err.filename}: {err.strerror}" if err.filename else str(err)
     name = type(err).__name__

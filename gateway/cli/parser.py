@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from gateway.cli.argtypes import duration, duration_between, port, positive, units
+from gateway.cli.fleet_grammar import add_fleet
 from gateway.cli.session import Session
 
 _EPILOG = """exit status: 0 ok, 1 failed, 2 wrong usage, 69 no gateway is running, 78 bad configuration"""
@@ -72,6 +73,7 @@ def build() -> argparse.ArgumentParser:
     _add_simulate(add)
     _add_state(add)
     _add_delivery(add)
+    add_fleet(add("fleet", "fleet", "look at gateways and change their devices through a broker"), common)
     return parser
 
 

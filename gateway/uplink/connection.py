@@ -57,7 +57,11 @@ class ConnectFailed(GatewayError):
 
 
 class Outgoing(Struct, frozen=True):
-    """A message to publish. `encoding` is `zlib` or None; `content_type` and `encoding` travel with MQTT 5 only."""
+    """A message to publish. `encoding` is `zlib` or None.
+
+    `content_type`, `encoding` and `expiry_s` (after which the broker drops what it could not hand over) travel with
+    MQTT 5 only.
+    """
 
     topic: str
     payload: bytes
@@ -66,6 +70,7 @@ class Outgoing(Struct, frozen=True):
     retain: bool = False
     qos: int = 1
     correlation: bytes | None = None
+    expiry_s: int | None = None
 
 
 class Inbound(Struct, frozen=True):
@@ -156,6 +161,10 @@ class Connection(Protocol):
 
     async def subscribe(self, filters: list[str]) -> list[int]:
         """One SUBSCRIBE with QoS 1; the SUBACK's codes in order."""
+        ...
+
+    async def unsubscribe(self, filters: list[str]) -> None:
+        """One UNSUBSCRIBE; a broker's refusal is no error. Raises ConnectionLost."""
         ...
 
     async def receive(self) -> Inbound:

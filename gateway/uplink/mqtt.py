@@ -213,7 +213,9 @@ class _Packed(Properties):
         return self.packed
 
 
-def publish_properties(content_type: str | None, encoding: str | None, correlation: bytes | None = None) -> Properties:
+def publish_properties(
+    content_type: str | None, encoding: str | None, correlation: bytes | None = None, expiry_s: int | None = None
+) -> Properties:
     """The properties of one PUBLISH, not to be changed afterwards."""
     properties = _Packed(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     if content_type:
@@ -222,11 +224,13 @@ def publish_properties(content_type: str | None, encoding: str | None, correlati
         properties.UserProperty = ("enc", encoding)
     if correlation is not None:
         properties.CorrelationData = correlation
+    if expiry_s is not None:
+        properties.MessageExpiryInterval = expiry_s
     return properties
 
 
 _common_properties = lru_cache(maxsize=64)(publish_properties)
-"""Those of messages without a correlation: a handful of kinds."""
+"""Those of messages without correlation and expiry: a handful of kinds."""
 
 
 def packet_size(message: Outgoing, level: int) -> int:
@@ -236,6 +240,7 @@ def packet_size(message: Outgoing, level: int) -> int:
         size += 1 + (3 + len(message.content_type) if message.content_type else 0)
         size += 5 + len("enc") + len(message.encoding) if message.encoding else 0
         size += 3 + len(message.correlation) if message.correlation is not None else 0
+        size += 5 if message.expiry_s is not None else 0
     return size + 1 + (1 if size < 128 else 2 if size < 16_384 else 3 if size < 2_097_152 else 4)
 
 
@@ -340,8 +345,8 @@ class MqttConnection:
     def _publish_properties(self, message: Outgoing) -> Properties | None:
         if self._level != MQTT_5:
             return None
-        if message.correlation is not None:
-            return publish_properties(message.content_type, message.encoding, message.correlation)
+        if message.correlation is not None or message.expiry_s is not None:
+            return publish_properties(message.content_type, message.encoding, message.correlation, message.expiry_s)
         return _common_properties(message.content_type, message.encoding)
 
     async def subscribe(self, filters: list[str]) -> list[int]:
@@ -351,6 +356,13 @@ class MqttConnection:
         except aiomqtt.MqttError as error:
             raise ConnectionLost(f"SUBSCRIBE: {error}") from error
         return [code if isinstance(code, int) else code.value for code in answer]
+
+    async def unsubscribe(self, filters: list[str]) -> None:
+        self._check_open()
+        try:
+            await self._client.unsubscribe(filters, timeout=_SUBSCRIBE_S)
+        except aiomqtt.MqttError as error:
+            raise ConnectionLost(f"UNSUBSCRIBE: {error}") from error
 
     async def receive(self) -> Inbound:
         message = await self._client.inbox.get()

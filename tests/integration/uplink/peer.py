@@ -45,6 +45,7 @@ class Peer:
     confirmed: list[int] = field(default_factory=list)
     most: int = 0
     received: int = 0
+    unsubscribed: int = 0
     port: int = 0
 
     def __post_init__(self) -> None:
@@ -152,6 +153,9 @@ class Link(asyncio.Protocol):
                 filters, at = filters + 1, at + 3 + struct.unpack("!H", body[at : at + 2])[0]
             code = bytes([self.peer.script.suback_code])
             self._send(0x90, body[:2] + (b"\0" if self.level == 5 else b"") + code * filters)
+        elif kind == 10:
+            self.peer.unsubscribed += 1
+            self._send(0xB0, body[:2] + (b"\0\0" if self.level == 5 else b""))
         elif kind == 12 and self.peer.script.pings:
             self._send(0xD0, b"")
 

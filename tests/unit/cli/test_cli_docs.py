@@ -14,13 +14,27 @@ def _commands():
     return next(action for action in build()._actions if action.choices and action.dest == "==SUPPRESS==").choices
 
 
+def _actions(command):
+    """Actions below a command (`fleet ls`), by name."""
+    below = [action for action in command._actions if action.nargs == "A..."]
+    return dict(below[0].choices) if below else {}
+
+
+def _grammars():
+    """Every command, and every action below one, by the words that call it."""
+    for name, command in _commands().items():
+        yield name, command
+        for action, grammar in _actions(command).items():
+            yield f"{name} {action}", grammar
+
+
 def test_every_command_is_in_the_reference():
-    for name in _commands():
+    for name, _ in _grammars():
         assert re.search(rf"\*\*`fieldpost {name}\b", TEXT), name
 
 
 def test_every_option_of_every_command_is_in_the_reference():
-    for name, command in _commands().items():
+    for name, command in _grammars():
         for action in command._actions:
             for option in action.option_strings:
                 assert re.search(rf"`{option}\b", TEXT), f"{name} {option}"
@@ -28,10 +42,13 @@ def test_every_option_of_every_command_is_in_the_reference():
 
 def test_the_reference_names_no_command_and_no_option_that_is_not_there():
     commands = _commands()
-    known = {option for command in commands.values() for action in command._actions for option in action.option_strings}
-    for page in (TEXT, (DOCS / "tutorial" / "first-gateway.md").read_text(encoding="utf-8")):
+    known = {option for _, command in _grammars() for action in command._actions for option in action.option_strings}
+    others = (DOCS / "tutorial" / "first-gateway.md", DOCS / "how-to" / "fleet.md")
+    for page in (TEXT, *(path.read_text(encoding="utf-8") for path in others)):
         for name in re.findall(r"fieldpost ([a-z]+)\b(?=[^\n]*)", re.sub(r"fieldpost (COMMAND|\[)", "", page)):
             assert name in commands or name in {"forget"}, name
+        for name in re.findall(r"fieldpost fleet ([a-z]+)\b", page):
+            assert name in _actions(commands["fleet"]), name
         for line in page.splitlines():
             if "fieldpost " in line or line.startswith("| `--"):
                 for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", line):
@@ -43,7 +60,8 @@ def test_every_command_line_of_readme_and_tutorial_parses():
 
     root = DOCS.parent
     seen = 0
-    for page in (root / "README.md", DOCS / "tutorial" / "first-gateway.md", root / "systemd" / "README.md"):
+    tutorial, fleet = DOCS / "tutorial" / "first-gateway.md", DOCS / "how-to" / "fleet.md"
+    for page in (root / "README.md", tutorial, fleet, root / "systemd" / "README.md"):
         text = page.read_text(encoding="utf-8")
         for line in re.findall(r"(?m)^\$ (?:sudo )?fieldpost ([^#\n]*)", text):
             parse(line.split())
@@ -53,7 +71,8 @@ def test_every_command_line_of_readme_and_tutorial_parses():
 
 def test_every_link_between_our_pages_leads_somewhere():
     root = DOCS.parent
-    for page in (root / "README.md", root / "CONTRIBUTING.md", DOCS / "tutorial" / "first-gateway.md"):
+    ours = (DOCS / "tutorial" / "first-gateway.md", DOCS / "how-to" / "fleet.md", DOCS / "reference" / "cli.md")
+    for page in (root / "README.md", root / "CONTRIBUTING.md", *ours):
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{target} in {page.name}"
 

@@ -28,7 +28,7 @@ print(json.dumps([sorted(sys.modules), sorted(made)]))
 _HEAVY = (
     "amqtt", "asyncua", "bleak", "cryptography", "difflib", "multiprocessing", "pkg_resources", "pydoc", "pytest",
     "setuptools", "sqlite3", "unittest", "xml",
-    "gateway.conformance", "gateway.demo", "gateway.proof", "gateway.testing", "gateway.uplink.codecs.decode",
+    "gateway.conformance", "gateway.demo", "gateway.fleet", "gateway.proof", "gateway.testing", "gateway.uplink.codecs.decode",
 )  # fmt: skip
 """Libraries of other drivers, of rare commands and of tests."""
 _MODULES = 650

@@ -37,8 +37,9 @@ from gateway.runtime.applier import Applier
 from gateway.runtime.channels import Channels
 from gateway.runtime.exploring import Explorer
 from gateway.runtime.node import Node
+from gateway.runtime.optable import serve_commands
 from gateway.runtime.uplinks import Uplinks
-from gateway.runtime.views import FlatFeed, Model, Ops
+from gateway.runtime.views import FlatFeed, Model
 from gateway.settings.credentials import credentials_of
 from gateway.settings.generations import Generations
 from gateway.settings.loader import load_files, read_tree
@@ -206,6 +207,8 @@ async def _serve(config_dir: Path, settings: GatewaySettings, found: _Found, loa
     supervisor.add_core("keeper", lambda: _keep(node))
     supervisor.add("local", local.run)
     supervisor.add("applier", node.applier.run)
+    node.desk.restore()
+    supervisor.add("commands", node.desk.run)
     names = TagTable.names(settings.channels)
     aliases = dict(zip(names, store.bind_aliases(names), strict=True))
     node.restored = store.last_values()
@@ -287,6 +290,7 @@ def _wire(
         forces=forces,
         maintenance=maintenance,
     )
+    serve_commands(node)
     node.uplinks = Uplinks(
         supervisor=supervisor,
         store=store,
@@ -295,13 +299,7 @@ def _wire(
         identity=Identity(settings.id, settings.tenant, version(), boot_id()),
         clock=clock,
         health=health,
-        ops=Ops(
-            commands,
-            node.read_rows,
-            node.refresh,
-            lambda: node.uplinks.rebirth(),  # noqa: PLW0108 - uplinks is being made right here
-            store.commit,
-        ),
+        desk=node.desk,
     )
     node.explorer = Explorer(channels, registry.load, channels.temporary)
     node.applier = Applier(node, generations, load, clock, health, emit)
@@ -390,6 +388,7 @@ async def _rescue(node: Node) -> None:
 async def _stop(node: Node) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(STOP_S):
+            await node.desk.close()
             await node.channels.stop_all()
             await node.checkpoint()
             await node.store.commit()

@@ -29,6 +29,7 @@ from gateway.errors import DeviceUnavailable, RequestRefused
 from gateway.health import Health
 from gateway.model import Block, ChannelSpec, Device, DeviceState, Quality, Tag, Value, Write, WriteResult
 from gateway.ondemand import Row, nothing
+from gateway.otherperiods import OtherPeriods
 from gateway.outcome import ContainedTaskGroup, EndedUnasked, causes, contained, describe
 from gateway.plans import Line, Planner, is_readable
 from gateway.polling import Poller
@@ -77,6 +78,7 @@ class ChannelRunner:
         self._counters = Counters(memory, clock)
         self._stats = Stats()
         self._lines = {device.id: self._make_line(device) for device in devices if device.spec.enabled}
+        self._periods = OtherPeriods(clock, self._replan)
         self._poller: Poller | None = None
         self._planner: Planner | None = None
         self._pushed: PushWrites | None = None
@@ -225,6 +227,18 @@ class ChannelRunner:
         if line is not None:
             line.monitor.demote("by hand", for_s)
             self._wake()
+
+    def other_period(self, device: str, tags: Sequence[Tag], every_s: float, for_s: float) -> bool:
+        """Poll tags of a device with another period for a while. False when nothing is polled here."""
+        line = self._lines.get(device)
+        if line is None or self._planner is None:
+            return False
+        self._periods.set(line, tags, every_s, for_s)
+        return True
+
+    def _replan(self, line: Line) -> None:
+        if self._poller is not None:
+            self._poller.replan(line)
 
     async def _drive(self, driver: Driver, group: asyncio.TaskGroup) -> NoReturn:
         context = Context(self, driver, group)

@@ -19,6 +19,7 @@ from gateway.tags import TagTable
 
 _OVERRIDE = int(Quality.LOCAL_OVERRIDE)
 _ISSUE = "tag_forced"
+_LOCAL = "local"
 
 
 class Forces:
@@ -44,23 +45,23 @@ class Forces:
         self._real: dict[str, tuple[Value, int, int]] = {}
         self.holds = Holds(memory, clock, self._expired)
 
-    def set(self, tag: Tag, value: Value, seconds: float, who: str, reason: str) -> Hold:
+    def set(self, tag: Tag, value: Value, seconds: float, who: str, reason: str, via: str = _LOCAL) -> Hold:
         """Force a tag from now on. The value has been checked."""
         if tag.name not in self.holds:
             current = self._latest.current(tag)
             if current.ts is not None:
                 self._real[tag.name] = (current.value, int(current.quality), current.ts)
         hold = self.holds.set(tag.name, seconds, who, reason, value)
-        self._audit.record(who, "local", "force", device=tag.device, tag=tag.path, new=_plain(value), until=hold.until)
+        self._audit.record(who, via, "force", device=tag.device, tag=tag.path, new=_plain(value), until=hold.until)
         self._tell(tag, value, _OVERRIDE, self._clock.wall_ms())
         self._show()
         return hold
 
-    def release(self, name: str, who: str) -> bool:
+    def release(self, name: str, who: str, via: str = _LOCAL) -> bool:
         """End a force; False when the tag is not forced."""
         hold = self.holds.release(name)
         if hold is not None:
-            self._over(hold, who)
+            self._over(hold, who, via)
         return hold is not None
 
     def restore(self) -> None:
@@ -89,13 +90,13 @@ class Forces:
         return Batch(batch.block, values, batch.ts, batch.mono, batch.index, quality)
 
     def _expired(self, hold: Hold) -> None:
-        self._over(hold, "clock")
+        self._over(hold, "clock", _LOCAL)
 
-    def _over(self, hold: Hold, who: str) -> None:
+    def _over(self, hold: Hold, who: str, via: str) -> None:
         real = self._real.pop(hold.key, None)
         tag = self._tags.find(hold.key)
         device, _, path = hold.key.partition(".")
-        self._audit.record(who, "local", "force_end", device=device, tag=path)
+        self._audit.record(who, via, "force_end", device=device, tag=path)
         if tag is not None:
             value, quality, _ = real if real is not None else (None, int(Quality.BAD_STALE), 0)
             self._tell(tag, value, quality, self._clock.wall_ms())

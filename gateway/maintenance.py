@@ -21,19 +21,19 @@ class Maintenance:
     def __init__(self, memory: Memory, clock: Clock, *, audit: Audit, health: Health) -> None:
         self._audit = audit
         self._health = health
-        self.holds = Holds(memory, clock, lambda hold: self._over(hold, "clock"))
+        self.holds = Holds(memory, clock, lambda hold: self._over(hold, "clock", LOCAL))
 
-    def begin(self, device: str, seconds: float, who: str, reason: str) -> Hold:
+    def begin(self, device: str, seconds: float, who: str, reason: str, via: str = LOCAL) -> Hold:
         hold = self.holds.set(device, seconds, who, reason)
-        self._audit.record(who, LOCAL, "maintenance", device=device, until=hold.until, reason=reason)
+        self._audit.record(who, via, "maintenance", device=device, until=hold.until, reason=reason)
         self._show(hold)
         return hold
 
-    def end(self, device: str, who: str) -> bool:
+    def end(self, device: str, who: str, via: str = LOCAL) -> bool:
         """End it before its time; False when the device is not under maintenance."""
         hold = self.holds.release(device)
         if hold is not None:
-            self._over(hold, who)
+            self._over(hold, who, via)
         return hold is not None
 
     def restore(self) -> None:
@@ -53,8 +53,8 @@ class Maintenance:
         why = f": {hold.reason}" if hold.reason else ""
         return f"{device} is under maintenance by {hold.who}{why}; writes from afar are refused"
 
-    def _over(self, hold: Hold, who: str) -> None:
-        self._audit.record(who, LOCAL, "maintenance_end", device=hold.key)
+    def _over(self, hold: Hold, who: str, via: str) -> None:
+        self._audit.record(who, via, "maintenance_end", device=hold.key)
         self._health.clear(ISSUE, hold.key)
 
     def _show(self, hold: Hold) -> None:

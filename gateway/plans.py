@@ -74,6 +74,12 @@ class Line:
         self.failing: set[Poll] = set()
         self.left_out: list[Tag] = []
         """Tags that no request brings, because the device is known to refuse them."""
+        self.other_periods: dict[Tag, Schedule] = {}
+        """What is asked of tags for a while instead of their own schedules."""
+
+    def schedule(self, tag: Tag) -> Schedule:
+        """When a tag is read now."""
+        return self.other_periods.get(tag) or tag.spec.schedule or self.device.spec.schedule
 
     def polls(self) -> Iterator[Poll]:
         for group in self.groups:
@@ -107,7 +113,7 @@ class Planner:
         by_schedule: dict[Schedule, list[Tag]] = {}
         for tag in line.device.tags:
             if is_polled(tag):
-                by_schedule.setdefault(tag.spec.schedule or line.device.spec.schedule, []).append(tag)
+                by_schedule.setdefault(line.schedule(tag), []).append(tag)
         line.groups = []
         line.failing.clear()
         line.left_out = []

@@ -67,6 +67,7 @@ def build() -> argparse.ArgumentParser:
     _add_configuration(add)
     _add_values(add)
     _add_by_hand(add)
+    _add_command(add)
     _add_field(add)
     _add_device(add)
     _add_lists(add)
@@ -182,6 +183,15 @@ def _add_by_hand(add: _Add) -> None:
     )
     maintenance.add_argument("--reason", metavar="TEXT", help="for the audit log and for who is refused")
     maintenance.add_argument("--end", action="store_true", help="end it now")
+
+
+def _add_command(add: _Add) -> None:
+    command = add("command", "command", "do any op of the protocol by id, once, and show its result")
+    command.add_argument("op", metavar="OP", help="for example write, read, diagnostics")
+    command.add_argument("words", nargs="*", metavar="[DEVICE] [KEY=VALUE ...]", help="device and arguments of the op")
+    command.add_argument("--rid", metavar="ID", help="its id: the same one again is not done again (a new one)")
+    command.add_argument("--ttl", type=duration, metavar="TIME", help="not begun in this time, it is not done")
+    command.add_argument("--args", metavar="JSON", help="arguments as an object")
 
 
 def _add_field(add: _Add) -> None:

@@ -26,14 +26,15 @@ class Handler(Struct, frozen=True):
     """What serves one op: a coroutine function args -> out, or with `stream` an async generator function of items.
 
     It raises OpError (or any GatewayError) to refuse; anything else is a bug, is logged and answers 500.
-    `scope`: read, operate or admin, what the caller must have (protocol.md 1.5). `caller`: the call gets the name of
-    the peer's user as argument `caller`, whatever the peer says there.
+    `scope`: read, operate or admin, what the caller must have (protocol.md 1.5); `scope_of(args)` where that depends on
+    what is asked. `caller`: the call gets the name of the peer's user as argument `caller`, whatever the peer says.
     """
 
     fn: Call | Source
     scope: str = "read"
     stream: bool = False
     caller: bool = False
+    scope_of: Callable[[dict[str, Any]], str] | None = None
 
 
 class Limits(Struct, frozen=True):
@@ -118,10 +119,9 @@ class Connection:
         handler = self._handlers.get(request.op)
         if handler is None:
             raise OpError(f"unknown op {request.op!r}", code=404)
-        if Scope.parse(handler.scope) > self._scope:
-            raise OpError(
-                f"{request.op} needs the scope {handler.scope}, you have {self._scope.name.lower()}", code=403
-            )
+        needed = handler.scope if handler.scope_of is None else handler.scope_of(request.args)
+        if Scope.parse(needed) > self._scope:
+            raise OpError(f"{request.op} needs the scope {needed}, you have {self._scope.name.lower()}", code=403)
         if request.id in self._running:
             raise OpError(f"a request with id {request.id!r} is still running", code=409)
         if len(self._running) >= self._limits.in_flight:

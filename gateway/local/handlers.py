@@ -13,6 +13,7 @@ from typing import Any
 from gateway.errors import ConfigError, Problem
 from gateway.local.auditing import AuditOps
 from gateway.local.byhand import HandOps
+from gateway.local.commanding import CommandOps
 from gateway.local.connection import Handler
 from gateway.local.field import FieldOps
 from gateway.local.peer import signed
@@ -54,6 +55,8 @@ def handlers(node: Node) -> dict[str, Handler]:
     table["force"] = Handler(byhand.force, "operate", caller=True)
     table["maintenance"] = Handler(byhand.maintenance, "operate", caller=True)
     table["audit"] = Handler(AuditOps(node).audit, "read")
+    commanding = CommandOps(node)
+    table["command"] = Handler(commanding.command, scope_of=commanding.scope)
     table["trace"] = Handler(field.trace, "operate", stream=True)
     table["scan"] = Handler(field.scan, "operate", stream=True)
     table["probe"] = Handler(field.probe, "operate")

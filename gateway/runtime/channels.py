@@ -8,11 +8,11 @@ from typing import Any
 
 from gateway.clock import Clock
 from gateway.context import ChannelRunner, PublishDurable
-from gateway.driver import Memory
+from gateway.driver import DriverSpec, Memory
 from gateway.errors import PermanentError
 from gateway.health import Health
 from gateway.maintenance import ISSUE as MAINTENANCE
-from gateway.model import ChannelSpec, Tag
+from gateway.model import ChannelSpec, Device, Tag
 from gateway.registry import Registry
 from gateway.shadow import LatestValues
 from gateway.supervisor import Supervisor
@@ -69,7 +69,25 @@ class Channels:
                 "driver_unavailable", spec.id, str(error), f"install the driver: pip install 'fieldpost[{spec.driver}]'"
             )
             return
-        runner = ChannelRunner(
+        runner = self._runners[spec.id] = self._runner(spec, devices, driver)
+        self._supervisor.add(self.unit(spec), runner.run)
+
+    async def restart(self, channel: str) -> bool:
+        """End a channel's attempt and begin anew with the same configuration. False when it does not run."""
+        spec, old = self._specs.get(channel), self._runners.get(channel)
+        if spec is None or old is None:
+            return False
+        devices = [self._tags.device(device.id) for device in spec.devices]
+        runner = self._runner(spec, tuple(device for device in devices if device is not None), old.spec)
+        self._runners[channel] = runner
+        await self._supervisor.replace(self.unit(spec), runner.run)
+        self._health.clear_entity(channel)
+        for device in spec.devices:  # what is still so is found again
+            self._health.clear_entity(device.id)
+        return True
+
+    def _runner(self, spec: ChannelSpec, devices: tuple[Device, ...], driver: DriverSpec) -> ChannelRunner:
+        return ChannelRunner(
             spec,
             devices,
             driver,
@@ -81,8 +99,6 @@ class Channels:
             emit=self._emit,
             timezone=self._timezone(),
         )
-        self._runners[spec.id] = runner
-        self._supervisor.add(self.unit(spec), runner.run)
 
     def temporary(self, spec: ChannelSpec) -> ChannelRunner:
         """A runner that nobody supervises and whose readings go nowhere: for a look at a wire without a channel."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,16 @@ from gateway.audit import Audit
 from gateway.bus import Bus
 from gateway.clock import Clock
 from gateway.commands import Commands
-from gateway.errors import DeviceUnavailable, GatewayError, StoreFull
+from gateway.errors import GatewayError, StoreFull
 from gateway.forcing import Forces
 from gateway.health import Health
 from gateway.journal import STREAMS
 from gateway.maintenance import Maintenance
-from gateway.model import Batch, Block, Quality, Value
+from gateway.model import Batch, Block, Value
 from gateway.runtime.applier import Applier
 from gateway.runtime.channels import Channels
 from gateway.runtime.exploring import Explorer
+from gateway.runtime.ops import OpTable
 from gateway.runtime.uplinks import Uplinks
 from gateway.runtime.views import FlatFeed
 from gateway.settings.generations import Generations
@@ -33,17 +34,11 @@ from gateway.shadow import LatestValues
 from gateway.store import Store
 from gateway.supervisor import Supervisor
 from gateway.tags import TagTable
+from gateway.uplink.commanddesk import CommandDesk
 
-READ_TIMEOUT_S = 30.0
 MAX_ENTRIES = 10_000
 
 _log = logging.getLogger("fieldpost")
-
-
-class UnknownDevice(GatewayError):
-    """A device that is not configured."""
-
-    code = 404
 
 
 class UnknownStream(GatewayError):
@@ -76,6 +71,10 @@ class Node:
     uplinks: Uplinks = field(init=False)
     applier: Applier = field(init=False)
     explorer: Explorer = field(init=False)
+    ops: OpTable = field(init=False)
+    desk: CommandDesk = field(init=False)
+    resync: Callable[[], Awaitable[None]] | None = None
+    """Publishes all reported documents again; None while there are none."""
     ready: bool = False
     drift: bool = False
     restored: Mapping[tuple[str, str], Any] = field(default_factory=dict)
@@ -129,21 +128,6 @@ class Node:
         except (GatewayError, OSError):
             return None  # told by look_for_drift
         return active.number if active else None
-
-    async def read_rows(self, device: str, paths: list[str] | None) -> list[dict[str, Any]]:
-        """Read tags of a device from the device now; rows with `tag`, `value`, `quality`, `ts`."""
-        known, runner = self.tags.device(device), self.channels.target(device)
-        if known is None:
-            raise UnknownDevice(f"there is no device {device}")
-        if runner is None:
-            raise DeviceUnavailable(f"the channel of {device} is not running")
-        chosen = [tag for tag in known.tags if paths is None or tag.path in paths]
-        async with asyncio.timeout(READ_TIMEOUT_S):
-            answers = await runner.read(chosen)
-        return [
-            {"tag": tag.path, "value": value, "quality": Quality(quality).text, "ts": ts}
-            for tag, value, quality, ts in answers
-        ]
 
     def up(self) -> frozenset[str]:
         """What is up now: `channel:ID` where a device answers, `uplink:NAME` where the broker is connected."""

@@ -9,16 +9,27 @@ from typing import Any
 from gateway.clock import Clock
 from gateway.errors import GatewayError
 from gateway.health import Health
+from gateway.runtime.held import held
 from gateway.settings.plan import Plan
 from gateway.settings.types import GatewaySettings, UplinkSettings
-from gateway.store import Store
+from gateway.store import Store, ranges
 from gateway.supervisor import Supervisor
 from gateway.uplink.address import parse_address
-from gateway.uplink.ports import Identity, LatestView, ModelView, OpHandler
+from gateway.uplink.commanddesk import CommandDesk
+from gateway.uplink.connection import ConnectionLost
+from gateway.uplink.ports import Identity, LatestView, ModelView
+from gateway.uplink.resend import Resent
 from gateway.uplink.uplink import Uplink
 
 STOP_S = 5.0
+RESEND_S = 50.0
 FLAT = "flat"
+
+
+class UnknownUplink(GatewayError):
+    """An uplink that is not there, or does not carry what is asked."""
+
+    code = 404
 
 
 class Uplinks:
@@ -34,7 +45,7 @@ class Uplinks:
         identity: Identity,
         clock: Clock,
         health: Health,
-        ops: OpHandler,
+        desk: CommandDesk,
     ) -> None:
         self._supervisor = supervisor
         self._store = store
@@ -43,7 +54,7 @@ class Uplinks:
         self._identity = identity
         self._clock = clock
         self._health = health
-        self._ops = ops
+        self._desk = desk
         self._uplinks: dict[str, Uplink] = {}
         self._settings: dict[str, UplinkSettings] = {}
 
@@ -60,7 +71,7 @@ class Uplinks:
             self._latest,
             self._clock,
             self._health,
-            self._ops,
+            self._desk,
             presence=lambda: settings.codec != FLAT or not self._served(settings),
         )
         self._uplinks[settings.name] = uplink
@@ -128,6 +139,31 @@ class Uplinks:
     def rebirth(self) -> None:
         for uplink in self._uplinks.values():
             uplink.rebirth()
+
+    async def resend(self, name: str | None, stream: str, epoch: int, first: int, last: int) -> dict[str, Any]:
+        """Send what is held of a range once more over an uplink (None: the only one that carries the stream)."""
+        able = {each: uplink for each, uplink in self._uplinks.items() if stream in uplink.streams}
+        if name is None and len(able) == 1:
+            name = next(iter(able))
+        if name not in able:
+            words = (
+                "say which with args.uplink" if name is None and able else f"no uplink {name or ''} carries {stream}"
+            )
+            raise UnknownUplink(words)
+        resent, why = Resent(), ""
+        try:
+            async with asyncio.timeout(RESEND_S):  # read as it is sent: a range may be larger than memory
+                parts = held(self._store, stream, epoch, first, last)
+                await able[name].resend(parts, self._store.aliases(), resent)
+        except ConnectionLost as lost:
+            why = f"the connection was lost: {lost}"
+        except TimeoutError:
+            why = f"not all in {RESEND_S:g} s: ask for the rest"
+        if resent.refused:
+            why = f"the broker refused with 0x{resent.refused:02x}"
+        here = tuple(self._store.reader.held(stream, epoch))
+        out = {"sent": resent.sent, "not_held": [list(each) for each in ranges.missing(here, first, last)]}
+        return {"code": 207 if resent.sent else 504, "out": out, "text": why} if why else {"out": out}
 
     def online(self) -> list[str]:
         return [name for name, uplink in self._uplinks.items() if uplink.status()["state"] == "online"]

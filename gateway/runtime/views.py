@@ -1,16 +1,13 @@
-"""What the uplinks see of the gateway: the model for births, current values for flat feeds, the ops for commands."""
+"""What the uplinks see of the gateway: the model for births, current values for flat feeds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 from msgspec import Struct
 
-from gateway.commands import Commands
-from gateway.errors import GatewayError, WriteRejected
 from gateway.journal import AliasRow
-from gateway.model import Batch, ChannelSpec, Tag, WriteState
+from gateway.model import Batch, ChannelSpec, Tag
 from gateway.shadow import LatestValues
 from gateway.tags import TagTable
 from gateway.uplink.ports import DeviceRow, Latest, TagRow
@@ -113,59 +110,3 @@ class FlatFeed:
         device = self._tags.device(tag.device)
         channel = device.channel if device else ""
         return Latest(tag.slot, channel, tag.device, tag.path, current.value, int(current.quality), current.ts)
-
-
-class UnknownOp(GatewayError):
-    """An op that is not served (yet)."""
-
-    code = 404
-
-
-class Ops:
-    """Serves commands that came over an uplink: write, read, refresh, rebirth (protocol.md 0, row 1)."""
-
-    def __init__(
-        self,
-        commands: Commands,
-        read: Callable[[str, list[str] | None], Any],
-        refresh: Callable[[str | None], int],
-        rebirth: Callable[[], None],
-        durable: Callable[[], Any],
-    ) -> None:
-        self._commands = commands
-        self._read = read
-        self._refresh = refresh
-        self._rebirth = rebirth
-        self._durable = durable
-
-    async def __call__(self, op: str, device: str | None, args: dict[str, Any]) -> dict[str, Any]:
-        if op == "rebirth":
-            self._rebirth()
-            return {"code": 200, "out": {}}
-        if op == "refresh":
-            count = self._refresh(device)
-            await self._durable()
-            return {"code": 200, "out": {"readings": count}}
-        if op == "read" and device is not None:
-            items = {row.pop("tag"): {"code": 200, **row} for row in await self._read(device, args.get("tags"))}
-            return {"code": 200, "items": items}
-        if op == "write" and device is not None:
-            return await self._write(device, args)
-        raise UnknownOp(f"op {op!r} is not served by this version" if device else f"op {op!r} needs a device")
-
-    async def _write(self, device: str, args: dict[str, Any]) -> dict[str, Any]:
-        values = args.get("values")
-        if not isinstance(values, dict) or not values:
-            raise WriteRejected("write takes args.values: {tag: value}", code=400)
-        named = {f"{device}.{path}": value for path, value in values.items()}
-        results = await self._commands.write(named, origin=str(args.get("origin", "cloud")), via="command")
-        await self._durable()
-        items: dict[str, Any] = {}
-        for result in results:
-            item: dict[str, Any] = {"code": result.code, "value": result.value, "verified": result.verified}
-            items[result.tag] = {**item, "text": result.text} if result.text else item
-        good = sum(result.state is WriteState.OK for result in results)
-        if good == len(results):
-            return {"code": 200, "items": items}
-        code = 207 if good else next(r.code for r in results if r.state is not WriteState.OK)
-        return {"code": code, "items": items}

@@ -102,6 +102,7 @@ class _Tag:
             coherent=self._coherent(),
             reapply_s=writing.reapply_s(),
             conflict=writing.conflict(),
+            group=keys.group or "",
         )
 
     def _wrap(self) -> int | None:

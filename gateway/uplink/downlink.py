@@ -3,68 +3,93 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+import logging
 
-from gateway.clock import Clock
 from gateway.health import Health
 from gateway.journal import Consumer
 from gateway.uplink.acks import ConsumerAcks, parse_ack
-from gateway.uplink.commands import Commands
-from gateway.uplink.connection import Connection, Inbound
+from gateway.uplink.commanddesk import CommandDesk, DeskClosed
+from gateway.uplink.commandrow import Reply
+from gateway.uplink.commands import MAX_PAYLOAD, body, is_rid, parse_command
+from gateway.uplink.connection import Connection, ConnectionLost, Inbound
 from gateway.uplink.counters import Counters
 from gateway.uplink.delivery import Delivery
 from gateway.uplink.inbound import Downlink
-from gateway.uplink.ports import Identity, OpHandler
+from gateway.uplink.ports import Caller, Identity
+from gateway.uplink.results import Results
 from gateway.uplink.sources import Sources
 from gateway.uplink.verdict import Verdict
 
 _COMMAND = "down/command/"
+_WHO = 64
+
+_log = logging.getLogger("fieldpost")
 
 
 class Receiver:
-    """Serves the downlink of one uplink; lives as long as it, because rids are known over connections."""
+    """Serves the downlink of one uplink."""
 
     def __init__(
         self,
         name: str,
         identity: Identity,
         consumer: Consumer | None,
-        ops: OpHandler,
-        clock: Clock,
+        desk: CommandDesk,
         health: Health,
         counters: Counters,
-        rebirth: Callable[[], None],
     ) -> None:
-        self._ops = ops
-        self._rebirth = rebirth
+        self._name = name
+        self._desk = desk
         self._counters = counters
-        self._commands = Commands(identity, self._op, clock)
+        self._results = Results(name, identity, desk)
         self._acks = ConsumerAcks(consumer) if consumer is not None else None
         self._lock = asyncio.Lock()
         self._downlink = Downlink(name, identity, health, self._handle)
+        self._payload = 0
         self._sources: Sources | None = None
         self._delivery: Delivery | None = None
         self._verdict: Verdict | None = None
 
-    async def run(self, connection: Connection, sources: Sources, delivery: Delivery, verdict: Verdict) -> None:
-        """Serve one connection. Raises ConnectionLost."""
-        self._sources, self._delivery, self._verdict = sources, delivery, verdict
+    async def run(
+        self, connection: Connection, sources: Sources, delivery: Delivery, verdict: Verdict, payload: int
+    ) -> None:
+        """Serve one connection whose messages may have `payload` bytes. Raises ConnectionLost."""
+        self._sources, self._delivery, self._verdict, self._payload = sources, delivery, verdict, payload
         async with asyncio.TaskGroup() as group:
             group.create_task(self._downlink.subscribe(connection))
             group.create_task(self._downlink.run(connection))
+            group.create_task(self._results.run(connection, payload))
 
     async def _handle(self, connection: Connection, topic: str, message: Inbound) -> None:
         if topic == "down/ack":
             await self._ack(message)
         elif topic.startswith(_COMMAND):
-            await self._commands.handle(connection, topic.removeprefix(_COMMAND), message)
+            await self._command(connection, topic.removeprefix(_COMMAND), message)
 
-    async def _op(self, op: str, device: str | None, args: dict[str, Any]) -> dict[str, Any]:
-        if op == "rebirth":
-            self._rebirth()
-            return {"code": 200}
-        return await self._ops(op, device, args)
+    async def _command(self, connection: Connection, rid: str, inbound: Inbound) -> None:
+        """Returns when the command is on disk or answered: then the broker's message may be confirmed."""
+        if not is_rid(rid):
+            return  # nowhere to answer
+        if inbound.retain:  # it would be done again at some connection, when its rid is long forgotten
+            _log.warning("a retained message is no command: %s", rid)
+            return
+        reply = Reply(self._name, inbound.response_topic, inbound.correlation)
+        result = await self._take(rid, inbound.payload, reply)
+        if result is not None:
+            await self._results.answer(connection, rid, reply, result, self._payload)
+
+    async def _take(self, rid: str, payload: bytes, reply: Reply) -> bytes | None:
+        if len(payload) > MAX_PAYLOAD:
+            return self._desk.refused(rid, body(413, {"text": f"a command has at most {MAX_PAYLOAD} bytes"}))
+        command = parse_command(payload)
+        if command is None or command.rid != rid:
+            text = "not a command of version 1, or its rid is not the topic's"
+            return self._desk.refused(rid, body(400, {"text": text}))
+        caller = Caller(command.origin[:_WHO] or "cloud", rid=rid, uplink=self._name)
+        try:
+            return await self._desk.take(command, caller, reply)
+        except DeskClosed as closed:
+            raise ConnectionLost(str(closed)) from closed  # not confirmed: the broker keeps it
 
     async def _ack(self, message: Inbound) -> None:
         assert self._acks is not None

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
 
+from gateway.uplink.commandrow import CommandRow
+
 
 class Identity(Struct, frozen=True):
     """Who is speaking. `boot` names this boot of the machine (gateway.clock.boot_id)."""
@@ -89,13 +91,58 @@ class LatestView(Protocol):
         ...
 
 
+CLOUD = "command"
+LOCAL = "local"
+"""Ways on which a command comes: over an uplink, over the local socket. They stand in audit entries as `via`."""
+
+
+class Caller(Struct, frozen=True):
+    """Who asks for an op. `scope` is what a local caller has (read, operate, admin); what the cloud may do is decided
+    where the op is served. `uplink` is the one it came over. `within_s`: nothing of it may begin later.
+    """
+
+    who: str
+    via: str = CLOUD
+    scope: str = ""
+    rid: str = ""
+    uplink: str = ""
+    within_s: float = 60.0
+
+
 class OpHandler(Protocol):
     """Serves the ops of protocol.md 1.5 that came as a command."""
 
-    async def __call__(self, op: str, device: str | None, args: dict[str, Any]) -> dict[str, Any]:
+    async def __call__(self, op: str, device: str | None, args: dict[str, Any], caller: Caller) -> dict[str, Any]:
         """Do it and return the body of the result: `code` (default 200), and `items` or `out` or `text`.
 
-        The answer is given when it is durable: the broker's message is confirmed after this returns.
         Raises GatewayError with an attribute `code` for what is not done (WriteRejected, 404 for an unknown op).
         """
+        ...
+
+
+class Look(Protocol):
+    """What a device shows now of the tags that an interrupted command named."""
+
+    async def __call__(self, device: str, tags: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Items with `value` and `quality` by tag; those that cannot be read are left out. Never raises."""
+        ...
+
+
+class CommandTable(Protocol):
+    """The table `command`: known rids on disk."""
+
+    def rows(self) -> list[CommandRow]:
+        """All rows, for a start."""
+        ...
+
+    def get(self, rid: str) -> CommandRow | None:
+        """The committed row."""
+        ...
+
+    async def put(self, row: CommandRow, forget: Sequence[str] = ()) -> None:
+        """Returns when the row is on disk and those of `forget` are not, in one transaction. Raises GatewayError."""
+        ...
+
+    def told(self, rid: str, uplink: str) -> None:
+        """An uplink's broker has the result: its replies go from the row with the next commit."""
         ...

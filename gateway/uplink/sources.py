@@ -6,13 +6,13 @@ the consumer's cursor has not passed it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
-from gateway.journal import Consumer, Gap, Segment
+from gateway.journal import AliasRow, Consumer, Gap, Segment
 from gateway.settings.types import UplinkSettings
-from gateway.uplink.codecs.base import BATCH_JSON, Codec, Encoded, entries_message, gap_message, pack_json
+from gateway.uplink.codecs.base import BATCH_JSON, Codec, Encoded, Names, entries_message, gap_message, pack_json
 from gateway.uplink.connection import Outgoing
 from gateway.uplink.lanes import Parcel
 from gateway.uplink.order import BACKLOG, GAP, LIVE
@@ -152,6 +152,34 @@ class Sources:
                 message = self._message("gap", encoded)
                 return Parcel(GAP, message, gap.stream, gap.epoch, gap.first or 0, gap.last or 0, 0, now, gap=gap)
         return None
+
+    def carried(self, aliases: Mapping[int, AliasRow]) -> Names:
+        """Names for the codec; None for tags that this uplink does not carry."""
+        return {alias: (row.device, row.tag) if self._chosen(row.device) else None for alias, row in aliases.items()}
+
+    def again(self, segment: Segment, names: Names) -> tuple[Segment, Outgoing | None]:
+        """The first entries of a held segment as a historical message; None for those that cannot be one. The cursor
+        has nothing to do with it.
+        """
+        segment, _ = cut(segment, self._settings.batch_readings)
+        while True:
+            try:
+                encoded = self._historical(segment, names)
+            except (KeyError, TypeError, ValueError, OverflowError):
+                return segment, None
+            size, limit = len(encoded.payload), self._limits.payload
+            if size <= limit:
+                return segment, self._message(segment.stream, encoded)
+            part, rest = cut(segment, max(1, int(segment.n * 0.9 * limit / size)))
+            if rest is None:
+                return segment, None
+            segment = part
+
+    def _historical(self, segment: Segment, names: Names) -> Encoded:
+        if segment.stream == TELEMETRY:
+            return self._codec.telemetry(segment, names, historical=True)
+        body = {**entries_message(self._identity.id, segment), "historical": True}
+        return pack_json(body, BATCH_JSON, self._settings.compress)
 
     def told(self) -> set[Gap]:
         """Gap records sent on this connection."""

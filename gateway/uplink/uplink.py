@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Any
 
 from gateway.clock import Clock
 from gateway.health import Health
-from gateway.journal import Consumer
+from gateway.journal import AliasRow, Consumer, Segment
 from gateway.settings.types import UplinkSettings
 from gateway.uplink import mqtt
 from gateway.uplink.backoff import Reconnect
@@ -18,6 +18,7 @@ from gateway.uplink.budget import DailyBudget
 from gateway.uplink.codecs.flat import FlatCodec
 from gateway.uplink.codecs.json_codec import JsonCodec
 from gateway.uplink.codecs.native import NativeCodec
+from gateway.uplink.commanddesk import CommandDesk
 from gateway.uplink.connection import Connection, ConnectionLost
 from gateway.uplink.counters import Counters
 from gateway.uplink.delivery import Delivery
@@ -26,8 +27,9 @@ from gateway.uplink.downlink import Receiver
 from gateway.uplink.flatview import FlatView
 from gateway.uplink.memory import Memory, Sessions
 from gateway.uplink.overload import Learned
-from gateway.uplink.ports import Identity, LatestView, ModelView, OpHandler
+from gateway.uplink.ports import Identity, LatestView, ModelView
 from gateway.uplink.presence import Presence
+from gateway.uplink.resend import Resent, send_again
 from gateway.uplink.sources import Limits, Sources
 from gateway.uplink.verdict import Verdict
 
@@ -53,7 +55,7 @@ class Uplink:
         latest: LatestView,
         clock: Clock,
         health: Health,
-        ops: OpHandler,
+        desk: CommandDesk,
         *,
         random: Random | None = None,
         connect: Connect = mqtt.connect,
@@ -79,10 +81,11 @@ class Uplink:
         self._dialer = Dialer(settings, self._memory, clock, connect)
         self._reconnect = Reconnect(settings.reconnect_max_s, self._random, patient=settings.profile == "fleet")
         self._verdict = self._make_verdict()
-        self._receiver = Receiver(settings.name, gateway, consumer, ops, clock, health, self._counters, self.rebirth)
+        self._receiver = Receiver(settings.name, gateway, consumer, desk, health, self._counters)
         self._flat = self._make_flat(latest)
         self._connection: Connection | None = None
         self._delivery: Delivery | None = None
+        self._sources: Sources | None = None
         self._status_due = asyncio.Event()
         self._state = CONNECTING
         self._since = clock.wall_ms()
@@ -140,6 +143,17 @@ class Uplink:
         """Look whether the birth has to be published again, and whether the status is still ours to tell."""
         self._births.request()
         self._status_due.set()
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """What it carries; nothing that has numbers with codec `flat`."""
+        return self._settings.select.streams if self._consumer is not None else ()
+
+    async def resend(self, parts: Iterable[Segment], aliases: Mapping[int, AliasRow], resent: Resent) -> None:
+        """Send held numbers once more. Raises ConnectionLost, also when there is no connection."""
+        if self._connection is None or self._sources is None:
+            raise ConnectionLost("not connected")
+        await send_again(self._connection, self._sources, parts, aliases, resent)
 
     def status(self) -> dict[str, Any]:
         """For `fieldpost status`. Times in UTC ms; `proof` as in protocol.md 1.3."""
@@ -237,7 +251,7 @@ class Uplink:
         except* ConnectionLost as ended:
             lost.extend(_leaves(ended))
         finally:
-            self._delivery = None
+            self._delivery = self._sources = None
             self._connection = None
             connection.abort()
         if connection.closed.done() and not any(isinstance(each, ConnectionLost) and each.code for each in lost):
@@ -249,6 +263,7 @@ class Uplink:
         assert self._verdict is not None
         codec = (JsonCodec if self._settings.codec == "json" else NativeCodec)(self._identity.id, self._compression())
         sources = Sources(self._settings, self._identity, self._consumer, codec, limits, self._births.ready)
+        self._sources = sources
         self._verdict.defect = ""
         delivery = Delivery(
             self._settings,
@@ -266,7 +281,7 @@ class Uplink:
         self._delivery = delivery
         group.create_task(delivery.run())
         group.create_task(self._births.run(connection, lambda: limits.payload, self._birth_changed))
-        group.create_task(self._receiver.run(connection, sources, delivery, self._verdict))
+        group.create_task(self._receiver.run(connection, sources, delivery, self._verdict, limits.payload))
 
     def _compression(self) -> str:
         """What the codec compresses with: `native` always, `json` when it is set."""

@@ -17,7 +17,7 @@ def force(session: Session) -> int:
     if session.option("release"):
         if args.assignment is not None:
             raise CommandFailed("force a tag or release one, not both at once", Exit.USAGE)
-        answer = session.call("force", {"release": args.release, "who": _who()})
+        answer = session.call("force", {"release": args.release, "who": who()})
         _say(session, answer, [f"released {name}" for name in answer.get("released", [])] or ["nothing was forced"])
         return Exit.OK
     asked: dict[str, Any] = {}
@@ -25,7 +25,7 @@ def force(session: Session) -> int:
         if session.option("lasting") is None:
             raise CommandFailed("a force ends by itself: say --for TIME", Exit.USAGE)
         name, value = assignment(args.assignment)
-        asked = {"tag": name, "value": value, "for_s": args.lasting, "reason": session.option("reason"), "who": _who()}
+        asked = {"tag": name, "value": value, "for_s": args.lasting, "reason": session.option("reason"), "who": who()}
     answer = session.call("force", asked)
     _list(session, answer, "forced", "nothing is forced")
     return Exit.OK
@@ -41,7 +41,7 @@ def maintenance(session: Session) -> int:
     if args.device is not None:
         if not args.end and session.option("lasting") is None:
             raise CommandFailed("maintenance ends by itself: say --for TIME", Exit.USAGE)
-        asked = {"device": args.device, "end": args.end, "for_s": session.option("lasting"), "who": _who()}
+        asked = {"device": args.device, "end": args.end, "for_s": session.option("lasting"), "who": who()}
         asked["reason"] = session.option("reason")
     answer = session.call("maintenance", asked)
     _list(session, answer, "maintenance", "no device is under maintenance")
@@ -81,7 +81,8 @@ def _say(session: Session, answer: dict[str, Any], lines: list[str]) -> None:
         session.out.line(line)
 
 
-def _who() -> str:
+def who() -> str:
+    """The user's name, for the audit log."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

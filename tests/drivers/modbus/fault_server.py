@@ -34,6 +34,8 @@ class FaultServer:
         self.max_registers = 125
         self.silent_above = 0
         """Reads of more registers than this stay without an answer; 0 switches that off."""
+        self.slow_s = 0.0
+        """How long mode `slow` takes for an answer."""
         self.requests: list[tuple[int, int, int, int]] = []
         self.connections = 0
         self.registers: dict[tuple[int, int], int] = {}
@@ -93,6 +95,8 @@ class FaultServer:
                 writer.write(good)
             case "silent":
                 pass
+            case "slow":
+                asyncio.get_running_loop().call_later(self.slow_s, _send, writer, good)
             case "late":  # kept back, and sent in one segment with the next answer
                 self._late += good
                 self.mode = "late-then-good"
@@ -172,6 +176,11 @@ class FaultServer:
 
     def coil(self, unit: int, address: int) -> bool:
         return self.coils.get((unit, address), address % 2 == 1)
+
+
+def _send(writer: asyncio.StreamWriter, data: bytes) -> None:
+    if not writer.transport.is_closing():
+        writer.write(data)
 
 
 def _frame(tid: int, unit: int, pdu: bytes) -> bytes:

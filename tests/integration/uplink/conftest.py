@@ -17,6 +17,7 @@ from gateway.settings.types import UplinkSettings
 from gateway.uplink.ports import DeviceRow, Identity, TagRow
 from gateway.uplink.uplink import Uplink
 from tests.unit.uplink.memory_journal import MemoryJournal
+from tests.unit.uplink.memory_table import desk as make_desk
 
 IDENTITY = Identity("gw1", "acme", "0.1.0", "5f0c9a1e")
 ROOT = IDENTITY.root
@@ -52,7 +53,7 @@ class NoLatest:
         return lambda: None
 
 
-async def ops(op: str, device: str | None, args: dict[str, Any]) -> dict[str, Any]:
+async def ops(op: str, device: str | None, args: dict[str, Any], caller: Any = None) -> dict[str, Any]:
     return {"code": 200, "out": {"op": op, "device": device, "args": args}}
 
 
@@ -76,11 +77,13 @@ class Rig:
         model: Any = None,
         **settings: Any,
     ) -> Uplink:
+        desk = make_desk(handler, self.clock)
+        self.tasks.append(asyncio.ensure_future(desk.run()))
         consumer = None if settings.get("codec") == "flat" else self.journal if journal is None else journal
         uplink = Uplink(
             UplinkSettings("cloud", urls, settings.pop("client_id", "gw1"), **settings),
             IDENTITY, consumer, model or (lambda: Model(consumer or self.journal)), latest or NoLatest(), self.clock,
-            self.health, handler, random=random or Random(1),
+            self.health, desk, random=random or Random(1),
         )  # fmt: skip
         self.uplinks.append(uplink)
         self.tasks.append(asyncio.ensure_future(uplink.run()))

@@ -213,25 +213,28 @@ async def test_fl_9_reconnects_do_not_send_again_what_was_acknowledged(rig: Rig,
     assert peer.topics().count(f"{ROOT}/birth") == 1
 
 
-async def test_an_inbound_command_is_confirmed_after_it_was_handled(rig: Rig, peer: Peer) -> None:
+async def test_an_inbound_command_is_confirmed_when_it_is_on_disk_and_answered_as_often_as_it_came(
+    rig: Rig, peer: Peer
+) -> None:
     import asyncio
 
     gate = asyncio.Event()
 
-    async def slow(op: str, device: str | None, args: dict[str, object]) -> dict[str, object]:
+    async def slow(op: str, device: str | None, args: dict[str, object], caller: object) -> dict[str, object]:
         await gate.wait()
         return {"out": {}}
 
     uplink = rig.uplink(peer.url, handler=slow)
     await eventually(lambda: uplink.status()["state"] == "online" and peer.topics())
     peer.push(f"{ROOT}/down/command/c1", b'{"v":1,"rid":"c1","op":"read"}', 7)
-    await asyncio.sleep(0)
     peer.push(f"{ROOT}/down/command/c1", b'{"v":1,"rid":"c1","op":"read"}', 8)
-    assert peer.confirmed == []
-    gate.set()
     await eventually(lambda: peer.confirmed == [7, 8])
+    assert peer.payloads("result/c1") == [], "it is still at work"
+    gate.set()
+    await eventually(lambda: len(peer.payloads("result/c1")) == 2)
     results = [json.loads(payload) for payload in peer.payloads("result/c1")]
-    assert [result["state"] for result in results] == ["done", "done"]
+    assert results[0] == results[1]
+    assert results[0]["state"] == "done"
 
 
 async def test_with_consumer_acks_only_the_consumer_moves_the_cursor(rig: Rig, peer: Peer) -> None:

@@ -76,6 +76,7 @@ class FakeGateway:
             "tags": {"tags": [ROW, BAD]},
             "read": {"tags": [ROW]},
             "write": {"results": [{"device": "pump", "tag": "run", "state": "ok", "code": 200, "value": True}]},
+            "command": {"v": 1, "rid": "c1", "ts": 1, "state": "done", "code": 200, "out": {"readings": 5}},
             "devices": {"devices": [{"device": "pump", "channel": "line1", "state": "online", "polls": 5}]},
             "reads": {
                 "devices": {
@@ -169,6 +170,7 @@ QUESTIONS = [
     ("tags",),
     ("read", "pump.speed"),
     ("write", "pump.run=true"),
+    ("command", "refresh", "pump"),
     ("reads",),
     ("reads", "pump"),
     ("journal", "--stream", "event"),

@@ -78,6 +78,7 @@ class Ops:
             "named": Handler(self.echo, caller=True),
             "operate": Handler(self.echo, scope="operate"),
             "admin": Handler(self.echo, scope="admin"),
+            "asked": Handler(self.echo, scope_of=lambda args: str(args.get("scope", "read"))),
         }
 
 

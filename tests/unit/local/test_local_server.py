@@ -297,6 +297,18 @@ async def test_each_scope_reaches_its_ops_and_no_more(path, ops, monkeypatch, sc
     assert all(answer["code"] == 403 for answer in answers if not answer["ok"])
 
 
+async def test_an_op_whose_scope_depends_on_what_is_asked_is_judged_by_that(path, ops, monkeypatch):
+    monkeypatch.setattr(server_module, "scope_of", lambda _peer, _group: Scope.OPERATE)
+    async with serving(path, ops):
+        lines = b"".join(
+            b'{"id":"%s","op":"asked","args":{"scope":"%s"}}\n' % (scope, scope)
+            for scope in (b"read", b"operate", b"admin")
+        )
+        answers = await _talk(path, lines, lines=3)
+    assert {answer["id"] for answer in answers if answer["ok"]} == {"read", "operate"}
+    assert [answer["code"] for answer in answers if not answer["ok"]] == [403]
+
+
 def test_scope_follows_from_user_and_groups():
     mine = os.geteuid()
     assert scope_of(Peer(1, 0, frozenset({0})), 50) is Scope.ADMIN

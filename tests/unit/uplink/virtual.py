@@ -17,6 +17,8 @@ from gateway.uplink.ports import DeviceRow, Identity, Latest, TagRow
 from gateway.uplink.uplink import Uplink
 from gateway.uplink.window import Window
 from tests.unit.uplink.memory_journal import MemoryJournal
+from tests.unit.uplink.memory_table import MemoryTable
+from tests.unit.uplink.memory_table import desk as make_desk
 
 IDENTITY = Identity("gw1", "acme", "0.1.0", "5f0c9a1e")
 ROOT = IDENTITY.root
@@ -140,9 +142,12 @@ class VirtualBroker:
     def drop(self, code: int | None = None) -> None:
         self.connections[-1].end(ConnectionLost("the broker went", code=code))
 
-    def push(self, topic: str, body: Any, ticket: int = 1) -> None:
+    def push(
+        self, topic: str, body: Any, ticket: int = 1, *, retain: bool = False, response: str | None = None
+    ) -> None:
         payload = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.connections[-1].inbox.put_nowait(Inbound(f"{ROOT}/{topic}", payload, False, 1, ticket))
+        message = Inbound(f"{ROOT}/{topic}", payload, retain, 1, ticket, None, response, b"\x07" if response else None)
+        self.connections[-1].inbox.put_nowait(message)
 
     def topics(self) -> list[str]:
         return [message.topic.removeprefix(f"{ROOT}/") for message in self.published]
@@ -200,7 +205,7 @@ class Values:
             listener([slot])
 
 
-async def ops(op: str, device: str | None, args: dict[str, Any]) -> dict[str, Any]:
+async def ops(op: str, device: str | None, args: dict[str, Any], caller: Any = None) -> dict[str, Any]:
     return {"code": 200, "out": {"op": op}}
 
 
@@ -220,14 +225,17 @@ class VirtualRig:
         self.journal = MemoryJournal()
         self.broker = VirtualBroker(self.clock)
         self.values = Values()
+        self.table = MemoryTable()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, *, random: Random | None = None, **settings: Any) -> Uplink:
         journal = None if settings.get("codec") == "flat" else self.journal
         presence = settings.pop("presence", None)
+        desk = make_desk(settings.pop("handler", ops), self.clock, self.table)
+        self._tasks.append(asyncio.ensure_future(desk.run()))
         uplink = Uplink(
             UplinkSettings("cloud", (URL,), "gw1", **settings), IDENTITY, journal, lambda: JournalModel(self.journal),
-            self.values, self.clock, self.health, ops, random=random or Random(1), connect=self.broker.connect,
+            self.values, self.clock, self.health, desk, random=random or Random(1), connect=self.broker.connect,
             **({} if presence is None else {"presence": presence}),
         )  # fmt: skip
         self._tasks.append(asyncio.ensure_future(uplink.run()))

@@ -1,0 +1,161 @@
+"""Ops on a device or a channel as a whole: demote, promote, interval, force, maintenance, restart, browse, methods."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gateway.commands import coerce
+from gateway.context import ChannelRunner
+from gateway.errors import DeviceUnavailable, WriteRejected
+from gateway.holds import LONGEST_S
+from gateway.model import Device, Tag, Value
+from gateway.plans import is_polled
+from gateway.runtime import oparguments
+from gateway.runtime.ops import OPERATE, Call, Op, OpRefused, all_or_nothing
+from gateway.runtime.tagops import known_device
+
+if TYPE_CHECKING:
+    from gateway.runtime.node import Node
+
+DAY_S = 86400.0
+_FASTEST_S = 0.01
+
+
+class DeviceOps:
+    """The ops over one running node."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def table(self) -> dict[str, Op]:
+        return {
+            "demote": Op(OPERATE, self.demote),
+            "promote": Op(OPERATE, self.promote),
+            "interval": Op(OPERATE, self.interval),
+            "force": Op(OPERATE, self.force),
+            "maintenance": Op(OPERATE, self.maintenance),
+            "restart_channel": Op(OPERATE, self.restart_channel),
+            "rescan": Op(OPERATE, self.rescan),
+            "call": Op(OPERATE, self.call),
+        }
+
+    async def demote(self, call: Call) -> dict[str, Any]:
+        """Take a device out of the fast schedule for a while."""
+        for_s = oparguments.seconds(call, "for", DAY_S)
+        device, runner = self._running(call)
+        runner.demote(device.id, for_s)
+        self._audit(call, device=device.id, for_ms=round(for_s * 1000))
+        return {"out": {}}
+
+    async def promote(self, call: Call) -> dict[str, Any]:
+        """Ask a device that is away at once."""
+        device, runner = self._running(call)
+        runner.promote(device.id)
+        self._audit(call, device=device.id)
+        return {"out": {}}
+
+    async def interval(self, call: Call) -> dict[str, Any]:
+        """Another period for a while, for named tags, a group of the channel, or all that is polled."""
+        every_s = oparguments.seconds(call, "every", DAY_S, _FASTEST_S)
+        for_s = oparguments.seconds(call, "for", DAY_S)
+        wanted = oparguments.names(call, "tags")
+        device, runner = self._running(call)
+        group = oparguments.text(call, "group") if "group" in call.args else None
+        polled = [tag for tag in device.tags if is_polled(tag) and group in {None, tag.spec.group}]
+        if not polled and wanted is None:
+            raise OpRefused(f"no tag of {device.id} is polled" + (f" in group {group}" if group else ""), code=404)
+        known = {tag.path: tag for tag in polled}
+        items = {path: _polled_item(path, device, known) for path in wanted or ()}
+        if (code := all_or_nothing(items)) != 200:
+            return {"code": code, "items": items}
+        chosen = polled if wanted is None else [known[path] for path in wanted]
+        if not runner.other_period(device.id, chosen, every_s, for_s):
+            raise OpRefused(f"{device.id} sends its values by itself and is not polled", code=404)
+        self._audit(call, device=device.id, every_ms=round(every_s * 1000), for_ms=round(for_s * 1000))
+        return {"items": items} if items else {"out": {"tags": len(chosen)}}
+
+    async def force(self, call: Call) -> dict[str, Any]:
+        """Values by hand; null ends one. All are checked before any is set."""
+        values = oparguments.values(call)
+        device = known_device(self._node, call)
+        lasting = any(value is not None for value in values.values())
+        for_s = oparguments.seconds(call, "for", LONGEST_S) if lasting else 0.0
+        checked: list[tuple[Tag, Value]] = []
+        items: dict[str, Any] = {}
+        for path, value in values.items():
+            tag = device.tag(path)
+            if tag is None:
+                items[path] = {"code": 404, "text": f"there is no tag {path}"}
+                continue
+            try:
+                checked.append((tag, None if value is None else coerce(tag, value)))
+                items[path] = {"code": 200}
+            except WriteRejected as error:
+                items[path] = {"code": error.code, "text": str(error)}
+        if (code := all_or_nothing(items)) == 200:
+            self._force(call, checked, for_s)
+        return {"code": code, "items": items}
+
+    def _force(self, call: Call, values: list[tuple[Tag, Value]], for_s: float) -> None:
+        reason = str(call.args.get("reason") or "")[:200]
+        for tag, value in values:
+            if value is None:
+                self._node.forces.release(tag.name, call.caller.who, call.caller.via)
+            else:
+                self._node.forces.set(tag, value, for_s, call.caller.who, reason, call.caller.via)
+
+    async def maintenance(self, call: Call) -> dict[str, Any]:
+        """Begin or end maintenance of a device."""
+        on = oparguments.flag(call, "on")
+        for_s = oparguments.seconds(call, "for", LONGEST_S) if on else 0.0
+        device, caller = known_device(self._node, call), call.caller
+        if on:
+            reason = str(call.args.get("reason") or "")[:200]
+            hold = self._node.maintenance.begin(device.id, for_s, caller.who, reason, caller.via)
+            return {"out": {"until": hold.until}}
+        return {"out": {"ended": self._node.maintenance.end(device.id, caller.who, caller.via)}}
+
+    async def restart_channel(self, call: Call) -> dict[str, Any]:
+        """End this channel and begin it anew; the others go on."""
+        channel = self._channel(call)
+        if not await self._node.channels.restart(channel):
+            raise OpRefused(f"the channel {channel} does not run", code=404)
+        self._audit(call, channel=channel)
+        return {"out": {"channel": channel}}
+
+    async def rescan(self, call: Call) -> dict[str, Any]:
+        """Browse again. No driver of this version can browse: what it reads is what the configuration names."""
+        channel = self._channel(call)
+        spec = next(spec for spec in self._node.channels.specs() if spec.id == channel)
+        raise OpRefused(f"driver {spec.driver} cannot browse: its tags are those of the configuration", code=404)
+
+    async def call(self, call: Call) -> dict[str, Any]:
+        """A method of the driver. The driver contract of this version has none."""
+        method = oparguments.text(call, "method")
+        device = known_device(self._node, call)
+        raise OpRefused(f"{device.id} has no command {method}, and its driver has no methods", code=404)
+
+    def _running(self, call: Call) -> tuple[Device, ChannelRunner]:
+        device = known_device(self._node, call)
+        runner = self._node.channels.target(device.id)
+        if runner is None:
+            raise DeviceUnavailable(f"the channel of {device.id} is not running")
+        return device, runner
+
+    def _channel(self, call: Call) -> str:
+        channel = oparguments.text(call, "channel")
+        if all(spec.id != channel for spec in self._node.channels.specs()):
+            raise OpRefused(f"there is no channel {channel}", code=404)
+        return channel
+
+    def _audit(self, call: Call, **details: Any) -> None:
+        rid = {"rid": call.caller.rid} if call.caller.rid else {}
+        self._node.audit.record(call.caller.who, call.caller.via, call.op, **details, **rid)
+
+
+def _polled_item(path: str, device: Device, polled: dict[str, Tag]) -> dict[str, Any]:
+    if path in polled:
+        return {"code": 200}
+    if device.tag(path) is None:
+        return {"code": 404, "text": f"there is no tag {path}"}
+    return {"code": 422, "text": f"{path} is not polled"}

@@ -24,6 +24,7 @@ ALL = (
     "dead_units",
     "bus_time",
     "late_answers",
+    "shadow_cost",
 )
 
 

@@ -38,6 +38,7 @@ from gateway.runtime.channels import Channels
 from gateway.runtime.exploring import Explorer
 from gateway.runtime.node import Node
 from gateway.runtime.optable import serve_commands
+from gateway.runtime.shadows import make_shadows
 from gateway.runtime.uplinks import Uplinks
 from gateway.runtime.views import FlatFeed, Model
 from gateway.settings.credentials import credentials_of
@@ -207,6 +208,7 @@ async def _serve(config_dir: Path, settings: GatewaySettings, found: _Found, loa
     supervisor.add_core("keeper", lambda: _keep(node))
     supervisor.add("local", local.run)
     supervisor.add("applier", node.applier.run)
+    supervisor.add("shadows", node.shadows.writes.run)
     node.desk.restore()
     supervisor.add("commands", node.desk.run)
     names = TagTable.names(settings.channels)
@@ -252,6 +254,8 @@ def _wire(
 
     def emit(entry: dict[str, Any]) -> None:
         store.append_entry("event", entry, Level.NOW)
+        if entry["kind"] == "device":
+            shadows.writes.wake()
 
     health.listen(lambda issue, is_set: emit(_issue_entry(clock, issue, is_set=is_set)))
     health.listen(_log_issue)
@@ -271,6 +275,18 @@ def _wire(
     forces = Forces(store.memory(_FORCES), clock, tags=tags, latest=latest, audit=audit, health=health, publish=send)
     maintenance = Maintenance(store.memory(_MAINTENANCE), clock, audit=audit, health=health)
     commands = Commands(tags, latest, channels, clock, audit, maintenance.refuses)
+    shadows = make_shadows(
+        store=store,
+        tags=tags,
+        latest=latest,
+        channels=channels,
+        commands=commands,
+        clock=clock,
+        health=health,
+        audit=audit,
+        settings=lambda: node.settings.shadow,
+        online=lambda: bool(node.uplinks.online()),
+    )
     node = Node(
         version=version(),
         config_dir=config_dir,
@@ -289,6 +305,7 @@ def _wire(
         flat=flat,
         forces=forces,
         maintenance=maintenance,
+        shadows=shadows,
     )
     serve_commands(node)
     node.uplinks = Uplinks(
@@ -300,6 +317,7 @@ def _wire(
         clock=clock,
         health=health,
         desk=node.desk,
+        shadows=shadows.desk,
     )
     node.explorer = Explorer(channels, registry.load, channels.temporary)
     node.applier = Applier(node, generations, load, clock, health, emit)

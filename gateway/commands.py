@@ -200,10 +200,9 @@ class Commands:
                 refused.append(WriteResult(device, path, WriteState.REJECTED, error.code, text=str(error)))
         return checked, refused
 
-    def _writable(self, name: str, via: str) -> Tag:
-        tag = self._tags.find(name)
-        if tag is None:
-            raise WriteRejected(f"there is no tag {name}", code=404)
+    def allows(self, tag: Tag, via: str) -> None:
+        """Raises WriteRejected 403 when nobody may write the tag over that way now."""
+        name = tag.name
         if tag.spec.access is Access.READ:
             raise WriteRejected(f"{name} is read-only (access: r)", code=403)
         role, allowed = via if via in _NEAR else "cloud", tag.spec.write.allow
@@ -211,6 +210,12 @@ class Commands:
             raise WriteRejected(f"{name} is not written by {role}, only by {' and '.join(allowed)}", code=403)
         if reason := self._refuses(tag.device, via):
             raise WriteRejected(reason, code=403)
+
+    def _writable(self, name: str, via: str) -> Tag:
+        tag = self._tags.find(name)
+        if tag is None:
+            raise WriteRejected(f"there is no tag {name}", code=404)
+        self.allows(tag, via)
         self._check_rate(tag)
         return tag
 

@@ -19,7 +19,9 @@ LONGEST_S = 7 * 86400.0
 
 
 class Hold(Struct, frozen=True):
-    """`until` and `since` in UTC ms; `seconds` as it was asked for; `value` is what a forced tag shows."""
+    """`until` and `since` in UTC ms; `seconds` as it was asked for; `value` is what a forced tag shows;
+    `via` the way it was asked for.
+    """
 
     key: str
     since: int
@@ -28,6 +30,7 @@ class Hold(Struct, frozen=True):
     who: str
     reason: str = ""
     value: Any = None
+    via: str = "local"
 
 
 class Holds:
@@ -52,10 +55,10 @@ class Holds:
     def all(self) -> Mapping[str, Hold]:
         return self._active
 
-    def set(self, key: str, seconds: float, who: str, reason: str = "", value: Any = None) -> Hold:
+    def set(self, key: str, seconds: float, who: str, reason: str = "", value: Any = None, via: str = "local") -> Hold:
         """Begin one, or give one that is on another end."""
         now = self._clock.wall_ms()
-        hold = Hold(key, now, now + round(seconds * 1000), seconds, who, reason, value)
+        hold = Hold(key, now, now + round(seconds * 1000), seconds, who, reason, value, via)
         self._memory.put(key, asdict(hold))
         self._arm(hold, seconds)
         return hold

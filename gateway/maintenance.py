@@ -8,6 +8,7 @@ from __future__ import annotations
 from gateway.audit import Audit
 from gateway.clock import Clock
 from gateway.driver import Memory
+from gateway.errors import WriteRejected
 from gateway.health import Health
 from gateway.holds import Hold, Holds
 
@@ -24,13 +25,19 @@ class Maintenance:
         self.holds = Holds(memory, clock, lambda hold: self._over(hold, "clock", LOCAL))
 
     def begin(self, device: str, seconds: float, who: str, reason: str, via: str = LOCAL) -> Hold:
-        hold = self.holds.set(device, seconds, who, reason)
+        """Begin it, or give it another end. Raises WriteRejected 403, see `end`."""
+        self._from_afar(device, via)
+        hold = self.holds.set(device, seconds, who, reason, via=via)
         self._audit.record(who, via, "maintenance", device=device, until=hold.until, reason=reason)
         self._show(hold)
         return hold
 
     def end(self, device: str, who: str, via: str = LOCAL) -> bool:
-        """End it before its time; False when the device is not under maintenance."""
+        """End it before its time; False when the device is not under maintenance.
+
+        Raises WriteRejected 403 from afar when people at the gateway began it: they may be at the device.
+        """
+        self._from_afar(device, via)
         hold = self.holds.release(device)
         if hold is not None:
             self._over(hold, who, via)
@@ -52,6 +59,11 @@ class Maintenance:
             return ""
         why = f": {hold.reason}" if hold.reason else ""
         return f"{device} is under maintenance by {hold.who}{why}; writes from afar are refused"
+
+    def _from_afar(self, device: str, via: str) -> None:
+        hold = self.holds.get(device)
+        if hold is not None and hold.via == LOCAL and via != LOCAL:
+            raise WriteRejected(f"{device} is under maintenance by {hold.who}, who began it at the gateway", code=403)
 
     def _over(self, hold: Hold, who: str, via: str) -> None:
         self._audit.record(who, via, "maintenance_end", device=hold.key)

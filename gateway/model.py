@@ -165,9 +165,8 @@ class TagSpec(Struct, frozen=True):
     `scale_from`: a tag of the same device whose value is the power of ten that scales this one, always taken from the
     same answer. `wrap`: a counter that starts again at 0 after wrap - 1; the value is then a monotonic total.
     `coherent`: tags with the same name here are always brought by one request. `group`: whose schedule it has.
-    `reapply_s`: a device that comes back
-    gets the last value written well again, unless that is older; None: it is read and never overwritten.
-    `conflict`: the policy for this tag (protocol.md 3.2), None: its device's.
+    `reapply_s`: a device that comes back gets the last value written well again, unless that is older; None: it is read
+    and never overwritten. `conflict`: the policy for this tag (protocol.md 3.2), None: its device's.
     """
 
     path: str

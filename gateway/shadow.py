@@ -104,6 +104,11 @@ class LatestValues:
         """A good poll came that report by exception held back."""
         self._polled[device] = mono
 
+    def polled_at(self, device: str) -> int | None:
+        """UTC ms of the device's last good poll; None before the first."""
+        at = self._polled.get(device)
+        return None if at is None else self._clock.wall_ms() - round((self._clock.mono() - at) * 1000)
+
     def restore(self, tags: Iterable[Tag], rows: Mapping[tuple[str, str], tuple[Value, int, int]]) -> int:
         """Take checkpointed (value, ts, quality) rows as uncertain/last-known. Returns how many were used."""
         used = 0

@@ -67,6 +67,7 @@ def build() -> argparse.ArgumentParser:
     _add_configuration(add)
     _add_values(add)
     _add_by_hand(add)
+    _add_shadow(add)
     _add_command(add)
     _add_field(add)
     _add_device(add)
@@ -183,6 +184,18 @@ def _add_by_hand(add: _Add) -> None:
     )
     maintenance.add_argument("--reason", metavar="TEXT", help="for the audit log and for who is refused")
     maintenance.add_argument("--end", action="store_true", help="end it now")
+
+
+def _add_shadow(add: _Add) -> None:
+    shadow = add("shadow", "shadow", "show or change what is wanted of devices: desired, reported, local edits")
+    shadow.add_argument("what", choices=("get", "set", "delete", "watch", "delta"), help="what to do")
+    shadow.add_argument(
+        "names",
+        nargs="*",
+        metavar="DEVICE[.TAG][=VALUE]",
+        help="get, watch, delta: a device; set: DEVICE.TAG=VALUE ...",
+    )
+    shadow.add_argument("--since", metavar="REVISION", help="watch: only the changes after this revision")
 
 
 def _add_command(add: _Add) -> None:

@@ -127,7 +127,7 @@ class Fleet:
             device=device,
             desired=desired,
             reported=reported,
-            delta=delta(desired.values(), reported.values if reported is not None else {}) if desired else {},
+            delta=delta(desired.values(), reported) if desired else {},
             rejections=(*ends(reported), *heard),
             unreadable=tuple(sorted(view.unreadable)),
         )

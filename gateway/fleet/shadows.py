@@ -163,10 +163,15 @@ def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def delta(desired: Mapping[str, Any], reported: Mapping[str, Any], tolerance: float | None = None) -> dict[str, Any]:
-    """Desired values that are not reported."""
-    return {
-        path: value
-        for path, value in desired.items()
-        if path not in reported or not equal(value, reported[path], tolerance)
-    }
+def delta(desired: Mapping[str, Any], reported: Reported | None, tolerance: float | None = None) -> dict[str, Any]:
+    """Desired values that are not reported. What the gateway says is in effect is believed where a text stands for a
+    number: it knows the tag's labels.
+    """
+    found: dict[str, Any] = {}
+    for path, value in desired.items():
+        got = reported.values.get(path) if reported is not None else None
+        applied = (reported.apply or {}).get(path) if reported is not None else None
+        labelled = isinstance(value, str) and _number(got) and applied is not None and applied.state == "ok"
+        if got is None or not (labelled or equal(value, got, tolerance)):
+            found[path] = value
+    return found

@@ -33,8 +33,8 @@ class Handler(Struct, frozen=True):
     fn: Call | Source
     scope: str = "read"
     stream: bool = False
-    caller: bool = False
     scope_of: Callable[[dict[str, Any]], str] | None = None
+    caller: bool = False
 
 
 class Limits(Struct, frozen=True):

@@ -17,6 +17,7 @@ from gateway.local.commanding import CommandOps
 from gateway.local.connection import Handler
 from gateway.local.field import FieldOps
 from gateway.local.peer import signed
+from gateway.local.shadowing import ShadowOps
 from gateway.local.wire import OpError
 from gateway.model import Batch, Quality, Tag, Value
 from gateway.runtime.node import Node, plain
@@ -51,6 +52,11 @@ def handlers(node: Node) -> dict[str, Handler]:
     table["apply"] = Handler(ops.apply, "admin")
     table["confirm"] = Handler(ops.confirm, "admin")
     table["rollback"] = Handler(ops.rollback, "admin")
+    shadow = ShadowOps(node)
+    table["shadow"] = Handler(shadow.get, "read")
+    table["shadow_set"] = Handler(shadow.set, "operate", caller=True)
+    table["shadow_delete"] = Handler(shadow.delete, "operate", caller=True)
+    table["shadow_watch"] = Handler(shadow.watch, "read", stream=True)
     field, byhand = FieldOps(node), HandOps(node)
     table["force"] = Handler(byhand.force, "operate", caller=True)
     table["maintenance"] = Handler(byhand.maintenance, "operate", caller=True)

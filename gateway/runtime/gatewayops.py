@@ -39,10 +39,8 @@ class GatewayOps:
         return {"out": {}}
 
     async def resync(self, _call: Call) -> dict[str, Any]:
-        """All reported documents once more."""
-        if self._node.resync is None:
-            raise OpRefused("this gateway keeps no reported documents", code=404)
-        await self._node.resync()
+        """All reported documents once more, over every uplink."""
+        self._node.uplinks.resync()
         return {"out": {}}
 
     async def resend(self, call: Call) -> dict[str, Any]:

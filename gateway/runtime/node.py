@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from gateway.runtime.applier import Applier
 from gateway.runtime.channels import Channels
 from gateway.runtime.exploring import Explorer
 from gateway.runtime.ops import OpTable
+from gateway.runtime.shadows import Shadows
 from gateway.runtime.uplinks import Uplinks
 from gateway.runtime.views import FlatFeed
 from gateway.settings.generations import Generations
@@ -68,13 +69,12 @@ class Node:
     flat: FlatFeed
     forces: Forces
     maintenance: Maintenance
+    shadows: Shadows
     uplinks: Uplinks = field(init=False)
     applier: Applier = field(init=False)
     explorer: Explorer = field(init=False)
     ops: OpTable = field(init=False)
     desk: CommandDesk = field(init=False)
-    resync: Callable[[], Awaitable[None]] | None = None
-    """Publishes all reported documents again; None while there are none."""
     ready: bool = False
     drift: bool = False
     restored: Mapping[tuple[str, str], Any] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from gateway.supervisor import Supervisor
 from gateway.uplink.address import parse_address
 from gateway.uplink.commanddesk import CommandDesk
 from gateway.uplink.connection import ConnectionLost
-from gateway.uplink.ports import Identity, LatestView, ModelView
+from gateway.uplink.ports import Identity, LatestView, ModelView, ShadowPort
 from gateway.uplink.resend import Resent
 from gateway.uplink.uplink import Uplink
 
@@ -46,6 +46,7 @@ class Uplinks:
         clock: Clock,
         health: Health,
         desk: CommandDesk,
+        shadows: ShadowPort,
     ) -> None:
         self._supervisor = supervisor
         self._store = store
@@ -55,6 +56,7 @@ class Uplinks:
         self._clock = clock
         self._health = health
         self._desk = desk
+        self._shadows = shadows
         self._uplinks: dict[str, Uplink] = {}
         self._settings: dict[str, UplinkSettings] = {}
 
@@ -73,6 +75,7 @@ class Uplinks:
             self._health,
             self._desk,
             presence=lambda: settings.codec != FLAT or not self._served(settings),
+            shadows=self._shadows,
         )
         self._uplinks[settings.name] = uplink
         self._settings[settings.name] = settings
@@ -139,6 +142,10 @@ class Uplinks:
     def rebirth(self) -> None:
         for uplink in self._uplinks.values():
             uplink.rebirth()
+
+    def resync(self) -> None:
+        for uplink in self._uplinks.values():
+            uplink.resync()
 
     async def resend(self, name: str | None, stream: str, epoch: int, first: int, last: int) -> dict[str, Any]:
         """Send what is held of a range once more over an uplink (None: the only one that carries the stream)."""

@@ -17,10 +17,12 @@ from gateway.uplink.delivery import Delivery
 from gateway.uplink.inbound import Downlink
 from gateway.uplink.ports import Caller, Identity
 from gateway.uplink.results import Results
+from gateway.uplink.shadowing import ShadowLink
 from gateway.uplink.sources import Sources
 from gateway.uplink.verdict import Verdict
 
 _COMMAND = "down/command/"
+_SHADOW = "shadow/"
 _WHO = 64
 
 _log = logging.getLogger("fieldpost")
@@ -37,6 +39,7 @@ class Receiver:
         desk: CommandDesk,
         health: Health,
         counters: Counters,
+        shadow: ShadowLink | None = None,
     ) -> None:
         self._name = name
         self._desk = desk
@@ -44,7 +47,10 @@ class Receiver:
         self._results = Results(name, identity, desk)
         self._acks = ConsumerAcks(consumer) if consumer is not None else None
         self._lock = asyncio.Lock()
-        self._downlink = Downlink(name, identity, health, self._handle)
+        self._shadow = shadow
+        filters = ["down/#", *(shadow.filters if shadow is not None else [])]
+        self._downlink = Downlink(name, identity, health, self._handle, filters)
+        self._asked = asyncio.Event()
         self._payload = 0
         self._sources: Sources | None = None
         self._delivery: Delivery | None = None
@@ -56,15 +62,41 @@ class Receiver:
         """Serve one connection whose messages may have `payload` bytes. Raises ConnectionLost."""
         self._sources, self._delivery, self._verdict, self._payload = sources, delivery, verdict, payload
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._downlink.subscribe(connection))
+            group.create_task(self._serve(connection))
             group.create_task(self._downlink.run(connection))
             group.create_task(self._results.run(connection, payload))
+
+    def resubscribe(self) -> None:
+        """Ask for the retained documents again: a device was added."""
+        self._asked.set()
+
+    async def _serve(self, connection: Connection) -> None:
+        """Subscribe, then let the shadows speak: what was desired meanwhile comes first."""
+        await self._subscribe(connection)
+        async with asyncio.TaskGroup() as group:
+            if self._shadow is not None:
+                group.create_task(self._shadow.run(connection, self.resubscribe))
+            while True:
+                self._asked.clear()
+                await self._asked.wait()
+                await self._subscribe(connection)
+
+    async def _subscribe(self, connection: Connection) -> None:
+        """Raises ConnectionLost when the connection is gone meanwhile."""
+        await self._downlink.subscribe(connection)
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():  # wait_for of Python 3.11 loses a cancellation that meets the answer
+            raise asyncio.CancelledError
+        if connection.closed.done():
+            raise connection.closed.result()
 
     async def _handle(self, connection: Connection, topic: str, message: Inbound) -> None:
         if topic == "down/ack":
             await self._ack(message)
         elif topic.startswith(_COMMAND):
             await self._command(connection, topic.removeprefix(_COMMAND), message)
+        elif topic.startswith(_SHADOW) and self._shadow is not None:
+            await self._shadow.handle(connection, topic, message)
 
     async def _command(self, connection: Connection, rid: str, inbound: Inbound) -> None:
         """Returns when the command is on disk or answered: then the broker's message may be confirmed."""

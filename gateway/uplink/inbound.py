@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from msgspec import Struct
 
@@ -29,7 +29,11 @@ class _Pending(Struct):
 class Downlink:
     """The receiving side of one uplink."""
 
-    def __init__(self, name: str, identity: Identity, health: Health, handler: Handler) -> None:
+    def __init__(
+        self, name: str, identity: Identity, health: Health, handler: Handler, filters: Sequence[str] = ("down/#",)
+    ) -> None:
+        """`filters`: what is subscribed to, below the root."""
+        self._filters = [f"{identity.root}/{each}" for each in filters]
         self._name = name
         self._identity = identity
         self._health = health
@@ -38,14 +42,13 @@ class Downlink:
 
     async def subscribe(self, connection: Connection) -> None:
         """Ask for what comes down. A broker that does not answer or refuses is an issue; delivery goes on (FL-8)."""
-        filters = [f"{self._identity.root}/down/#"]
         try:
-            codes = await connection.subscribe(filters)
+            codes = await connection.subscribe(self._filters)
         except ConnectionLost as lost:
             if not connection.closed.done():
                 self._tell(f"the broker did not answer the subscription ({lost})")
             return
-        refused = [f"{name} (0x{code:02x})" for name, code in zip(filters, codes, strict=False) if code >= 0x80]
+        refused = [f"{name} (0x{code:02x})" for name, code in zip(self._filters, codes, strict=False) if code >= 0x80]
         if refused:
             self._tell(f"the broker refuses the subscription to {', '.join(refused)}")
         else:
@@ -102,6 +105,6 @@ class Downlink:
         self._health.set(
             "uplink_subscribe",
             self._name,
-            f"{text}: commands do not arrive; readings are delivered",
-            f"allow this gateway's user to subscribe to {self._identity.root}/down/#",
+            f"{text}: commands or desired states do not arrive; readings are delivered",
+            f"allow this gateway's user to subscribe to {', '.join(self._filters)}",
         )

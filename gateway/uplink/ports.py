@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
 
+from gateway.shadows.reporting import Document
+from gateway.shadows.values import Rejection
 from gateway.uplink.commandrow import CommandRow
 
 
@@ -89,6 +91,52 @@ class LatestView(Protocol):
         Returns what ends the subscription.
         """
         ...
+
+
+class ShadowPort(Protocol):
+    """The shadows, as an uplink sees them. What returns is on disk."""
+
+    def knows(self, device: str) -> bool:
+        """Whether a device is configured."""
+        ...
+
+    def devices(self) -> list[str]:
+        """Configured devices that have a shadow."""
+        ...
+
+    async def desired(self, device: str, payload: bytes) -> Rejection | None:
+        """Take a whole desired document; why nothing of it was taken, if so."""
+        ...
+
+    async def patch(self, device: str, payload: bytes) -> tuple[Rejection | None, dict[str, Any] | None]:
+        """Take a patch; why nothing of it was taken, if so, and the answer to its rid if it has one."""
+        ...
+
+    async def document(self, device: str) -> Document | None:
+        """The reported document now."""
+        ...
+
+    def acked(self, url: str, device: str) -> str:
+        """Hash of the reported document that the broker at this address has."""
+        ...
+
+    def ack(self, url: str, device: str, document_hash: str) -> None: ...
+
+    def untold(self, device: str) -> list[Rejection]:
+        """What is to be published on `rejected`."""
+        ...
+
+    async def told(self, device: str, rejection: Rejection) -> None: ...
+
+    async def exchanged(self) -> None:
+        """Desired documents were taken and reported ones given, over a new connection."""
+        ...
+
+    def listen(self, listener: Callable[[str, float], None]) -> None:
+        """Call `listener(device, within)` when a reported document should go out within so many seconds."""
+        ...
+
+    def unlisten(self, listener: Callable[[str, float], None]) -> None: ...
 
 
 CLOUD = "command"

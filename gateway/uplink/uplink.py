@@ -27,9 +27,10 @@ from gateway.uplink.downlink import Receiver
 from gateway.uplink.flatview import FlatView
 from gateway.uplink.memory import Memory, Sessions
 from gateway.uplink.overload import Learned
-from gateway.uplink.ports import Identity, LatestView, ModelView
+from gateway.uplink.ports import Identity, LatestView, ModelView, ShadowPort
 from gateway.uplink.presence import Presence
 from gateway.uplink.resend import Resent, send_again
+from gateway.uplink.shadowing import ShadowLink
 from gateway.uplink.sources import Limits, Sources
 from gateway.uplink.verdict import Verdict
 
@@ -60,6 +61,7 @@ class Uplink:
         random: Random | None = None,
         connect: Connect = mqtt.connect,
         presence: Callable[[], bool] = lambda: True,
+        shadows: ShadowPort | None = None,
     ) -> None:
         if (consumer is None) != (settings.codec == "flat"):
             raise ValueError("an uplink has a consumer, except with codec flat")
@@ -81,7 +83,12 @@ class Uplink:
         self._dialer = Dialer(settings, self._memory, clock, connect)
         self._reconnect = Reconnect(settings.reconnect_max_s, self._random, patient=settings.profile == "fleet")
         self._verdict = self._make_verdict()
-        self._receiver = Receiver(settings.name, gateway, consumer, desk, health, self._counters)
+        self._shadow = (
+            ShadowLink(gateway, settings.select.devices, shadows, clock)
+            if shadows is not None and consumer is not None
+            else None
+        )
+        self._receiver = Receiver(settings.name, gateway, consumer, desk, health, self._counters, self._shadow)
         self._flat = self._make_flat(latest)
         self._connection: Connection | None = None
         self._delivery: Delivery | None = None
@@ -120,6 +127,8 @@ class Uplink:
     async def stop(self) -> None:
         """Planned stop: deliver what is in flight, say `shutdown`, disconnect. Returns within a few seconds."""
         self._stopping = True
+        if self._shadow is not None:
+            self._shadow.close()
         connection = self._connection
         if connection is None:
             self._set_state(STOPPED)
@@ -139,9 +148,15 @@ class Uplink:
         """Publish the birth again, changed or not."""
         self._births.request(force=True)
 
+    def resync(self) -> None:
+        """Publish all reported documents again."""
+        if self._shadow is not None:
+            self._shadow.resync()
+
     def model_changed(self) -> None:
         """Look whether the birth has to be published again, and whether the status is still ours to tell."""
         self._births.request()
+        self._receiver.resubscribe()
         self._status_due.set()
 
     @property

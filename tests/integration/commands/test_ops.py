@@ -109,7 +109,6 @@ async def test_refresh_puts_current_values_into_telemetry_once_more(bench: Bench
         ("restart_channel", None, {}, 400),
         ("rescan", None, {"channel": "wire"}, 404),
         ("call", "pump", {"method": "home"}, 404),
-        ("resync", None, {}, 404),
         ("resend", None, {"stream": "x", "epoch": 1, "from": 1, "to": 2}, 404),
         ("resend", None, {"stream": "event", "epoch": 1, "from": 3, "to": 2}, 400),
         ("resend", None, {"stream": "event", "epoch": 1, "from": 1, "to": 10**7}, 413),
@@ -194,17 +193,6 @@ async def test_a_channel_is_restarted_and_its_devices_come_back(bench: Bench) ->
     assert bench.node.channels.runner("wire") is not runner
     assert (await bench.ask("write", "pump", values={"speed": 3}))["code"] == 200
     assert bench.node.health.open() == []
-
-
-async def test_resync_calls_what_publishes_the_reported_documents(bench: Bench) -> None:
-    called = []
-
-    async def again() -> None:
-        called.append(1)
-
-    bench.node.resync = again
-    assert (await bench.ask("resync"))["code"] == 200
-    assert called == [1]
 
 
 async def test_diagnostics_name_versions_memory_units_issues_and_status(bench: Bench) -> None:

@@ -108,7 +108,15 @@ def test_values_are_the_same_by_type_and_within_the_tolerance(
 
 
 def test_delta_is_what_is_desired_and_not_reported() -> None:
-    assert delta({"a": 1, "b": 2, "c": 3}, {"a": 1, "b": 5, "more": 9}) == {"b": 2, "c": 3}
+    said = parse_reported(b'{"v":1,"ver":1,"epoch":1,"desired_ver":1,"state":{"a":1,"b":5,"more":9}}')
+    assert delta({"a": 1, "b": 2, "c": 3}, said) == {"b": 2, "c": 3}
+    assert delta({"a": 1}, None) == {"a": 1}
+
+
+def test_a_label_that_is_in_effect_is_no_difference() -> None:
+    body = b'{"v":1,"ver":1,"epoch":1,"desired_ver":2,"state":{"mode":1},"apply":{"mode":["%s",2,200,""]}}'
+    assert delta({"mode": "heat"}, parse_reported(body % b"ok")) == {}
+    assert delta({"mode": "heat"}, parse_reported(body % b"pending")) == {"mode": "heat"}
 
 
 def test_the_examples_of_the_protocol_are_read() -> None:

@@ -35,6 +35,11 @@ class Untouched:
         ("apply", {"folder": 1}),
         ("apply", {"folder": "/x", "confirm_within_s": -1}),
         ("refresh", {"device": 1}),
+        ("write", {"values": {"pump.run": True}, "dry_run": 1}),
+        ("audit", {"since_ms": "x"}),
+        ("audit", {"limit": "many"}),
+        ("audit", {"who": 5}),
+        ("audit", {"verify": "yes"}),
         ("force", {"tag": 5, "value": 1, "for_s": 5}),
         ("force", {"tag": "pump.speed", "value": 1, "for_s": 5, "reason": {"a": 1}}),
         ("force", {"tag": "pump.speed", "value": 1, "for_s": 5, "reason": "x" * 200_000}),
@@ -44,11 +49,6 @@ class Untouched:
         ("maintenance", {"device": "pump", "for_s": 1e9}),
         ("maintenance", {"device": "pump", "for_s": 5, "reason": 7}),
         ("probe", {"device": "pump", "keys": [5]}),
-        ("write", {"values": {"pump.run": True}, "dry_run": 1}),
-        ("audit", {"since_ms": "x"}),
-        ("audit", {"limit": "many"}),
-        ("audit", {"who": 5}),
-        ("audit", {"verify": "yes"}),
     ],
 )
 async def test_arguments_of_the_wrong_form_are_refused(op, args):

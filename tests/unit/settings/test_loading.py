@@ -262,31 +262,6 @@ def test_yaml_1_1_words_stay_text(load: Load) -> None:
     }
 
 
-def test_the_nearest_word_on_when_a_tag_is_read_holds(load: Load) -> None:
-    profiles = "p:\n  tags:\n    a: {address: 1, type: uint16, interval: 60s}\n    b: {address: 2, type: uint16}\n"
-    head = "groups: {fast: 500ms, slow: 5s}\ndefaults: {group: fast}\n"
-    devices = "  d:\n    profile: p\n  e:\n    profile: p\n    tags: {a: {group: slow}}\n"
-    settings = load({"profiles/p.yaml": profiles, "channels/l.yaml": channel(devices, head)})
-    d, e = settings.channels[0].devices
-    assert [tag.schedule.every_s for tag in (*d.tags, *e.tags)] == [60.0, 0.5, 5.0, 0.5]
-
-
-def test_parameters_may_stand_in_defaults_and_in_a_profiles_free_text(load: Load) -> None:
-    profiles = 'p:\n  meta: {place: "row {n}"}\n  tags: {a: {address: 1, type: uint16}}\n'
-    head = 'defaults: {unit: "{n}"}\n'
-    settings = load({"profiles/p.yaml": profiles, "channels/l.yaml": channel("  m{1..2}: {profile: p}\n", head)})
-    assert [(d.settings.unit, d.meta) for d in settings.channels[0].devices] == [
-        (1, (("place", "row 1"),)),
-        (2, (("place", "row 2"),)),
-    ]
-
-
-def test_a_parameter_from_the_environment_can_be_reckoned_with(load: Load) -> None:
-    devices = '  d:\n    params: {base: "${env:BASE}"}\n    tags: {a: {address: "{base + 2}", type: uint16}}\n'
-    settings = load({"channels/l.yaml": channel(devices)}, env={"BASE": "40"})
-    assert settings.channels[0].devices[0].tags[0].source.address == 42
-
-
 GUARDED = """\
   plain: {tags: {a: {type: int16, address: 1, access: rw}}}
   pump:
@@ -324,3 +299,28 @@ def test_settings_of_shadows_have_defaults_and_a_hard_limit(load: Load, faults: 
     assert given.shadow == ShadowSettings("gateway", 65_536)
     (problem,) = faults({"gateway.yaml": GATEWAY + "shadow: {max_bytes: 65537B}\n"})
     assert problem.path == "shadow.max_bytes"
+
+
+def test_the_nearest_word_on_when_a_tag_is_read_holds(load: Load) -> None:
+    profiles = "p:\n  tags:\n    a: {address: 1, type: uint16, interval: 60s}\n    b: {address: 2, type: uint16}\n"
+    head = "groups: {fast: 500ms, slow: 5s}\ndefaults: {group: fast}\n"
+    devices = "  d:\n    profile: p\n  e:\n    profile: p\n    tags: {a: {group: slow}}\n"
+    settings = load({"profiles/p.yaml": profiles, "channels/l.yaml": channel(devices, head)})
+    d, e = settings.channels[0].devices
+    assert [tag.schedule.every_s for tag in (*d.tags, *e.tags)] == [60.0, 0.5, 5.0, 0.5]
+
+
+def test_parameters_may_stand_in_defaults_and_in_a_profiles_free_text(load: Load) -> None:
+    profiles = 'p:\n  meta: {place: "row {n}"}\n  tags: {a: {address: 1, type: uint16}}\n'
+    head = 'defaults: {unit: "{n}"}\n'
+    settings = load({"profiles/p.yaml": profiles, "channels/l.yaml": channel("  m{1..2}: {profile: p}\n", head)})
+    assert [(d.settings.unit, d.meta) for d in settings.channels[0].devices] == [
+        (1, (("place", "row 1"),)),
+        (2, (("place", "row 2"),)),
+    ]
+
+
+def test_a_parameter_from_the_environment_can_be_reckoned_with(load: Load) -> None:
+    devices = '  d:\n    params: {base: "${env:BASE}"}\n    tags: {a: {address: "{base + 2}", type: uint16}}\n'
+    settings = load({"channels/l.yaml": channel(devices)}, env={"BASE": "40"})
+    assert settings.channels[0].devices[0].tags[0].source.address == 42

@@ -1,0 +1,62 @@
+"""What the configuration says of desired leaves: which policy holds, and whether a value can be desired at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gateway.clock import Clock
+from gateway.errors import WriteRejected
+from gateway.model import Tag
+from gateway.settings.types import ShadowSettings
+from gateway.shadows import paths
+from gateway.shadows.convert import is_state, to_tag
+from gateway.shadows.merge import Rules
+from gateway.shadows.values import Policy, ShadowError
+from gateway.tags import TagTable
+
+
+class Judge:
+    """`allows(tag, via)` raises WriteRejected when such a write is not allowed now."""
+
+    def __init__(
+        self,
+        tags: TagTable,
+        clock: Clock,
+        settings: Callable[[], ShadowSettings],
+        allows: Callable[[Tag, str], None],
+    ) -> None:
+        self._tags = tags
+        self._clock = clock
+        self._settings = settings
+        self._allows = allows
+
+    def rules(self, device: str, via: str) -> Rules:
+        """For one merge. `via`: the way a value came over, as in `write.allow`."""
+        known = self._tags.device(device)
+
+        def policy(path: str) -> Policy:
+            tag = self._tags.get(device, paths.tag_path(path))
+            chosen = tag.spec.conflict if tag is not None and tag.spec.conflict else None
+            return Policy(chosen or (known.spec.conflict if known is not None else Policy.CLOUD_WINS))
+
+        return Rules(
+            policy,
+            lambda path, value: self._check(device, path, value, via),
+            self._settings().max_bytes,
+            self._clock.synced(),
+            self._clock.wall_ms(),
+        )
+
+    def _check(self, device: str, path: str, value: object, via: str) -> None:
+        """Raises ShadowError with the leaf's path when it cannot be desired."""
+        tag = self._tags.get(device, paths.tag_path(path))
+        if tag is None:
+            raise ShadowError(f"{device} has no tag {paths.tag_path(path)}", code=404, path=path)
+        if not is_state(tag):
+            why = "is momentary or cannot be read back: use a command" if tag.spec.access != "r" else "is read-only"
+            raise ShadowError(f"{tag.name} {why}", code=403, path=path)
+        try:
+            to_tag(tag, value)
+            self._allows(tag, via)
+        except (WriteRejected, ShadowError) as error:
+            raise ShadowError(str(error), code=error.code, path=path) from None

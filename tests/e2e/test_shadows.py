@@ -134,7 +134,7 @@ async def test_a_desired_value_is_written_once_read_back_and_reported(scene):
     await eventually(lambda: len(scene.cloud.published) > before, 20, why="the reported document once more")
 
 
-async def test_what_was_desired_while_the_gateway_was_offline_or_stopped_is_written_exactly_once(scene):
+async def test_fl_17_what_was_desired_while_the_gateway_was_offline_or_stopped_is_written_exactly_once(scene):
     await scene.call(scene.cloud.wait_reported, "m", temp=20.0)
     await scene.call(scene.gateway.stop)
     scene.cloud.desired("m", 7, {"temp": 22.0})
@@ -158,6 +158,18 @@ async def test_what_was_desired_while_the_gateway_was_offline_or_stopped_is_writ
     await scene.call(scene.cloud.wait_reported, "m", temp=23.0)
     await asyncio.sleep(1.0)
     assert scene.device.writes() == [(10, 220), (10, 230)], "neither a restart nor an old document writes"
+
+
+async def test_fl_18_what_changed_at_the_device_while_the_line_to_the_cloud_was_cut_is_reported_after_it(scene):
+    await scene.call(scene.cloud.wait_reported, "m", mode=3)
+    await scene.call(scene.broker.stop)
+    scene.device.registers[1, 11] = 44
+    await eventually(lambda: len(scene.device.requests), 10)
+    await scene.call(scene.broker.start)
+    await scene.call(scene.cloud.wait_reported, "m", mode=44)
+    view = (await scene.call(scene.gateway.ask, "shadow", "get", "m"))["shadows"][0]
+    assert view["reported"]["mode"]["value"] == 44
+    assert scene.device.writes() == []
 
 
 async def test_a_device_that_refuses_clamps_or_is_silent_is_told_with_its_reason(scene):

@@ -1,4 +1,4 @@
-"""The shadows under the machine: real documents, merge, keeper, desk and write-through over the real store.
+"""FL-17: The shadows under the machine: real documents, merge, keeper, desk and write-through over the real store.
 
 Invariants checked elsewhere: H18, H19 (if_ver, size) in tests/unit/shadows/test_desk.py, H22 (table of policies), H23
 and H24 in tests/unit/shadows/test_merge.py, H26 in test_merge.py and test_rows.py, H32 in test_shadow_link.py.

@@ -28,6 +28,7 @@ from gateway.errors import ConfigError, GatewayError
 from gateway.forcing import Forces
 from gateway.health import Health, Issue
 from gateway.journal import Level
+from gateway.latest import LatestValues
 from gateway.local.handlers import handlers
 from gateway.local.server import LocalServer
 from gateway.maintenance import Maintenance
@@ -46,7 +47,6 @@ from gateway.settings.generations import Generations
 from gateway.settings.loader import load_files, read_tree
 from gateway.settings.types import GatewaySettings
 from gateway.settings.whereabouts import store_path
-from gateway.shadow import LatestValues
 from gateway.store import Store
 from gateway.supervisor import CoreFailed, Supervisor
 from gateway.tags import TagTable

@@ -13,8 +13,8 @@ from typing import Protocol
 
 from gateway.clock import Clock
 from gateway.errors import GatewayError, WriteRejected
+from gateway.latest import LatestValues
 from gateway.model import Quality, Tag, Value, WriteResult, WriteState
-from gateway.shadow import LatestValues
 
 _EXACT = 1e-9
 """Share of a value that is rounding: 1.1 - 0.9 is no more than 0.2."""

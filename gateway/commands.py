@@ -18,8 +18,8 @@ from gateway.audit import Audit
 from gateway.changelimit import ChangeLimit, Row
 from gateway.clock import Clock
 from gateway.errors import WriteRejected
+from gateway.latest import LatestValues
 from gateway.model import Access, Tag, Value, ValueType, Write, WriteResult, WriteState
-from gateway.shadow import LatestValues
 from gateway.tags import TagTable
 
 DEFAULT_DEADLINE_S = 10.0

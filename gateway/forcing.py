@@ -13,8 +13,8 @@ from gateway.clock import Clock
 from gateway.driver import Memory
 from gateway.health import Health
 from gateway.holds import Hold, Holds
+from gateway.latest import LatestValues
 from gateway.model import Batch, Block, Quality, Tag, Value
-from gateway.shadow import LatestValues
 from gateway.tags import TagTable
 
 _OVERRIDE = int(Quality.LOCAL_OVERRIDE)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.errors import ConfigError, Problem
+from gateway.latest import Current
 from gateway.local.auditing import AuditOps
 from gateway.local.byhand import HandOps
 from gateway.local.commanding import CommandOps
@@ -21,7 +22,6 @@ from gateway.local.shadowing import ShadowOps
 from gateway.local.wire import OpError
 from gateway.model import Batch, Quality, Tag, Value
 from gateway.runtime.node import Node, plain
-from gateway.shadow import Current
 
 _READ_TIMEOUT_S = 30.0
 _WATCH_BOUND = 1000

@@ -11,10 +11,10 @@ from gateway.context import ChannelRunner, PublishDurable
 from gateway.driver import DriverSpec, Memory
 from gateway.errors import PermanentError
 from gateway.health import Health
+from gateway.latest import LatestValues
 from gateway.maintenance import ISSUE as MAINTENANCE
 from gateway.model import ChannelSpec, Device, Tag
 from gateway.registry import Registry
-from gateway.shadow import LatestValues
 from gateway.supervisor import Supervisor
 from gateway.tags import Name, TagTable
 

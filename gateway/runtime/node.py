@@ -19,6 +19,7 @@ from gateway.errors import GatewayError, StoreFull
 from gateway.forcing import Forces
 from gateway.health import Health
 from gateway.journal import STREAMS
+from gateway.latest import LatestValues
 from gateway.maintenance import Maintenance
 from gateway.model import Batch, Block, Value
 from gateway.runtime.applier import Applier
@@ -31,7 +32,6 @@ from gateway.runtime.views import FlatFeed
 from gateway.settings.generations import Generations
 from gateway.settings.plan import Plan
 from gateway.settings.types import GatewaySettings
-from gateway.shadow import LatestValues
 from gateway.store import Store
 from gateway.supervisor import Supervisor
 from gateway.tags import TagTable

@@ -12,10 +12,10 @@ from gateway.clock import Clock
 from gateway.commands import Commands
 from gateway.errors import DeviceUnavailable, RequestRefused
 from gateway.health import Health
+from gateway.latest import LatestValues
 from gateway.model import DeviceState, Tag, Value, WriteResult
 from gateway.runtime.channels import Channels
 from gateway.settings.types import ShadowSettings
-from gateway.shadow import LatestValues
 from gateway.shadows import rows
 from gateway.shadows.answers import RIDS
 from gateway.shadows.desk import ACKED, Desk

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from gateway.journal import AliasRow
+from gateway.latest import LatestValues
 from gateway.model import Batch, ChannelSpec, Tag
-from gateway.shadow import LatestValues
 from gateway.tags import TagTable
 from gateway.uplink.ports import DeviceRow, Latest, TagRow
 

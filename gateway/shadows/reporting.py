@@ -14,8 +14,8 @@ from msgspec import Struct, structs
 from gateway.canonical import digest
 from gateway.clock import Clock
 from gateway.health import Health
+from gateway.latest import LatestValues
 from gateway.model import Device, Quality, Tag, Value
-from gateway.shadow import LatestValues
 from gateway.shadows import paths
 from gateway.shadows.convert import is_reported, is_state, to_document
 from gateway.shadows.keeper import RESERVE, Keeper

@@ -7,9 +7,9 @@ import yaml
 
 from gateway.bus import Bus
 from gateway.driver import Columns
+from gateway.latest import LatestValues
 from gateway.model import Batch, Block, ChannelSpec, DeviceSpec, Quality, Report, Schedule, TagSpec, ValueType
 from gateway.report import ReportFilter
-from gateway.shadow import LatestValues
 from gateway.tags import TagTable
 from gateway.testing import ManualClock
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from gateway.audit import Audit
 from gateway.errors import DeviceUnavailable, WriteRejected
 from gateway.health import Health
+from gateway.latest import LatestValues
 from gateway.model import (
     Access,
     Batch,
@@ -32,7 +33,6 @@ from gateway.model import (
     WriteState,
 )
 from gateway.settings.types import JournalSettings, ShadowSettings, StoreSettings
-from gateway.shadow import LatestValues
 from gateway.shadows import rows
 from gateway.shadows.answers import RIDS
 from gateway.shadows.desk import ACKED, Desk

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from gateway.latest import LatestValues
 from gateway.model import Batch, Block, ChannelSpec, DeviceSpec, Schedule, Tag, TagSpec, ValueType
 from gateway.runtime.views import FlatFeed
 from gateway.settings.types import StoreSettings
-from gateway.shadow import LatestValues
 from gateway.store import Store
 from gateway.tags import TagTable
 from gateway.uplink.ports import DeviceRow, TagRow

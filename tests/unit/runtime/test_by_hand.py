@@ -7,9 +7,9 @@ import pytest
 from gateway.forcing import Forces
 from gateway.health import Health
 from gateway.holds import Holds
+from gateway.latest import LatestValues
 from gateway.maintenance import ISSUE, LOCAL, Maintenance
 from gateway.model import Batch, Block, Quality, WriteState
-from gateway.shadow import LatestValues
 from gateway.testing import ManualClock
 from tests.unit.runtime.support import WRITABLE, bound, channel, tag
 from tests.unit.runtime.test_commands import Trail, commands

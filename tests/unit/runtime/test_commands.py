@@ -2,8 +2,8 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.commands import Commands
+from gateway.latest import LatestValues
 from gateway.model import Batch, Block, Transform, ValueType, WriteLimits, WriteResult, WriteState
-from gateway.shadow import LatestValues
 from gateway.testing import ManualClock
 from tests.unit.runtime.support import LIMITED, WRITABLE, bound, channel, tag
 

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.commands import Commands
 from gateway.errors import DeviceUnavailable
+from gateway.latest import LatestValues
 from gateway.maintenance import LOCAL
 from gateway.model import (
     Access,
@@ -25,7 +26,6 @@ from gateway.model import (
     WriteResult,
     WriteState,
 )
-from gateway.shadow import LatestValues
 from gateway.testing import ManualClock
 from tests.support.eventually import eventually
 from tests.unit.runtime.support import LIMITED, WRITABLE, bound, channel, tag

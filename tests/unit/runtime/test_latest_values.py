@@ -1,7 +1,7 @@
 import random
 
+from gateway.latest import LatestValues
 from gateway.model import Access, Batch, Block, Quality
-from gateway.shadow import LatestValues
 from gateway.testing import ManualClock
 from tests.unit.runtime.support import bound, channel, tag
 

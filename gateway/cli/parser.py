@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from gateway.cli.argtypes import duration, duration_between, port, positive, units
 from gateway.cli.fleet_grammar import add_fleet
 from gateway.cli.session import Session
+from gateway.cli.shadow_grammar import add_shadow
 
 _EPILOG = """exit status: 0 ok, 1 failed, 2 wrong usage, 69 no gateway is running, 78 bad configuration"""
 _A_WEEK = duration_between("1ms", "7d")  # gateway/holds.py
@@ -67,7 +68,7 @@ def build() -> argparse.ArgumentParser:
     _add_configuration(add)
     _add_values(add)
     _add_by_hand(add)
-    _add_shadow(add)
+    add_shadow(add("shadow", "shadow", "show or change what is wanted of devices"), common)
     _add_command(add)
     _add_field(add)
     _add_device(add)
@@ -184,18 +185,6 @@ def _add_by_hand(add: _Add) -> None:
     )
     maintenance.add_argument("--reason", metavar="TEXT", help="for the audit log and for who is refused")
     maintenance.add_argument("--end", action="store_true", help="end it now")
-
-
-def _add_shadow(add: _Add) -> None:
-    shadow = add("shadow", "shadow", "show or change what is wanted of devices: desired, reported, local edits")
-    shadow.add_argument("what", choices=("get", "set", "delete", "watch", "delta"), help="what to do")
-    shadow.add_argument(
-        "names",
-        nargs="*",
-        metavar="DEVICE[.TAG][=VALUE]",
-        help="get, watch, delta: a device; set: DEVICE.TAG=VALUE ...",
-    )
-    shadow.add_argument("--since", metavar="REVISION", help="watch: only the changes after this revision")
 
 
 def _add_command(add: _Add) -> None:

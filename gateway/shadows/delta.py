@@ -9,8 +9,7 @@ from gateway.errors import WriteRejected
 from gateway.model import Device, Tag, ValueType
 from gateway.shadows.convert import to_tag
 from gateway.shadows.paths import shadow_path, tag_path
-from gateway.shadows.reporting import ReportedLeaf
-from gateway.shadows.values import Shadow, ShadowError
+from gateway.shadows.values import ReportedLeaf, Shadow, ShadowError
 from gateway.writes import matches, read_back_tag
 
 

@@ -78,9 +78,9 @@ class Desk:
         """Take a whole desired document; why nothing of it was taken, if so. Returns when it is on disk."""
         ver = self.keeper.get(device).meta.desired_ver
         try:
-            known = self._known(device)
             whole = messages.parse_document(payload, self._clock.wall_ms())
             ver = whole.ver
+            known = self._known(device)
             if ver < self.keeper.get(device).meta.full_ver:
                 self._answer(device)
                 return None
@@ -298,6 +298,10 @@ class Desk:
             view = await self.view(device)
             yield {"revision": view.pop("revision"), "device": device, "shadow": view}
 
+    async def prepare(self) -> None:
+        """Before the first reported documents of an uplink."""
+        await self.reporter.prepare(self.devices())
+
     def knows(self, device: str) -> bool:
         return self._tags.device(device) is not None
 
@@ -367,18 +371,25 @@ class Desk:
     async def _merge(
         self, device: str, who: str, change: Callable[[Shadow], Shadow], also: Callable[[Tx], None] | None = None
     ) -> None:
-        before = self.keeper.get(device).meta.desired_ver
-        after = (await self.keeper.change(device, change, also=also)).meta.desired_ver
+        known = self.keeper.get(device)
+        made = await self.keeper.change(device, change, also=also)
+        before, after = known.meta.desired_ver, made.meta.desired_ver
         if after != before:
             self._audit.record(who, "shadow", "desired", device=device, old=before, new=after)
+        for path, one in made.progress.items():
+            if one.phase is Phase.REJECTED and known.progress.get(path) != one:
+                self._tell_refused(device, one.code, one.text)
 
     def _known(self, device: str) -> str:
         if self._tags.device(device) is None:
             raise ShadowError(f"there is no device {device}", code=404)
         return device
 
+    def _tell_refused(self, device: str, code: int, text: str) -> None:
+        self._audit.record("cloud", "shadow", "desired_refused", device=device, code=code, text=text[:200])
+
     def _refused(self, device: str, error: ShadowError, ver: int) -> Rejection:
-        self._audit.record("cloud", "shadow", "desired_refused", device=device, code=error.code, text=str(error)[:200])
+        self._tell_refused(device, error.code, str(error))
         return Rejection(error.path, ver, Phase.REJECTED, error.code, str(error))
 
 

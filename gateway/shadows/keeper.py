@@ -6,11 +6,11 @@ One change of a device at a time. Revisions for readers are given when a change 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from gateway.journal import Level, Producer, Tx
 from gateway.shadows import rows
@@ -26,6 +26,19 @@ Listener = Callable[[str, Shadow, Shadow], None]
 """Called with the device, its shadow before and after a change that is on disk."""
 
 
+class _Asked(Struct, eq=False):
+    """A change that waits for its commit."""
+
+    change: Callable[[Shadow], Shadow]
+    level: Level
+    also: Callable[[Tx], None] | None
+    made: asyncio.Future[Shadow]
+
+    def fail(self, error: Exception) -> None:
+        self.made.set_exception(error)
+        self.made.exception()  # whoever asked may have gone
+
+
 class Keeper:
     """All shadows of the gateway. `kept`: committed rows of the table at the start; `epoch`: the store's."""
 
@@ -34,6 +47,7 @@ class Keeper:
         self._epoch = epoch
         self._shadows = rows.decode(kept)
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._asked: dict[str, deque[_Asked]] = defaultdict(deque)
         self._listeners: list[Listener] = []
         self.feed = feed
 
@@ -57,34 +71,70 @@ class Keeper:
     ) -> Shadow:
         """Make a change and return when it is on disk. `also` runs in the same transaction.
 
-        What `change` raises leaves everything as it was. A cancellation waits for the commit: what is on disk must be
-        known here too.
+        What `change` raises leaves everything as it was. Changes of a device that wait for a commit are made together
+        in the next one, in order. A cancellation waits for the commit: what is on disk must be known here too.
         """
-        async with self._locks[device]:
-            before = self._shadows.get(device)
-            after = change(before or Shadow(device))
-            if before is not None and before.read_only:  # rows of a newer release stay as they are (H26)
-                self._shadows[device] = after
-                return after
-            found = rows.changes(before, after) if before is not None or after != Shadow(device) else {}
-            if not found and also is None:
-                return after
+        asked = _Asked(change, level, also, asyncio.get_running_loop().create_future())
+        queue = self._asked[device]
+        queue.append(asked)
+        try:
+            async with self._locks[device]:
+                while not asked.made.done():
+                    await self._make(device, queue)
+        finally:
+            if asked in queue:  # given up before its turn
+                queue.remove(asked)
+        return asked.made.result()
 
-            def work(tx: Tx) -> None:
-                for key, row in found.items():
-                    if row is None:
-                        tx.delete(rows.TABLE, key)
-                    else:
-                        tx.put(rows.TABLE, key, row)
-                if also is not None:
-                    also(tx)
+    async def _make(self, device: str, queue: deque[_Asked]) -> None:
+        """Make what waits, up to the first change with a part of its own: what follows may depend on it."""
+        before = self._shadows.get(device)
+        after, made = before or Shadow(device), list[tuple[_Asked, Shadow]]()
+        while queue:
+            asked = queue.popleft()
+            try:
+                after = asked.change(after)
+            except Exception as error:
+                asked.fail(error)
+                continue
+            made.append((asked, after))
+            if asked.also is not None:
+                break
+        try:
+            cancelled = await self._store(device, before, after, [asked for asked, _ in made])
+        except Exception as error:
+            for asked, _ in made:
+                asked.fail(error)
+            return
+        for asked, shadow in made:
+            asked.made.set_result(shadow)
+        if cancelled is not None:
+            raise cancelled
 
-            cancelled = await _done(self._journal.submit(work, level))
+    async def _store(
+        self, device: str, before: Shadow | None, after: Shadow, asked: Sequence[_Asked]
+    ) -> asyncio.CancelledError | None:
+        if before is not None and before.read_only:  # rows of a newer release stay as they are (H26)
             self._shadows[device] = after
-            self._tell(device, before or Shadow(device), after)
-            if cancelled is not None:
-                raise cancelled
-            return after
+            return None
+        found = rows.changes(before, after) if before is not None or after != Shadow(device) else {}
+        also = [each.also for each in asked if each.also is not None]
+        if not found and not also:
+            return None
+
+        def work(tx: Tx) -> None:
+            for key, row in found.items():
+                if row is None:
+                    tx.delete(rows.TABLE, key)
+                else:
+                    tx.put(rows.TABLE, key, row)
+            for part in also:
+                part(tx)
+
+        cancelled = await _done(self._journal.submit(work, min(each.level for each in asked)))
+        self._shadows[device] = after
+        self._tell(device, before or Shadow(device), after)
+        return cancelled
 
     def _tell(self, device: str, before: Shadow, after: Shadow) -> None:
         self.feed.put(device, differences(before, after))

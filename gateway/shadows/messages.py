@@ -105,8 +105,8 @@ def _stamp(row: list[Any], path: str) -> tuple[int, int]:
 
 
 def rejected(rejection: Rejection, ts: int) -> dict[str, Any]:
-    """The body of a message on `rejected`."""
-    return {
+    """The body of a message on `rejected`. `edit` is there when it is about a local edit that was lost."""
+    body = {
         "v": 1,
         "path": rejection.path,
         "desired_ver": rejection.ver,
@@ -115,3 +115,4 @@ def rejected(rejection: Rejection, ts: int) -> dict[str, Any]:
         "text": rejection.text,
         "ts": ts,
     }
+    return {**body, "edit": rejection.n} if rejection.n else body

@@ -38,7 +38,7 @@ def _collect(node: Mapping[str, Any], prefix: str, depth: int, found: dict[str, 
             _collect(value, f"{path}.", depth + 1, found)
         else:
             _check_value(value, path, depth)
-            found[path] = value
+            found[path] = _plain(value)
     if len(found) > MAX_LEAVES:
         raise ShadowError(f"more than {MAX_LEAVES} leaves", code=413)
 
@@ -57,8 +57,13 @@ def _check_value(value: Any, path: str, depth: int) -> None:
             _check_value(item, path, depth + 1)
     elif isinstance(value, float) and not math.isfinite(value):
         raise ShadowError(f"{path!r} is not a number that JSON has", code=400, path=path)
-    elif isinstance(value, int) and not isinstance(value, bool) and not -_WHOLE < value < _WHOLE:
-        raise ShadowError(f"{path!r}: write a whole number beyond 2^53 as text", code=400, path=path)
+
+
+def _plain(value: Any) -> Any:
+    """A whole number beyond 2^53 is text in a document, however it was written."""
+    if isinstance(value, int) and not isinstance(value, bool) and not -_WHOLE < value < _WHOLE:
+        return str(value)
+    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
 def nest(leaves: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,8 @@ restart are shown as uncertain/last-known with a new version (protocol.md 3.4).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct, structs
@@ -18,19 +19,12 @@ from gateway.latest import LatestValues
 from gateway.model import Device, Quality, Tag, Value
 from gateway.shadows import paths
 from gateway.shadows.convert import is_reported, is_state, to_document
+from gateway.shadows.delta import delta
 from gateway.shadows.keeper import RESERVE, Keeper
-from gateway.shadows.values import Shadow
+from gateway.shadows.values import ReportedLeaf, Shadow
 
 _ISSUE = "shadow_too_large"
-
-
-class ReportedLeaf(Struct, frozen=True):
-    """What a device says. `ts` UTC ms when the value was true; `value` is the last real one, whatever the quality."""
-
-    value: Any
-    ver: int
-    ts: int
-    quality: Quality
+_AT_ONCE = 200
 
 
 class Document(Struct, frozen=True):
@@ -84,6 +78,17 @@ class Reporter:
         """The tag's latest value if it is good, else None."""
         current = self._latest.current(tag)
         return current.value if current.quality < Quality.UNCERTAIN else None
+
+    async def prepare(self, devices: Sequence[str]) -> None:
+        """Reserve the versions of devices that have none yet, all in one commit."""
+        waiting = [device for device in devices if device not in self._versions]
+        for start in range(0, len(waiting), _AT_ONCE):
+            await asyncio.gather(*(self._first_block(device) for device in waiting[start : start + _AT_ONCE]))
+
+    async def _first_block(self, device: str) -> None:
+        if not self._keeper.get(device).read_only:
+            reserved = await self._keeper.reserve(device, 0)
+            self._versions.setdefault(device, reserved - RESERVE)
 
     async def look(self, device: str) -> bool:
         """Compare with the latest values; True when a leaf changed or went."""
@@ -178,6 +183,7 @@ class Reporter:
             "meta": {path: [leaf.ver, leaf.ts] for path, leaf in shown.items()},
         }
         body.update(_sides(shadow, shown))
+        body["delta"] = list(delta(shadow, self.leaves(device.id), device))
         return body
 
     def _fitting(self, device: Device, leaves: Mapping[str, ReportedLeaf]) -> Mapping[str, ReportedLeaf]:

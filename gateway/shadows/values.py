@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from gateway.errors import GatewayError
+from gateway.model import Quality
 
 SCHEMA = 1
 """Form of the rows. Rows of another schema are shown and never rewritten (H26)."""
@@ -170,3 +171,12 @@ class Shadow(Struct, frozen=True):
         values = {path: leaf.value for path, leaf in self.live().items()}
         values.update({path: edit.value for path, edit in self.edits.items()})
         return values
+
+
+class ReportedLeaf(Struct, frozen=True):
+    """What a device says. `ts` UTC ms when the value was true; `value` is the last real one, whatever the quality."""
+
+    value: Any
+    ver: int
+    ts: int
+    quality: Quality

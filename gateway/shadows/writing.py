@@ -106,14 +106,22 @@ class WriteThrough:
         self._not_before: dict[tuple[str, str], float] = {}
         self._away: set[str] = set()
         self._ended: list[Callable[[str], None]] = []
-        keeper.listen(lambda _device, _before, _after: self._news.set())
+        self._touched: set[str] = set()
+        """Devices to be looked at before the next look at all."""
+        self._look_at = float("-inf")
+        keeper.listen(lambda device, _before, _after: self._touch(device))
 
     def on_end(self, listener: Callable[[str], None]) -> None:
         """Call `listener(device)` when a write of the device has ended and its reported side was looked at."""
         self._ended.append(listener)
 
     def wake(self) -> None:
-        """A device may have changed its state."""
+        """A device may have changed its state: look at all."""
+        self._look_at = float("-inf")
+        self._news.set()
+
+    def _touch(self, device: str) -> None:
+        self._touched.add(device)
         self._news.set()
 
     async def run(self) -> None:
@@ -121,11 +129,10 @@ class WriteThrough:
         async with asyncio.TaskGroup() as group:
             while True:
                 self._news.clear()
-                waiting = [device for device in self._keeper.devices() if device not in self._busy]
-                for device in waiting:
-                    if len(self._busy) >= AT_ONCE:
-                        break
-                    if self._returned(device) or self._due(device):
+                for device in self._waiting():
+                    if device in self._busy or len(self._busy) >= AT_ONCE:
+                        self._touched.add(device)
+                    elif self._returned(device) or self._due(device):
                         self._busy.add(device)
                         group.create_task(self._serve(device), name=f"shadow:{device}")
                 timer = self._clock.call_later(LOOK_S, self._news.set)
@@ -135,6 +142,16 @@ class WriteThrough:
                     timer.cancel()
 
     # --- which device, and when
+
+    def _waiting(self) -> list[str]:
+        """Devices to be looked at now: those that were touched, and now and then all."""
+        now = self._clock.mono()
+        devices = list(self._touched)
+        if now >= self._look_at:
+            self._look_at = now + LOOK_S
+            devices = self._keeper.devices()
+        self._touched.clear()
+        return devices
 
     def _returned(self, device: str) -> bool:
         """Whether a device with leaves to reapply has come back just now."""
@@ -175,6 +192,7 @@ class WriteThrough:
             self._put_off(device, "", RETRY_S[-1])
         finally:
             self._busy.discard(device)
+            self._news.set()  # one that waited for its turn has it now
 
     def _put_off(self, device: str, path: str, seconds: float) -> None:
         places = [path] if path else [target.path for target in targets(self._keeper.get(device))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -20,6 +20,9 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
 _REJECTED = frozenset((400, 403, 404, 409, 413, 422, 425, 429))
 
 
+_Milliseconds = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+
+
 class CommandMessage(msgspec.Struct, frozen=True):
     """One command. `exp` UTC ms, `ttl` ms from arrival on the boot clock; the earlier of them ends it."""
 
@@ -28,8 +31,8 @@ class CommandMessage(msgspec.Struct, frozen=True):
     op: str
     device: str | None = None
     args: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies a default
-    exp: int | None = None
-    ttl: int | None = None
+    exp: _Milliseconds | None = None
+    ttl: _Milliseconds | None = None
     origin: str = ""
 
     @property

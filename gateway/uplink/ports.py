@@ -112,6 +112,10 @@ class ShadowPort(Protocol):
         """Take a patch; why nothing of it was taken, if so, and the answer to its rid if it has one."""
         ...
 
+    async def prepare(self) -> None:
+        """Before the first documents: what all of them need of the disk, in one commit."""
+        ...
+
     async def document(self, device: str) -> Document | None:
         """The reported document now."""
         ...

@@ -15,6 +15,7 @@ import msgspec
 
 from gateway.clock import Clock
 from gateway.errors import StoreError
+from gateway.health import Health
 from gateway.shadows.messages import rejected
 from gateway.shadows.values import Phase, Rejection
 from gateway.uplink.codecs.base import JSON
@@ -37,12 +38,18 @@ _log = logging.getLogger("fieldpost.uplink")
 class ShadowLink:
     """`devices` are the patterns of the uplink's selection."""
 
-    def __init__(self, identity: Identity, devices: tuple[str, ...], port: ShadowPort, clock: Clock) -> None:
+    def __init__(
+        self, name: str, health: Health, identity: Identity, devices: tuple[str, ...], port: ShadowPort, clock: Clock
+    ) -> None:
+        self._name = name
+        self._health = health
         self._identity = identity
         self._chosen = Chosen(devices)
         self._port = port
         self._clock = clock
         self._due: dict[str, float] = {}
+        self._urgent: set[str] = set()
+        self._look_at = _NEVER
         self._looked: dict[str, float] = {}
         self._published: dict[str, float] = {}
         self._news = asyncio.Event()
@@ -95,7 +102,9 @@ class ShadowLink:
         """
         now = self._clock.mono()
         self._due = dict.fromkeys(self._devices(), now)
-        self._looked, self._published = {}, {}
+        self._looked, self._published, self._urgent = {}, {}, set()
+        self._look_at = now
+        await self._port.prepare()
         exchanged = False
         while True:
             self._news.clear()
@@ -131,21 +140,33 @@ class ShadowLink:
         if self._chosen(device):
             at = self._clock.mono() + seconds
             self._due[device] = min(self._due.get(device, at), at)
+            self._urgent.add(device)
             self._news.set()
 
     async def _publish_due(self, connection: Connection, *, again: bool) -> None:
         now = self._clock.mono()
+        if now >= self._look_at:
+            self._look_at = now + LOOK_S
+            self._look(now)
+        due = [device for device, at in self._due.items() if at <= now]
+        # what somebody waits for goes first: after a start all devices have something to say
+        for device in sorted(due, key=lambda device: device not in self._urgent):
+            del self._due[device]
+            self._urgent.discard(device)
+            self._looked[device] = now
+            await self._report(connection, device, again=again)
+            for rejection in self._port.untold(device):
+                await self._tell(connection, device, rejection)
+
+    def _look(self, now: float) -> None:
+        """Devices of which nothing was heard for a while: their values may have changed."""
         devices = self._devices()
         for gone in self._due.keys() - devices:
             del self._due[gone]
         for device in devices:
             at = max(self._looked.get(device, _NEVER) + LOOK_S, self._published.get(device, _NEVER) + QUIET_S)
-            if self._due.get(device, at) <= now:
-                self._due.pop(device, None)
-                self._looked[device] = now
-                await self._report(connection, device, again=again)
-                for rejection in self._port.untold(device):
-                    await self._tell(connection, device, rejection)
+            if at <= now:
+                self._due.setdefault(device, now)
 
     async def _report(self, connection: Connection, device: str, *, again: bool) -> None:
         document = await self._port.document(device)
@@ -153,8 +174,20 @@ class ShadowLink:
             return
         code = await connection.publish(self._message(f"shadow/{device}/reported", document.body, retain=True))
         self._published[device] = self._clock.mono()
+        self._tell_refused(code, f"shadow/{device}/reported")
         if code < _REFUSED:
             self._port.ack(connection.url, device, document.hash)
+
+    def _tell_refused(self, code: int, topic: str) -> None:
+        if code < _REFUSED:
+            self._health.clear("uplink_refused", f"{self._name}/shadow")
+            return
+        self._health.set(
+            "uplink_refused",
+            f"{self._name}/shadow",
+            f"the broker refuses messages on {topic} (0x{code:02x}): nobody sees the shadows of this gateway",
+            f"allow this gateway's user to publish on {self._identity.root}/shadow/#",
+        )
 
     async def _tell(self, connection: Connection, device: str, rejection: Rejection) -> None:
         if await self._reject(connection, device, rejection) < _REFUSED:

@@ -84,7 +84,7 @@ class Uplink:
         self._reconnect = Reconnect(settings.reconnect_max_s, self._random, patient=settings.profile == "fleet")
         self._verdict = self._make_verdict()
         self._shadow = (
-            ShadowLink(gateway, settings.select.devices, shadows, clock)
+            ShadowLink(settings.name, health, gateway, settings.select.devices, shadows, clock)
             if shadows is not None and consumer is not None
             else None
         )

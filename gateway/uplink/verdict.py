@@ -42,6 +42,8 @@ class Verdict:
         self._clock = clock
         self._health = health
         self._by_consumer = by_consumer
+        self._unrouted: set[str] = set()
+        """Topics that nobody subscribed to when last used. Each by itself: an event that tells of it goes out, too."""
         self.defect = ""
 
     def judge(self, parcel: Parcel, lane: Lane, code: int, now: float) -> bool:
@@ -70,20 +72,28 @@ class Verdict:
         self._counters.done(now, self._clock.wall_ms(), parcel)
         if code == UNROUTED:
             self._counters.unrouted += 1
-            self._health.set(
-                "uplink_unrouted",
-                self._name,
-                f"the broker {self._name} takes messages on {lane.topic} that nobody subscribes to",
-                "subscribe a consumer to fp/1/+/+/up/#; ignore this if a rule engine of the broker takes them",
-            )
-        else:
-            self._health.clear("uplink_unrouted", self._name)
+            self._unrouted.add(lane.topic)
+            self._tell_unrouted()
+        elif lane.topic in self._unrouted:
+            self._unrouted.discard(lane.topic)
+            self._tell_unrouted()
         if self._by_consumer:
             return
         if parcel.gap is not None:
             self._consumer.gap_done(parcel.gap)
         else:
             self._consumer.done(parcel.stream, parcel.epoch, parcel.first, parcel.last)
+
+    def _tell_unrouted(self) -> None:
+        if not self._unrouted:
+            self._health.clear("uplink_unrouted", self._name)
+            return
+        self._health.set(
+            "uplink_unrouted",
+            self._name,
+            f"the broker {self._name} takes messages on {', '.join(sorted(self._unrouted))} that nobody subscribes to",
+            "subscribe a consumer to fp/1/+/+/up/#; ignore this if a rule engine of the broker takes them",
+        )
 
     def _poison(self, parcel: Parcel, lane: Lane, code: int) -> None:
         parcel.tries += 1

@@ -52,6 +52,22 @@ async def test_fl_3_a_message_without_subscribers_is_done_and_counted(rig: Rig, 
     assert "uplink_unrouted" in rig.issues()
 
 
+async def test_that_nobody_subscribes_to_one_topic_stays_told_while_others_are_subscribed_to(
+    rig: Rig, peer: Peer
+) -> None:
+    """Cleared by telemetry and set again by the event that told of it, the issue came and went for ever."""
+    peer.script.puback = lambda topic, _: 0x10 if topic == EVENT else 0
+    changes = []
+    rig.health.listen(lambda issue, is_set: changes.append((issue.id, is_set)))
+    rig.uplink(peer.url)
+    for value in range(3):
+        rig.journal.add_entry("event", {"ts": value, "kind": "issue"})
+        rig.journal.add("pump", {"speed": value})
+        await eventually(lambda value=value: len(done(rig)) == len(done(rig, "event")) == value + 1)
+    assert [change for change in changes if change[0] == "uplink_unrouted"] == [("uplink_unrouted", True)]
+    assert "uplink_unrouted" in rig.issues()
+
+
 async def test_what_nobody_was_subscribed_to_goes_to_the_consumer_again_when_it_is_back(rig: Rig, peer: Peer) -> None:
     """A broker that was started anew has forgotten its subscribers; a gateway may be back before they are."""
     peer.script.puback = lambda topic, _: 0x10 if topic == TELEMETRY else 0

@@ -106,3 +106,34 @@ async def test_a_change_of_nothing_writes_and_tells_nothing(gateway):
     commits = gateway.store.commits
     await gateway.do(gateway.keeper.change(DEV, lambda shadow: structs.replace(shadow)))
     assert (seen, gateway.store.commits, gateway.keeper.devices()) == ([], commits, [])
+
+
+async def test_changes_that_wait_are_made_together_and_one_that_fails_fails_alone(gateway):
+    """A commit is at most ten a second: a burst of patches must not take one each."""
+
+    def refuse(shadow):
+        raise ShadowError("no", code=422)
+
+    told = []
+    gateway.keeper.listen(lambda device, before, after: told.append(after.meta.desired_ver))
+    changes = [refuse if n == 50 else setting(**{f"a{n % 7}": n}) for n in range(100)]
+    tasks = [asyncio.ensure_future(gateway.keeper.change(DEV, change)) for change in changes]
+    commits = gateway.store.commits
+    await gateway.do(asyncio.wait(tasks))
+    assert gateway.store.commits - commits <= 3
+    assert [n for n, task in enumerate(tasks) if task.exception() is not None] == [50]
+    assert gateway.keeper.get(DEV).meta.desired_ver == 99
+    assert told[-1] == 99
+    assert {path: leaf.value for path, leaf in gateway.keeper.get(DEV).live().items()} == {
+        f"a{n % 7}": n for n in range(93, 100)
+    }
+
+
+async def test_a_change_that_is_given_up_before_its_turn_is_not_made(gateway):
+    first = asyncio.ensure_future(gateway.keeper.change(DEV, setting(a=1)))
+    await gateway.clock.settle()
+    second = asyncio.ensure_future(gateway.keeper.change(DEV, setting(a=2)))
+    await gateway.clock.settle()
+    second.cancel()
+    await gateway.do(asyncio.wait([first, second]))
+    assert gateway.keeper.get(DEV).desired["a"].value == 1

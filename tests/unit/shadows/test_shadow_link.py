@@ -24,7 +24,7 @@ class Link:
     def __init__(self, gateway, devices=("*",)):
         self.gateway = gateway
         self.broker = VirtualBroker(gateway.clock)
-        self.link = ShadowLink(IDENTITY, devices, gateway.desk, gateway.clock)
+        self.link = ShadowLink("cloud", gateway.health, IDENTITY, devices, gateway.desk, gateway.clock)
         self.task = None
 
     async def connect(self):
@@ -101,11 +101,13 @@ async def test_what_the_broker_refuses_is_published_again(gateway, link):
     refused = len(link.sent("reported"))
     await gateway.advance(QUIET_S + LOOK_S)
     assert len(link.sent("reported")) > refused, "it is not known there"
+    assert [(issue.id, issue.entity) for issue in gateway.health.open()] == [("uplink_refused", "cloud/shadow")]
     link.broker.answer = lambda message: 0
     await gateway.advance(2 * (QUIET_S + LOOK_S))
     accepted = len(link.sent("reported"))
     await gateway.advance(5 * QUIET_S)
     assert len(link.sent("reported")) == accepted
+    assert gateway.health.open() == []
 
 
 async def test_a_rejection_is_told_until_it_is_acknowledged_and_then_no_more(gateway, link):

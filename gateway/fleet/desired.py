@@ -169,12 +169,21 @@ class Change:
                 " begin a new one (fresh, --new)",
                 code=422,
             )
-        reported = self._view.reported
-        if self._view.desired is None and reported is not None and reported.desired_ver > 0:
+        desired, reported = self._view.desired, self._view.reported
+        if desired is None and reported is not None and reported.desired_ver > 0:
             raise FleetError(
                 f"the broker has no desired document of {self._view.device}, but the gateway knows version"
                 f" {reported.desired_ver}: the broker has lost it, or the gateway keeps it itself (authority: gateway;"
                 " send a patch, --patch). A new document (fresh, --new) ends all leaves that are not in it",
+                code=409,
+            )
+        if desired is not None and reported is not None and reported.desired_ver > desired.ver:
+            raise FleetError(
+                f"the broker has version {desired.ver} of the desired document of {self._view.device}, but the gateway"
+                f" knows version {reported.desired_ver}: the broker was restored from an old copy, or somebody sends"
+                " patches. Over it, what was set since would be lost without a word. Where the gateway keeps the"
+                " document itself (authority: gateway) send a patch (--patch); else begin a new document (fresh,"
+                " --new): it ends all leaves that are not in it",
                 code=409,
             )
 

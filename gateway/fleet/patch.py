@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from gateway.fleet.desired import WAIT_S, Order, SetResult, View
-from gateway.fleet.document import HARD_BYTES, nested
+from gateway.fleet.document import HARD_BYTES, Document, nested
 from gateway.fleet.faults import FleetError, NoAnswer
 from gateway.fleet.link import Link, Listening
 from gateway.fleet.shadows import parse_rejection
@@ -34,7 +34,7 @@ class Patch:
     async def make(self, listening: Listening) -> SetResult:
         """Send it, and wait for what becomes of it. `listening` is settled. Raises FleetError."""
         view = self._view
-        if view.desired is not None:
+        if view.desired is not None and not self._outdated(view.desired):
             raise FleetError(
                 f"the broker keeps a desired document of {view.device}: change that one (without --patch)", code=409
             )
@@ -56,6 +56,10 @@ class Patch:
                 await listening.until(lambda: verdicts.complete)
         ver = view.reported.desired_ver if view.reported is not None else known
         return SetResult(view.gateway, view.device, ver, view.online, tuple(verdicts.results()))
+
+    def _outdated(self, desired: Document) -> bool:
+        """Whether the gateway knows a later document: then that of the broker is none to change."""
+        return self._view.reported is not None and self._view.reported.desired_ver > desired.ver
 
     def _payload(self) -> bytes:
         body: dict[str, Any] = {"v": 1, "rid": f"p-{secrets.token_hex(8)}", "state": nested(self._edits)}

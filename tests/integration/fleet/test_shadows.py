@@ -90,17 +90,37 @@ async def test_a_change_waits_at_the_broker_for_a_gateway_that_is_away(broker: A
     assert "offline" in later.leaves[0].text
 
 
-async def test_the_version_goes_on_above_what_the_gateway_knows(broker: Any, raw: Raw, side: DeviceSide) -> None:
-    """A broker that was restored from an old copy must not make a version twice."""
+async def test_a_document_older_than_what_the_gateway_knows_is_not_changed_by_accident(
+    broker: Any, raw: Raw, side: DeviceSide
+) -> None:
+    """A broker that was restored from an old copy: what was set since is not in it."""
     raw.publish(DESIRED, {"v": 1, "ver": 3, "state": {"fan": True}})
     await eventually(lambda: side.desired_ver == 3)
     side.desired_ver = 40
     side.report()
     await eventually(lambda: (raw.body(REPORTED) or {}).get("desired_ver") == 40)
     async with operator(broker.url) as fleet:
+        for change in (fleet.set("gw", "pump", {"temp": 1}), fleet.delete("gw", "pump", ["fan"])):
+            with pytest.raises(FleetError, match=r"version 3 .* version 40.*--patch.*--new") as refused:
+                await change
+            assert refused.value.code == 409
+        assert raw.body(DESIRED) == {"v": 1, "ver": 3, "state": {"fan": True}}
+        patched = await fleet.set("gw", "pump", {"temp": 1}, patch=True)
+        assert (patched.ok, patched.ver) == (True, 41)
+        done = await fleet.set("gw", "pump", {"temp": 2}, fresh=True)
+        assert (done.ok, done.ver) == (True, 42), "a version is given once"
+        with pytest.raises(FleetError, match="without --patch"):
+            await fleet.set("gw", "pump", {"temp": 3}, patch=True)
+    assert raw.body(DESIRED)["state"] == {"temp": 2}
+
+
+async def test_a_leaf_without_meta_keeps_its_documents_version(broker: Any, raw: Raw, side: DeviceSide) -> None:
+    raw.publish(DESIRED, {"v": 1, "ver": 3, "state": {"fan": True}})
+    await eventually(lambda: side.desired_ver == 3)
+    async with operator(broker.url) as fleet:
         done = await fleet.set("gw", "pump", {"temp": 1})
-    assert (done.ok, done.ver) == (True, 41)
-    assert raw.body(DESIRED)["meta"]["fan"] == [3, 0], "a leaf without meta keeps its document's version"
+    assert (done.ok, done.ver) == (True, 4)
+    assert raw.body(DESIRED)["meta"]["fan"] == [3, 0]
 
 
 async def test_a_delete_takes_the_leaf_out_of_the_document_and_leaves_the_device_alone(

@@ -100,14 +100,16 @@ def shadow_body(found: Shadow, only: set[str]) -> dict[str, Any]:
 def shadow(out: Output, found: Shadow, only: set[str]) -> None:
     desired = found.desired.leaves if found.desired is not None else {}
     reported = found.reported.values if found.reported is not None else {}
-    said = {each.path: f"{each.state} {each.code} {each.text}".strip() for each in found.rejections}
+    said: dict[str, list[str]] = {}
+    for each in found.rejections:
+        said.setdefault(each.path, []).append(f"{each.state} {each.code} {each.text}".strip())
     local = found.reported.local if found.reported is not None else {}
     rows, styles = [], []
     for path in sorted(desired.keys() | reported.keys()):
         if only and path not in only:
             continue
         leaf = desired.get(path)
-        notes = [said[path]] if path in said else []
+        notes = list(dict.fromkeys(said.get(path, [])))
         if path in local:
             notes.append(f"set at the gateway by {local[path].origin}: `fieldpost fleet adopt` takes it over")
         cells = (

@@ -48,7 +48,7 @@ class Reported(Struct, frozen=True):
 
 
 class Rejection(Struct, frozen=True):
-    """Why a desired leaf is not applied."""
+    """Why a desired leaf is not applied. `edit`: what was lost is the local edit of this number."""
 
     path: str
     ver: int
@@ -56,6 +56,7 @@ class Rejection(Struct, frozen=True):
     code: int
     text: str
     ts: int | None = None
+    edit: int | None = None
 
 
 class Shadow(Struct, frozen=True, kw_only=True):
@@ -94,6 +95,7 @@ class _RejectedWire(Struct):
     code: int = 0
     text: str = ""
     ts: int | None = None
+    edit: int | None = None
 
 
 def parse_reported(payload: bytes) -> Reported | None:
@@ -134,7 +136,7 @@ def parse_rejection(payload: bytes) -> Rejection | None:
     wire = decode(payload, _RejectedWire)
     if wire is None:
         return None
-    return Rejection(wire.path or "", wire.desired_ver, wire.state, wire.code, wire.text, wire.ts)
+    return Rejection(wire.path or "", wire.desired_ver, wire.state, wire.code, wire.text, wire.ts, wire.edit)
 
 
 def ends(reported: Reported | None) -> list[Rejection]:

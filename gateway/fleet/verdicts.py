@@ -108,6 +108,8 @@ class Verdicts:
 
     def rejected(self, rejection: Rejection) -> None:
         """A message of the topic `rejected`."""
+        if rejection.edit is not None:  # a local edit was lost: no word on what was desired
+            return
         for path in self._edits if not rejection.path else [rejection.path]:
             if path in self._edits and self._is_ours(rejection.ver, self._wanted[path]):
                 if rejection.state in FINAL - {"ok"}:

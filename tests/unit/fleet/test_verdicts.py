@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import permutations
 from typing import Any
 
-from gateway.fleet.shadows import Applied, Rejection, Reported
+from gateway.fleet.shadows import Applied, Rejection, Reported, parse_rejection
 from gateway.fleet.verdicts import Verdicts
 
 
@@ -113,3 +113,20 @@ def test_a_version_given_by_the_gateway_may_be_any_later_one() -> None:
     verdicts = Verdicts({"a": 1}, {"a": 5}, exact=False)
     verdicts.reported(_reported(2, 9, {"a": 1}, {"a": Applied("ok", 8, 200)}))
     assert _states(verdicts) == {"a": "ok"}
+
+
+def test_a_lost_local_edit_is_no_verdict_of_what_took_its_place() -> None:
+    body = b'{"v":1,"path":"a","desired_ver":5,"state":"rejected","code":409,"text":"the edit is dropped"%s}'
+    lost, refused = parse_rejection(body % b',"edit":3'), parse_rejection(body % b"")
+    assert lost is not None
+    assert refused is not None
+    assert (lost.edit, refused.edit) == (3, None)
+    for exact in (True, False):
+        verdicts = Verdicts({"a": 1}, {"a": 5}, exact=exact)
+        verdicts.rejected(lost)
+        assert _states(verdicts) == {"a": "pending"}
+        verdicts.reported(_reported(2, 5, {"a": 1}, {"a": Applied("ok", 5, 200)}))
+        assert _states(verdicts) == {"a": "ok"}
+    verdicts = Verdicts({"a": 1}, {"a": 5})
+    verdicts.rejected(refused)
+    assert _states(verdicts) == {"a": "rejected"}

@@ -1,0 +1,28 @@
+"""Both sides of a shadow as people and scripts see them."""
+
+from __future__ import annotations
+
+import io
+
+from gateway.cli import fleet_tables as tables
+from gateway.cli.output import Output
+from gateway.fleet import Shadow
+from gateway.fleet.document import Document, Leaf
+from gateway.fleet.shadows import Rejection
+
+
+def _shown(found: Shadow, *only: str) -> list[str]:
+    stream = io.StringIO()
+    tables.shadow(Output(stream), found, set(only))
+    return stream.getvalue().splitlines()
+
+
+def test_a_lost_edit_is_listed_beside_the_refusal_of_the_leaf() -> None:
+    refused = Rejection("a", 5, "rejected", 422, "above 80")
+    lost = Rejection("a", 5, "rejected", 409, "the edit of console is dropped", edit=3)
+    found = Shadow(
+        gateway="gw", device="pump", desired=Document(5, {"a": Leaf(90, 5)}), rejections=(refused, lost, refused)
+    )
+    assert _shown(found)[1].endswith("rejected 422 above 80; rejected 409 the edit of console is dropped")
+    rejections = tables.shadow_body(found, set())["rejections"]
+    assert [each["edit"] for each in rejections] == [None, 3, None]

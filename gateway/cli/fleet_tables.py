@@ -84,8 +84,11 @@ def shadow_body(found: Shadow, only: set[str]) -> dict[str, Any]:
     if found.reported is not None:
         reported = reported_body(found.reported)
         if only:
-            kept = {path: value for path, value in found.reported.values.items() if path in only}
-            reported["state"] = nested(kept)
+            reported["state"] = nested({path: value for path, value in found.reported.values.items() if path in only})
+            if "quality" in reported:
+                reported["quality"] = {path: text for path, text in reported["quality"].items() if path in only}
+            if "delta" in reported:
+                reported["delta"] = [path for path in reported["delta"] if path in only]
     return {
         "gateway": found.gateway,
         "device": found.device,
@@ -105,7 +108,8 @@ def shadow(out: Output, found: Shadow, only: set[str]) -> None:
         said.setdefault(each.path, []).append(f"{each.state} {each.code} {each.text}".strip())
     local = found.reported.local if found.reported is not None else {}
     rows, styles = [], []
-    for path in sorted(desired.keys() | reported.keys()):
+    quality = found.reported.quality if found.reported is not None else {}
+    for path in sorted(desired.keys() | reported.keys() | quality.keys()):
         if only and path not in only:
             continue
         leaf = desired.get(path)
@@ -117,6 +121,7 @@ def shadow(out: Output, found: Shadow, only: set[str]) -> None:
             _value(leaf.value) if leaf is not None else "",
             str(leaf.ver) if leaf is not None else "",
             _value(reported[path]) if path in reported else "",
+            quality.get(path, ""),
             "differs" if path in found.delta else "",
             "; ".join(notes),
         )
@@ -125,7 +130,7 @@ def shadow(out: Output, found: Shadow, only: set[str]) -> None:
     for side in found.unreadable:
         out.line(out.styled(f"what is retained as {side} is no document", "bad"))
     if rows:
-        out.table(("tag", ">desired", ">version", ">reported", "", ""), rows, styles)
+        out.table(("tag", ">desired", ">version", ">reported", "quality", "", ""), rows, styles)
     elif not found.unreadable:
         out.line(f"the broker has no shadow of {clean(found.device)}, or this user may not read it")
     if found.reported is not None:

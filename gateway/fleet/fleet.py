@@ -31,7 +31,7 @@ from gateway.fleet.names import checked_id, shadow_path, tag_of
 from gateway.fleet.patch import Patch
 from gateway.fleet.results import ACCEPTED, Result, parse_result
 from gateway.fleet.roster import DeviceInfo, GatewayInfo, Roster
-from gateway.fleet.shadows import Rejection, Shadow, delta, ends, parse_rejection
+from gateway.fleet.shadows import Rejection, Shadow, differing, ends, parse_rejection
 from gateway.fleet.watching import Change, Watch
 from gateway.settings.types import TlsSettings
 from gateway.uplink.address import parse_address
@@ -127,7 +127,7 @@ class Fleet:
             device=device,
             desired=desired,
             reported=reported,
-            delta=delta(desired.values(), reported) if desired else {},
+            delta=differing(desired, reported),
             rejections=(*ends(reported), *heard),
             unreadable=tuple(sorted(view.unreadable)),
         )

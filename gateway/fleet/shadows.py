@@ -35,7 +35,9 @@ class LocalEdit(Struct, frozen=True):
 
 
 class Reported(Struct, frozen=True):
-    """A whole reported document. `values`, `times`, `local` and `apply` are by shadow path; times in UTC ms."""
+    """A whole reported document. `values`, `times`, `local`, `apply` and `quality` (where it is not good) are by shadow
+    path; times in UTC ms. `delta`: the paths that differ by the gateway's own word, None where it does not say.
+    """
 
     ver: int
     epoch: int
@@ -45,6 +47,8 @@ class Reported(Struct, frozen=True):
     times: dict[str, int]
     local: dict[str, LocalEdit]
     apply: dict[str, Applied] | None
+    quality: dict[str, str] = field(default_factory=dict)
+    delta: tuple[str, ...] | None = None
 
 
 class Rejection(Struct, frozen=True):
@@ -85,6 +89,8 @@ class _ReportedWire(Struct):
     meta: Any = None
     local: Any = None
     apply: Any = None
+    quality: Any = None
+    delta: Any = None
 
 
 class _RejectedWire(Struct):
@@ -112,7 +118,14 @@ def parse_reported(payload: bytes) -> Reported | None:
     apply = None
     if isinstance(wire.apply, dict):
         apply = {path: Applied(*row[:4]) for path, row in _rows(wire.apply, (str, int), padded=(0, "")).items()}
-    return Reported(wire.ver, wire.epoch, wire.desired_ver, wire.polled, values, times, local, apply)
+    quality = wire.quality if isinstance(wire.quality, dict) else {}
+    quality = {path: text for path, text in quality.items() if isinstance(text, str)}
+    differs = tuple(wire.delta) if _texts(wire.delta) else None
+    return Reported(wire.ver, wire.epoch, wire.desired_ver, wire.polled, values, times, local, apply, quality, differs)
+
+
+def _texts(found: Any) -> bool:
+    return isinstance(found, list) and all(isinstance(each, str) for each in found)
 
 
 def _rows(found: Any, types: tuple[type, ...], padded: tuple[Any, ...] = ()) -> dict[str, list[Any]]:
@@ -177,3 +190,15 @@ def delta(desired: Mapping[str, Any], reported: Reported | None, tolerance: floa
         if got is None or not (labelled or equal(value, got, tolerance)):
             found[path] = value
     return found
+
+
+def differing(desired: Document | None, reported: Reported | None) -> dict[str, Any]:
+    """Desired values that the device does not have: by the word of the gateway, which knows tolerances and labels,
+    where it is about this document or a later one; else computed.
+    """
+    if desired is None:
+        return {}
+    values = desired.values()
+    if reported is None or reported.delta is None or reported.desired_ver < desired.ver:
+        return delta(values, reported)
+    return {path: value for path, value in values.items() if path in reported.delta}

@@ -144,4 +144,8 @@ def reported_body(reported: Reported) -> dict[str, Any]:
         body["local"] = msgspec.to_builtins(reported.local)
     if reported.apply is not None:
         body["apply"] = msgspec.to_builtins(reported.apply)
+    if reported.quality:
+        body["quality"] = dict(reported.quality)
+    if reported.delta is not None:
+        body["delta"] = list(reported.delta)
     return body

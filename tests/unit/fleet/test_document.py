@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.fleet.document import Document, Leaf, checked_edits, edited, nested, parse_document, render, touches
 from gateway.fleet.results import parse_result
-from gateway.fleet.shadows import delta, equal, parse_rejection, parse_reported
+from gateway.fleet.shadows import delta, differing, equal, parse_rejection, parse_reported
 
 IDS = st.text("abAB01_-", min_size=1, max_size=3).filter(lambda text: text[0] not in "_-")
 PATHS = st.lists(IDS, min_size=1, max_size=5).map(".".join)
@@ -117,6 +117,36 @@ def test_a_label_that_is_in_effect_is_no_difference() -> None:
     body = b'{"v":1,"ver":1,"epoch":1,"desired_ver":2,"state":{"mode":1},"apply":{"mode":["%s",2,200,""]}}'
     assert delta({"mode": "heat"}, parse_reported(body % b"ok")) == {}
     assert delta({"mode": "heat"}, parse_reported(body % b"pending")) == {"mode": "heat"}
+
+
+@pytest.mark.parametrize(
+    ("knows", "said", "differs"),
+    [
+        (5, b',"delta":["b"]', {"b": 2}),
+        (6, b',"delta":[]', {}),
+        (5, b',"delta":["gone"]', {}),
+        (4, b',"delta":["b"]', {"a": 1}),
+        (5, b"", {"a": 1}),
+        (5, b',"delta":null', {"a": 1}),
+        (5, b',"delta":[7]', {"a": 1}),
+    ],
+)
+def test_the_gateways_own_delta_is_taken_where_it_knows_the_document(
+    knows: int, said: bytes, differs: dict[str, Any]
+) -> None:
+    body = b'{"v":1,"ver":1,"epoch":1,"desired_ver":%d,"state":{"a":1.01,"b":2}%s}' % (knows, said)
+    desired = Document(5, {"a": Leaf(1, 5), "b": Leaf(2, 4)})
+    assert differing(desired, parse_reported(body)) == differs
+    assert differing(None, parse_reported(body)) == {}
+    assert differing(desired, None) == {"a": 1, "b": 2}
+
+
+def test_qualities_are_read_and_those_of_another_shape_left_out() -> None:
+    body = b'{"v":1,"ver":1,"state":{"a":1},"quality":%s}'
+    for text, quality in ((b'{"a":"bad/comm","b":7}', {"a": "bad/comm"}), (b"[]", {}), (b"null", {})):
+        reported = parse_reported(body % text)
+        assert reported is not None
+        assert reported.quality == quality
 
 
 def test_the_examples_of_the_protocol_are_read() -> None:

@@ -97,7 +97,20 @@ def shadow_body(found: Shadow, only: set[str]) -> dict[str, Any]:
         "delta": wanted,
         "rejections": [msgspec.to_builtins(each) for each in found.rejections if not only or each.path in only],
         "unreadable": list(found.unreadable),
+        "missing": missing(found, only),
     }
+
+
+def missing(found: Shadow, only: set[str]) -> list[str]:
+    """The paths of `only` that a shadow has on no side."""
+    return sorted(only - _paths(found))
+
+
+def _paths(found: Shadow) -> set[str]:
+    desired = found.desired.leaves if found.desired is not None else {}
+    if found.reported is None:
+        return set(desired)
+    return desired.keys() | found.reported.values.keys() | found.reported.quality.keys()
 
 
 def shadow(out: Output, found: Shadow, only: set[str]) -> None:
@@ -109,7 +122,7 @@ def shadow(out: Output, found: Shadow, only: set[str]) -> None:
     local = found.reported.local if found.reported is not None else {}
     rows, styles = [], []
     quality = found.reported.quality if found.reported is not None else {}
-    for path in sorted(desired.keys() | reported.keys() | quality.keys()):
+    for path in sorted(_paths(found)):
         if only and path not in only:
             continue
         leaf = desired.get(path)
@@ -131,8 +144,12 @@ def shadow(out: Output, found: Shadow, only: set[str]) -> None:
         out.line(out.styled(f"what is retained as {side} is no document", "bad"))
     if rows:
         out.table(("tag", ">desired", ">version", ">reported", "quality", "", ""), rows, styles)
-    elif not found.unreadable:
+    elif found.desired is None and found.reported is None and not found.unreadable:
         out.line(f"the broker has no shadow of {clean(found.device)}, or this user may not read it")
+        return
+    if strange := missing(found, only):
+        names = ", ".join(map(tag_of, strange))
+        out.line(out.styled(f"not in the shadow of {clean(found.device)}: {names}", "bad"))
     if found.reported is not None:
         out.line(f"the gateway has version {found.reported.desired_ver}; polled {forms.clock(found.reported.polled)}")
 

@@ -84,7 +84,7 @@ def _show(session: Session) -> _Call:
 
 
 def _get(session: Session) -> _Call:
-    """Exit 1 when the broker has neither side."""
+    """Exit 1 when the broker has neither side, or a tag is on none."""
     only = {shadow_path(tag) for tag in session.args.tag}
     gateway, device = _device(session)
 
@@ -94,7 +94,8 @@ def _get(session: Session) -> _Call:
             session.out.result(tables.shadow_body(shadow, only))
         else:
             tables.shadow(session.out, shadow, only)
-        return Exit.OK if shadow.desired is not None or shadow.reported is not None else Exit.FAILED
+        there = shadow.desired is not None or shadow.reported is not None
+        return Exit.OK if there and not tables.missing(shadow, only) else Exit.FAILED
 
     return call
 

@@ -114,6 +114,26 @@ def test_get_of_nothing_exits_1_and_says_what_it_may_be(run: Any) -> None:
     assert "no shadow of pump" in out
 
 
+def test_get_says_which_tags_are_not_in_the_shadow_and_exits_1(run: Any, side: DeviceSide) -> None:
+    assert run("set", "gw", "pump", "setpoints/temp=21.5")[0] == 0
+    status, out, _ = run("get", "gw", "pump", "nothing", "setpoints/temp", "a/b")
+    assert status == 1
+    assert "setpoints/temp  " in out
+    assert "not in the shadow of pump: a/b, nothing" in out
+    status, out, _ = run("get", "gw", "pump", "nothing")
+    assert (status, "no shadow of" in out) == (1, False)
+    assert "not in the shadow of pump: nothing" in out
+    status, out, _ = run("get", "gw", "pump", "nothing", "setpoints/temp", "--json")
+    assert (status, json.loads(out)["missing"]) == (1, ["nothing"])
+    assert run("get", "gw", "pump", "setpoints/temp")[0] == 0
+
+
+def test_a_shadow_without_leaves_is_a_shadow(run: Any, side: DeviceSide) -> None:
+    side.report()
+    status, out, _ = run("get", "gw", "pump")
+    assert (status, "no shadow of" in out) == (0, False)
+
+
 def test_watch_prints_an_object_a_line(run: Any, side: DeviceSide) -> None:
     timer = threading.Timer(1.0, side.report)
     timer.start()

@@ -89,7 +89,9 @@ def _changing() -> argparse.ArgumentParser:
     )
     parser.add_argument("--if-ver", type=_version, metavar="N", help="only if the document is at this version")
     parser.add_argument("--patch", action="store_true", help="for gateways that keep the document themselves")
-    parser.add_argument("--max-document", type=_version, metavar="BYTES", help="size that the gateway takes (8192)")
+    parser.add_argument(
+        "--max-document", type=_version, metavar="BYTES", help="size that the gateway takes (8192, at most 65536)"
+    )
     return parser
 
 

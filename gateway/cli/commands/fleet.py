@@ -16,7 +16,7 @@ from gateway.cli.broker import broker_of
 from gateway.cli.commands.values import assignment
 from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.fleet import Fleet, FleetError, Result, SetResult
-from gateway.fleet.document import MAX_BYTES, checked_edits
+from gateway.fleet.document import HARD_BYTES, MAX_BYTES, checked_edits
 from gateway.fleet.names import checked_id, shadow_path, tag_of
 
 _MALFORMED = 400
@@ -35,7 +35,7 @@ def fleet(session: Session) -> int:
             tls=broker.tls,
             origin=_who(),
             timeout_s=session.args.timeout,
-            max_document=session.option("max_document") or MAX_BYTES,
+            max_document=_most(session),
         )
         return asyncio.run(_with(made, call))
     except FleetError as error:
@@ -137,6 +137,13 @@ def _device(session: Session) -> tuple[str, str]:
 
 def _changing(session: Session) -> dict[str, Any]:
     return {"wait_s": session.args.wait, "if_ver": session.args.if_ver, "patch": session.args.patch}
+
+
+def _most(session: Session) -> int:
+    given: int | None = session.option("max_document")
+    if given is not None and not 1 <= given <= HARD_BYTES:
+        raise CommandFailed(f"--max-document {given}: 1 to {HARD_BYTES} bytes can be taken", Exit.USAGE)
+    return MAX_BYTES if given is None else given
 
 
 def _changed(session: Session, done: SetResult) -> int:

@@ -14,6 +14,9 @@ from gateway.cli.main import main
         ("set", "plant/7", "boiler", "setpoint=1"),
         ("set", "plant-7", "boiler", "setpoint=1", "--if-ver", "x"),
         ("set", "plant-7", "boiler", "setpoint=1", "setpoint=2"),
+        ("set", "plant-7", "boiler", "setpoint=1", "--max-document", "65537"),
+        ("set", "plant-7", "boiler", "setpoint=1", "--max-document", "0"),
+        ("delete", "plant-7", "boiler", "setpoint", "--max-document", "99999"),
         ("write", "plant-7", "boiler=1"),
         ("write", "plant-7", "boiler.a=1", "pump.a=1"),
         ("read", "plant-7", "boiler.a", "pump.a"),
@@ -44,6 +47,12 @@ def test_wrong_words_exit_2(capsys, words):
 def test_no_broker_exits_1_with_one_object(capsys):
     assert main(["fleet", "ls", "--url", "mqtt://127.0.0.1:1", "--json"]) == 1
     assert '"code":503' in capsys.readouterr().out
+
+
+def test_the_greatest_document_is_no_wrong_usage(capsys):
+    words = ["set", "plant-7", "boiler", "setpoint=1", "--max-document", "65536", "--url", "mqtt://127.0.0.1:1"]
+    assert main(["fleet", *words]) == 1, "there is no broker"
+    capsys.readouterr()
 
 
 def test_a_certificate_that_is_not_there_is_wrong_usage(capsys):

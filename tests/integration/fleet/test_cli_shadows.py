@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -179,3 +181,13 @@ def test_a_login_comes_from_options_or_from_the_uplink(
     (tmp_path / "cloud").write_text("secret\n")
     answer = gateway.cli("fleet", "ls", "--json", env={"CREDENTIALS_DIRECTORY": str(tmp_path)})
     assert answer.code == 0, answer
+
+
+def test_ctrl_c_ends_a_watch_well(broker: Any, side: DeviceSide) -> None:
+    words = [sys.executable, "-m", "gateway.cli", "fleet", "watch", "gw", "--json", "--url", broker.url]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watch:
+        assert watch.stdout is not None
+        assert json.loads(watch.stdout.readline())["kind"] == "status"
+        watch.send_signal(signal.SIGINT)
+        _, err = watch.communicate(timeout=20)
+    assert (watch.returncode, err) == (0, "")

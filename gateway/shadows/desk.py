@@ -157,7 +157,7 @@ class Desk:
                 self._answers.store(tx, key, made, self._clock.wall_ms(), old)
 
         try:
-            await self._merge(device, who, change, also)
+            await self._merge(device, who, change, also, once=key)
         except asyncio.CancelledError:
             if made is not None:  # a cancellation waits for the commit: it is on disk
                 self._answers.stored(key, made, old)
@@ -369,10 +369,15 @@ class Desk:
     # --- inside
 
     async def _merge(
-        self, device: str, who: str, change: Callable[[Shadow], Shadow], also: Callable[[Tx], None] | None = None
+        self,
+        device: str,
+        who: str,
+        change: Callable[[Shadow], Shadow],
+        also: Callable[[Tx], None] | None = None,
+        once: str = "",
     ) -> None:
         known = self.keeper.get(device)
-        made = await self.keeper.change(device, change, also=also)
+        made = await self.keeper.change(device, change, also=also, once=once)
         before, after = known.meta.desired_ver, made.meta.desired_ver
         if after != before:
             self._audit.record(who, "shadow", "desired", device=device, old=before, new=after)

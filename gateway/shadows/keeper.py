@@ -32,6 +32,7 @@ class _Asked(Struct, eq=False):
     change: Callable[[Shadow], Shadow]
     level: Level
     also: Callable[[Tx], None] | None
+    once: str
     made: asyncio.Future[Shadow]
 
     def fail(self, error: Exception) -> None:
@@ -68,38 +69,43 @@ class Keeper:
         change: Callable[[Shadow], Shadow],
         level: Level = Level.NOW,
         also: Callable[[Tx], None] | None = None,
+        once: str = "",
     ) -> Shadow:
-        """Make a change and return when it is on disk. `also` runs in the same transaction.
+        """Make a change and return when it is on disk. `also` runs in the same transaction. A change with the same
+        `once` as an earlier one is made after that one is on disk and whoever asked for it has gone on.
 
         What `change` raises leaves everything as it was. Changes of a device that wait for a commit are made together
         in the next one, in order. A cancellation waits for the commit: what is on disk must be known here too.
         """
-        asked = _Asked(change, level, also, asyncio.get_running_loop().create_future())
+        asked = _Asked(change, level, also, once, asyncio.get_running_loop().create_future())
         queue = self._asked[device]
         queue.append(asked)
         try:
             async with self._locks[device]:
                 while not asked.made.done():
                     await self._make(device, queue)
-        finally:
+        except asyncio.CancelledError:
             if asked in queue:  # given up before its turn
                 queue.remove(asked)
+            else:
+                await _done(asked.made)
+            raise
         return asked.made.result()
 
     async def _make(self, device: str, queue: deque[_Asked]) -> None:
-        """Make what waits, up to the first change with a part of its own: what follows may depend on it."""
+        """Make what waits, up to one that has to see what became of an earlier one."""
+        names: set[str] = set()
         before = self._shadows.get(device)
         after, made = before or Shadow(device), list[tuple[_Asked, Shadow]]()
-        while queue:
+        while queue and (not queue[0].once or queue[0].once not in names):
             asked = queue.popleft()
+            names.add(asked.once)
             try:
                 after = asked.change(after)
             except Exception as error:
                 asked.fail(error)
                 continue
             made.append((asked, after))
-            if asked.also is not None:
-                break
         try:
             cancelled = await self._store(device, before, after, [asked for asked, _ in made])
         except Exception as error:

@@ -128,6 +128,20 @@ async def test_a_patch_cut_off_while_it_is_stored_has_no_second_effect_when_it_c
     assert gateway.keeper.get(DEV).meta.desired_ver == 1
 
 
+async def test_many_patches_at_once_some_with_one_rid_share_commits_and_each_rid_has_one_effect(gateway):
+    """A burst must not take a commit each, and a repetition among them is one all the same."""
+    gateway.settings = ShadowSettings(authority="gateway")
+    rids = [f"p-{n % 20}" for n in range(60)]
+    commits = gateway.store.commits
+    asked = [asyncio.ensure_future(gateway.desk.patch(DEV, patch(None, {"speed": 20}, rid=rid))) for rid in rids]
+    await gateway.do(asyncio.wait(asked))
+    answers_ = [task.result()[1] for task in asked]
+    assert sorted({answer["out"]["desired_ver"] for answer in answers_}) == list(range(1, 21))
+    assert all(answer == answers_[rids.index(answer["rid"])] for answer in answers_)
+    assert gateway.store.commits - commits < 20
+    assert gateway.keeper.get(DEV).meta.desired_ver == 20
+
+
 async def test_of_too_many_rids_the_oldest_are_forgotten_also_after_a_restart(gateway, monkeypatch):
     monkeypatch.setattr(answers, "KNOWN_RIDS", 3)
     names = ["z", "y", "b", "a", "x"]

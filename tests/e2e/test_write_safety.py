@@ -96,7 +96,6 @@ def test_the_chain_is_whole_after_a_kill_and_a_file_of_it_can_be_checked_elsewhe
     gateway, _ = scene
     for value in (22, 24, 26, 28):
         assert code(gateway, f"d.setpoint={value}") == 200
-    assert gateway.ask("audit", "--verify")["entries"] >= 3  # the last one may not be committed yet
     wait_until(lambda: len(gateway.ask("audit")["entries"]) == 4, 10, why="all are on disk")
     gateway.kill()
     gateway.start()

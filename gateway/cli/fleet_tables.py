@@ -10,9 +10,9 @@ import msgspec
 from gateway.cli import forms
 from gateway.cli.output import Output, clean
 from gateway.fleet import Change, DeviceInfo, GatewayInfo, Result, SetResult, Shadow
-from gateway.fleet.document import nested
 from gateway.fleet.names import tag_of
 from gateway.fleet.watching import reported_body
+from gateway.nesting import nest
 
 _STYLES = {"ok": "", "pending": "uncertain"}
 _LONGEST = 60
@@ -77,14 +77,14 @@ def shadow_body(found: Shadow, only: set[str]) -> dict[str, Any]:
         values = {path: leaf for path, leaf in found.desired.leaves.items() if not only or path in only}
         desired = {
             "ver": found.desired.ver,
-            "state": nested({path: leaf.value for path, leaf in values.items()}),
+            "state": nest({path: leaf.value for path, leaf in values.items()}),
             "meta": {path: [leaf.ver, leaf.ts] for path, leaf in values.items()},
         }
     reported = None
     if found.reported is not None:
         reported = reported_body(found.reported)
         if only:
-            reported["state"] = nested({path: value for path, value in found.reported.values.items() if path in only})
+            reported["state"] = nest({path: value for path, value in found.reported.values.items() if path in only})
             if "quality" in reported:
                 reported["quality"] = {path: text for path, text in reported["quality"].items() if path in only}
             if "delta" in reported:

@@ -15,6 +15,7 @@ from msgspec import Struct, field
 from gateway.canonical import canonical
 from gateway.fleet.faults import FleetError
 from gateway.fleet.names import path_fault, shadow_path
+from gateway.nesting import nest
 from gateway.uplink.codecs.decode import plain_payload
 
 MAX_BYTES = 8_192
@@ -102,24 +103,12 @@ def flatten(state: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield path, value
 
 
-def nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The opposite of `flatten`."""
-    state: dict[str, Any] = {}
-    for path, value in values.items():
-        *groups, name = path.split(".")
-        place = state
-        for group in groups:
-            place = place.setdefault(group, {})
-        place[name] = value
-    return state
-
-
 def render(document: Document) -> bytes:
     """As it is published, with the version and time of each leaf."""
     body: dict[str, Any] = {
         "v": 1,
         "ver": document.ver,
-        "state": nested(document.values()),
+        "state": nest(document.values()),
         "meta": {path: [leaf.ver, leaf.ts] for path, leaf in document.leaves.items()},
     }
     return msgspec.json.encode(body | {"by": document.by} if document.by else body)

@@ -15,11 +15,12 @@ from typing import Any
 import msgspec
 
 from gateway.fleet.desired import WAIT_S, Order, SetResult, View
-from gateway.fleet.document import HARD_BYTES, Document, nested
+from gateway.fleet.document import HARD_BYTES, Document
 from gateway.fleet.faults import FleetError, NoAnswer
 from gateway.fleet.link import Link, Listening
 from gateway.fleet.shadows import parse_rejection
 from gateway.fleet.verdicts import Verdicts
+from gateway.nesting import nest
 
 
 class Patch:
@@ -62,7 +63,7 @@ class Patch:
         return self._view.reported is not None and self._view.reported.desired_ver > desired.ver
 
     def _payload(self) -> bytes:
-        body: dict[str, Any] = {"v": 1, "rid": f"p-{secrets.token_hex(8)}", "state": nested(self._edits)}
+        body: dict[str, Any] = {"v": 1, "rid": f"p-{secrets.token_hex(8)}", "state": nest(self._edits)}
         if self._order.if_ver is not None:
             body["if_ver"] = self._order.if_ver
         payload = msgspec.json.encode(body)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.fleet.document import decode
 from gateway.settings.ids import is_id
@@ -239,8 +240,8 @@ class Roster:
 
 
 def _with(info: GatewayInfo, status: Status) -> GatewayInfo:
-    return GatewayInfo(
-        id=info.id,
+    return replace(
+        info,
         online=status.online,
         reason=status.reason,
         ts=status.ts,
@@ -250,7 +251,4 @@ def _with(info: GatewayInfo, status: Status) -> GatewayInfo:
         clock=status.clock,
         session=status.session,
         epoch=status.epoch,
-        birth=info.birth,
-        devices=info.devices,
-        tags=info.tags,
     )

@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from gateway.fleet.document import decode, nested, parse_document
+from gateway.fleet.document import decode, parse_document
 from gateway.fleet.roster import Roster
 from gateway.fleet.shadows import Reported, parse_rejection, parse_reported
+from gateway.nesting import nest
 from gateway.uplink.codecs.decode import decode_batch
 from gateway.uplink.connection import Inbound
 
@@ -119,7 +120,7 @@ def _body(kind: str, payload: bytes) -> dict[str, Any] | None:
     """The body of a change of a shadow or a result; None for what cannot be read."""
     if kind == "desired":
         document = parse_document(payload)
-        return None if document is None else {"ver": document.ver, "state": nested(document.values())}
+        return None if document is None else {"ver": document.ver, "state": nest(document.values())}
     if kind == "reported":
         reported = parse_reported(payload)
         return None if reported is None else reported_body(reported)
@@ -138,7 +139,7 @@ def reported_body(reported: Reported) -> dict[str, Any]:
         "ver": reported.ver,
         "desired_ver": reported.desired_ver,
         "polled": reported.polled,
-        "state": nested(reported.values),
+        "state": nest(reported.values),
     }
     if reported.local:
         body["local"] = msgspec.to_builtins(reported.local)

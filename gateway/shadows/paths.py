@@ -66,18 +66,6 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
-def nest(leaves: Mapping[str, Any]) -> dict[str, Any]:
-    """The nested object of path -> value."""
-    root: dict[str, Any] = {}
-    for path, value in leaves.items():
-        node = root
-        *folders, last = path.split(".")
-        for folder in folders:
-            node = node.setdefault(folder, {})
-        node[last] = value
-    return root
-
-
 def is_below(path: str, folder: str) -> bool:
     """Whether `folder` is a proper prefix of `path`."""
     return path.startswith(folder) and path[len(folder) : len(folder) + 1] == "."

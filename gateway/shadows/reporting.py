@@ -17,6 +17,7 @@ from gateway.clock import Clock
 from gateway.health import Health
 from gateway.latest import LatestValues
 from gateway.model import Device, Quality, Tag, Value
+from gateway.nesting import nest
 from gateway.shadows import paths
 from gateway.shadows.convert import is_reported, is_state, to_document
 from gateway.shadows.delta import delta
@@ -179,7 +180,7 @@ class Reporter:
             "epoch": self._epoch,
             "desired_ver": shadow.meta.desired_ver,
             "polled": self._latest.polled_at(device.id),
-            "state": paths.nest({path: leaf.value for path, leaf in shown.items()}),
+            "state": nest({path: leaf.value for path, leaf in shown.items()}),
             "meta": {path: [leaf.ver, leaf.ts] for path, leaf in shown.items()},
         }
         body.update(_sides(shadow, shown))

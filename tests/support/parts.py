@@ -102,7 +102,7 @@ def require(*names: str) -> None:
             continue
         if os.environ.get("CI") == "1":
             pytest.fail(line, pytrace=False)
-        pytest.skip(line)
+        pytest.skip(line)  # not on CI: a laptop may lack a part, and the line names what to install
 
 
 def command(name: str) -> str:

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.fleet.document import Document, Leaf, checked_edits, edited, nested, parse_document, render, touches
+from gateway.fleet.document import Document, Leaf, checked_edits, edited, parse_document, render, touches
 from gateway.fleet.results import parse_result
 from gateway.fleet.shadows import delta, differing, equal, parse_rejection, parse_reported
+from gateway.nesting import nest
 
 IDS = st.text("abAB01_-", min_size=1, max_size=3).filter(lambda text: text[0] not in "_-")
 PATHS = st.lists(IDS, min_size=1, max_size=5).map(".".join)
@@ -89,7 +90,7 @@ def test_groups_are_taken_apart_and_both_spellings_mean_the_same() -> None:
         "setpoints.deep.x": None,
         "a.b": [1],
     }
-    assert nested({"a.b": 1, "a.c": 2}) == {"a": {"b": 1, "c": 2}}
+    assert nest({"a.b": 1, "a.c": 2}) == {"a": {"b": 1, "c": 2}}
 
 
 @pytest.mark.parametrize(

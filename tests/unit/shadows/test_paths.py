@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.nesting import nest
 from gateway.shadows import paths
 from gateway.shadows.values import ShadowError
 
@@ -18,7 +19,7 @@ _STATES = st.dictionaries(_KEYS, _LEAVES | st.dictionaries(_KEYS, _LEAVES, min_s
 @given(_STATES)
 def test_nesting_undoes_flattening_and_no_leaf_is_the_folder_of_another(state):
     leaves = paths.flatten(state)
-    assert paths.nest(leaves) == state
+    assert nest(leaves) == state
     for one in leaves:
         assert not any(paths.collides(one, other) for other in leaves)
         assert paths.check_path(one) == one

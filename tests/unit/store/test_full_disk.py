@@ -22,7 +22,7 @@ def _namespace() -> list[str]:
         line = "missing: mount namespaces; allow them with: sysctl kernel.unprivileged_userns_clone=1"
         if os.environ.get("CI") == "1":
             pytest.fail(line, pytrace=False)
-        pytest.skip(line)
+        pytest.skip(line)  # not on CI: some kernels forbid it, and a full disk cannot be had without root otherwise
     return command
 
 

@@ -138,7 +138,8 @@ WRITERS = ("local", "cloud", "rule")
 
 class WriteLimits(Struct, frozen=True):
     """What a written value must satisfy. `rate`: (writes, per seconds). `max_change`: the most that one write may
-    differ from the last good value. `allow`: who may write, of WRITERS in that order.
+    differ from the last good value. `allow`: who may write, of WRITERS in that order. `interlock`: an expression that
+    must be true, else nothing is written; short names in it are the tag's own device's.
     """
 
     minimum: float | None = None
@@ -146,6 +147,7 @@ class WriteLimits(Struct, frozen=True):
     rate: tuple[int, float] | None = None
     max_change: float | None = None
     allow: tuple[str, ...] = WRITERS
+    interlock: str = ""
 
 
 class Verify(Struct, frozen=True):
@@ -167,6 +169,7 @@ class TagSpec(Struct, frozen=True):
     `coherent`: tags with the same name here are always brought by one request. `group`: whose schedule it has.
     `reapply_s`: a device that comes back gets the last value written well again, unless that is older; None: it is read
     and never overwritten. `conflict`: the policy for this tag (protocol.md 3.2), None: its device's.
+    `virtual`: it has no address, the rules engine gives its value (a gateway.rulebook.VirtualSpec).
     """
 
     path: str
@@ -191,6 +194,7 @@ class TagSpec(Struct, frozen=True):
     reapply_s: float | None = None
     conflict: str | None = None
     group: str = ""
+    virtual: Any = None
 
 
 class DeviceSpec(Struct, frozen=True):

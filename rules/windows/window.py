@@ -1,0 +1,65 @@
+"""What every window can do, whatever it is made of."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from gateway.model import Value
+from rules.values import Instant
+
+
+class Window(Protocol):
+    """Readings of one tag, and figures over them. Times in ms on the boot clock.
+
+    Each figure raises NoValue where there is none: nothing good inside, a text where a number is needed, or a sum
+    that no float can hold.
+    """
+
+    late: int
+    """Readings that came too late and were left out."""
+
+    def add(self, event_at: int, value: Value, good: bool, now: Instant) -> None:  # noqa: FBT001
+        """A reading that was true at `event_at`; it may be older than the newest, or newer than `now`."""
+        ...
+
+    def move(self, now: Instant) -> None:
+        """Time has passed. An earlier `now` than before counts as the one before."""
+        ...
+
+    def avg(self) -> float: ...
+
+    def min(self) -> float: ...
+
+    def max(self) -> float: ...
+
+    def sum(self) -> float: ...
+
+    def count(self) -> int: ...
+
+    def stddev(self) -> float: ...
+
+    def first(self) -> Value: ...
+
+    def last(self) -> Value: ...
+
+    def rate(self) -> float:
+        """Change per second between the oldest and the newest number."""
+        ...
+
+    @property
+    def settled(self) -> bool:
+        """Whether its figures stay as they are until the next reading, however long that takes."""
+        ...
+
+    @property
+    def due(self) -> int | None:
+        """When the next hop closes. None: it has no hops."""
+        ...
+
+    def state(self) -> Any:
+        """All of it, as plain lists and numbers."""
+        ...
+
+    def restore(self, state: Any, shift: int) -> None:
+        """Go on from `state()`, `shift` ms added to its times: the boot clock of another boot."""
+        ...

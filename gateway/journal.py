@@ -34,7 +34,9 @@ class Segment(Struct):
 
     telemetry: `border_n[k]` readings share time `border_ts[k]` (UTC ms), one device and no repeated tag: an entry,
     the smallest unit that is ever cut (protocol.md 1.3). `aliases` and `values` are flat columns over all entries,
-    `quality` maps position to quality code where not good.
+    `quality` maps position to quality code where not good. `border_late[k]`: how many ms after its time the entry
+    arrived (empty: each at its time), so that `border_ts[k] + border_late[k] - offset` is the boot clock at arrival, in
+    ms. `border_joined`: positions of entries that arrived as one batch with the entry before them. Neither is sent.
     Other streams: `rows` are the entries as JSON-able dicts, each with `seq`, one number each unless it has `n`.
     """
 
@@ -54,6 +56,8 @@ class Segment(Struct):
     values: list[Any] = field(default_factory=list)
     quality: dict[int, int] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
+    border_late: list[int] = field(default_factory=list)
+    border_joined: list[int] = field(default_factory=list)
 
     @property
     def last(self) -> int:

@@ -37,6 +37,8 @@ class TelemetryPacker:
     def _clear(self) -> None:
         self._ns: list[int] = []
         self._times: list[int] = []
+        self._late: list[int] = []
+        self._joined: list[int] = []
         self._aliases: list[int] = []
         self._values: list[Any] = []
         self._quality: dict[int, int] = {}
@@ -50,9 +52,11 @@ class TelemetryPacker:
             if batch.index is None and len(batch.values) == len(batch.block.aliases) and self._is_plain(batch.block):
                 self._take(batch, batch.block.aliases, batch.values, batch.quality)
                 continue
-            for aliases, values, quality in _entries(batch):
+            for part, (aliases, values, quality) in enumerate(_entries(batch)):
                 if len(self._values) + len(values) > MAX_READINGS:
                     yield self._flush(), done
+                if part:
+                    self._joined.append(len(self._ns))
                 self._take(batch, aliases, values, quality)
         if self._values:
             yield self._flush(), len(batches)
@@ -73,10 +77,12 @@ class TelemetryPacker:
         if not values:
             return
         at = len(self._values)
+        mono = int(batch.mono * 1000)
         if at == 0:
-            self._mono = int(batch.mono * 1000)
+            self._mono = mono
         self._ns.append(len(values))
         self._times.append(batch.ts)
+        self._late.append(mono + self._stamp.offset - batch.ts)
         self._aliases.extend(aliases)
         self._values.extend(values)
         if quality is not None:
@@ -92,11 +98,17 @@ class TelemetryPacker:
             t1=max(times),
             mono=self._mono,
             stamp=self._stamp,
-            borders=msgpack.packb((self._ns, steps)),
+            borders=msgpack.packb((self._ns, steps, *self._arrival())),
             body=zlib.compress(self._body(), 1),
         )
         self._clear()
         return packed
+
+    def _arrival(self) -> tuple[list[int], ...]:
+        """What is worth keeping of how the entries came."""
+        if self._joined:
+            return self._late, self._joined
+        return (self._late,) if any(self._late) else ()
 
     def _body(self) -> bytes:
         try:

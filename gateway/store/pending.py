@@ -26,7 +26,7 @@ class Pending:
         self.readings = 0
         self.unstored = 0
         self._max_readings = max_readings
-        self._stamp = stamp
+        self.stamp = stamp
         self._run = Run(stamp)
         self._runs = [self._run]
         self._ops: list[EntryOp | WorkOp] = []
@@ -78,7 +78,7 @@ class Pending:
 
     def restamp(self, stamp: Stamp) -> None:
         """What comes from now on carries another clock."""
-        self._stamp = stamp
+        self.stamp = stamp
         self._run = Run(stamp)
         self._runs.append(self._run)
 
@@ -86,7 +86,7 @@ class Pending:
         """Hand everything over and begin anew."""
         group = Group(
             now,
-            self._stamp,
+            self.stamp,
             [run for run in self._runs if run.batches],
             self._ops,
             self._moves,
@@ -95,7 +95,7 @@ class Pending:
             self._damaged,
             self._lost,
         )
-        self._run = Run(self._stamp)
+        self._run = Run(self.stamp)
         self._runs = [self._run]
         self._ops, self._moves, self._gap_acks, self._refusals, self._damaged = [], [], [], [], []
         self._lost = {}

@@ -1,7 +1,8 @@
 """Segments as they lie on disk: a plain header, entry borders, and a compressed columnar body (protocol.md 2.2).
 
     header   fixed size, big-endian, CRC32 of its own; numbers are put in when the segment is stored
-    borders  msgpack [[n...], [ms to the border before...]], plain; empty for entry streams
+    borders  msgpack [[n...], [ms to the border before...], [ms that it came late...], [joined to the one before...]],
+             plain, the last two left out when they say nothing; empty for entry streams
     body     zlib 1 of msgpack: telemetry [aliases, values, {position: quality}],
              other streams [[offset of the number, n, packed entry]...]
 
@@ -141,8 +142,9 @@ def read_segment(raw: bytes | memoryview) -> Segment:
     )
     content = msgpack.unpackb(zlib.decompress(body), strict_map_key=False)
     if header.stream == "telemetry":
-        segment.border_n, steps = msgpack.unpackb(borders)
+        segment.border_n, steps, *arrival = msgpack.unpackb(borders)
         segment.border_ts = list(itertools.accumulate(steps))
+        segment.border_late, segment.border_joined = (*arrival, [], [])[:2]
         segment.aliases, segment.values, segment.quality = content
     else:
         segment.rows = [_entry(header.first + offset, n, packed) for offset, n, packed in content]
@@ -185,6 +187,8 @@ def _cut_telemetry(segment: Segment, first: int, last: int, limit: int) -> Segme
     part = _part(segment, start, b - a, min(times), max(times))
     part.border_n = segment.border_n[low : high + 1]
     part.border_ts = times
+    part.border_late = segment.border_late[low : high + 1]
+    part.border_joined = [entry - low for entry in segment.border_joined if low <= entry <= high]
     part.aliases = segment.aliases[a:b]
     part.values = segment.values[a:b]
     part.quality = {at - a: code for at, code in segment.quality.items() if a <= at < b}

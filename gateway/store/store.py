@@ -39,6 +39,8 @@ T = TypeVar("T")
 BUFFER_READINGS = 200_000
 EARLY_READINGS = 65_536
 CLOSE_TRIES = 3
+DRIFT_MS = 100
+"""How far the wall clock may drift away from the stamp of new readings."""
 
 _log = logging.getLogger("fieldpost.store")
 
@@ -400,11 +402,23 @@ class Store:
 
     # --- clock, statistics, history
 
+    @property
+    def offset(self) -> int:
+        """Wall clock minus boot clock in ms, as readings are stamped now: within a tenth of a second, but for a step
+        that `observe_clock` has not seen yet.
+        """
+        return self._pending.stamp.offset
+
     def observe_clock(self) -> None:
-        """Call every second or so: a step or a change of sync becomes a `clock` event, later readings a new stamp."""
+        """Call every second or so: a step or a change of sync becomes a `clock` event, later readings a new stamp.
+
+        Slow corrections move the stamp without an event, in steps that are not worth a segment of their own each time.
+        """
         entry = self._watch.observe()
+        stamp = self._watch.stamp
+        if entry is not None or abs(stamp.offset - self._pending.stamp.offset) >= DRIFT_MS:
+            self._pending.restamp(stamp)
         if entry is not None:
-            self._pending.restamp(self._watch.stamp)
             self.append_entry("event", entry)
 
     def stats(self) -> dict[str, Any]:

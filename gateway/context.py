@@ -27,7 +27,7 @@ from gateway.driver import (
 )
 from gateway.errors import DeviceUnavailable, RequestRefused
 from gateway.health import Health
-from gateway.model import Block, ChannelSpec, Device, DeviceState, Quality, Tag, Value, Write, WriteResult
+from gateway.model import Block, ChannelSpec, Device, DeviceState, Quality, Tag, Value, Write, WriteResult, WriteState
 from gateway.ondemand import Row, nothing
 from gateway.otherperiods import OtherPeriods
 from gateway.outcome import ContainedTaskGroup, EndedUnasked, causes, contained, describe
@@ -38,6 +38,7 @@ from gateway.pushing import PushWrites
 from gateway.scanning import ScanJob
 from gateway.stats import ErrorKind, Stats
 from gateway.wire import DriverStalled
+from gateway.wired import is_wired
 
 _STALLED = "driver_stalled"
 _OVERLOADED = "bus_overloaded"
@@ -48,7 +49,8 @@ class ChannelRunner:
     """Runs one channel. `run` is one attempt, for the supervisor.
 
     `publish` takes each batch to bus and journal. `polled(device, mono)` tells a good poll that report by exception
-    held back. `emit` takes events of kind `device` for the journal; issues go through `health`.
+    held back. `emit` takes events of kind `device` for the journal; issues go through `health`. `known` gives the row
+    of a tag without a wire; those are not among the `devices`' tags.
     """
 
     def __init__(
@@ -63,12 +65,14 @@ class ChannelRunner:
         memory: Memory,
         emit: Callable[[dict[str, Any]], None],
         polled: Polled = lambda _device, _mono: None,
+        known: Callable[[Tag], Row] = lambda tag: nothing([tag])[0],
         timezone: str = "UTC",
     ) -> None:
         self.channel = channel
         self.spec = spec
         self.unit = f"driver:{channel.driver}[{channel.id}]"
         self._memory = memory
+        self._known = known
         self._clock = clock
         self._health = health
         self._emit = emit
@@ -110,6 +114,10 @@ class ChannelRunner:
 
     async def write(self, write: Write) -> WriteResult:
         """Put a value on the wire and wait for its result. Never raises for what a device or driver does."""
+        tag = write.tag
+        if not is_wired(tag.spec, self.channel.driver):
+            text = f"{tag.name} is computed: nobody writes it"
+            return WriteResult(tag.device, tag.path, WriteState.REJECTED, 403, text=text)
         if self._poller is not None:
             return await self._poller.ondemand.write(write)
         if self._pushed is not None:
@@ -117,15 +125,16 @@ class ChannelRunner:
         return PushWrites.unavailable(write, "the channel is not running")
 
     async def read(self, tags: Sequence[Tag]) -> list[Row]:
-        """Read tags from their devices now: (tag, value, quality, UTC ms or None). Raises RequestRefused when the
-        driver cannot be asked.
+        """Read tags from their devices now: (tag, value, quality, UTC ms or None). A tag without a wire has what it
+        was given last. Raises RequestRefused when the driver cannot be asked.
         """
-        if self._pushed is not None:
-            raise RequestRefused(f"driver {self.spec.name} sends its values by itself and cannot be asked", code=501)
+        found = {tag: self._known(tag) for tag in tags if tag.spec.virtual is not None}
         by_device: dict[str, list[Tag]] = {}
         for tag in tags:
-            by_device.setdefault(tag.device, []).append(tag)
-        found: dict[Tag, Row] = {}
+            if tag not in found:
+                by_device.setdefault(tag.device, []).append(tag)
+        if by_device and self._pushed is not None:
+            raise RequestRefused(f"driver {self.spec.name} sends its values by itself and cannot be asked", code=501)
         for asked in by_device.values():
             poller = self._poller
             rows = nothing(asked) if poller is None else await poller.ondemand.read(asked)

@@ -15,7 +15,7 @@ from gateway.writes import PendingWrite
 
 class PushWrites:
     """The write side of one attempt of a pushing driver. Such a driver reports the new value by itself: the result
-    is `ok` and not verified.
+    is `ok` and not verified. A tag without a wire has what was written, and there is nothing to verify.
     """
 
     def __init__(self, driver: Driver, lines: Mapping[str, Line], timeout_s: float, clock: Clock) -> None:
@@ -74,6 +74,7 @@ class PushWrites:
             line.stats.write_errors += 1
             pending.end_with(error)
         else:
-            pending.end(WriteState.OK, 200)
+            held = write.tag.spec.virtual is not None
+            pending.end(WriteState.OK, 200, value=write.value if held else None, verified=held)
         finally:
             guard.close()

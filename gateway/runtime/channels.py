@@ -14,9 +14,11 @@ from gateway.health import Health
 from gateway.latest import LatestValues
 from gateway.maintenance import ISSUE as MAINTENANCE
 from gateway.model import ChannelSpec, Device, Tag
+from gateway.ondemand import Row
 from gateway.registry import Registry
 from gateway.supervisor import Supervisor
 from gateway.tags import Name, TagTable
+from gateway.wired import wired_channel, wired_device
 
 
 class Channels:
@@ -88,17 +90,23 @@ class Channels:
 
     def _runner(self, spec: ChannelSpec, devices: tuple[Device, ...], driver: DriverSpec) -> ChannelRunner:
         return ChannelRunner(
-            spec,
-            devices,
+            wired_channel(spec),
+            tuple(wired_device(device, spec.driver) for device in devices),
             driver,
             publish=self._publish,
             polled=self._latest.polled,
+            known=self._known,
             clock=self._clock,
             health=self._health,
             memory=self._memory(spec.id),
             emit=self._emit,
             timezone=self._timezone(),
         )
+
+    def _known(self, tag: Tag) -> Row:
+        """What a tag without a wire is now."""
+        current = self._latest.current(tag)
+        return tag, current.value, int(current.quality), current.ts
 
     def temporary(self, spec: ChannelSpec) -> ChannelRunner:
         """A runner that nobody supervises and whose readings go nowhere: for a look at a wire without a channel."""

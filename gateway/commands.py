@@ -124,14 +124,20 @@ class Commands:
         clock: Clock,
         audit: Audit,
         refuses: Callable[[str, str], str] = lambda _device, _via: "",
+        interlock: Callable[[Tag], str] = lambda _tag: "",
     ) -> None:
-        """`refuses(device, via)` gives a reason why writes over that way are refused now, or nothing."""
+        """`refuses(device, via)` gives a reason why writes over that way are refused now, or nothing.
+
+        `interlock(tag)` gives a reason why the tag must not be written now, whoever asks, or nothing; it is short,
+        never raises, and is asked again right before the write goes to its channel.
+        """
         self._tags = tags
         self._latest = latest
         self._channels = channels
         self._clock = clock
         self._audit = audit
         self._refuses = refuses
+        self._interlock = interlock
         self._recent: dict[str, deque[float]] = {}
         self._changes = ChangeLimit(latest, channels.target, clock)
 
@@ -216,8 +222,18 @@ class Commands:
         if tag is None:
             raise WriteRejected(f"there is no tag {name}", code=404)
         self.allows(tag, via)
+        if reason := self._locked(tag):
+            raise WriteRejected(reason, code=403)
         self._check_rate(tag)
         return tag
+
+    def _locked(self, tag: Tag) -> str:
+        """Why the tag's interlock keeps it from being written now; empty when it does not.
+
+        No part of `allows`: a value that is only desired may wait for its device, and is judged when it is written.
+        """
+        reason = self._interlock(tag) if tag.spec.write.interlock else ""
+        return f"{tag.name}: {reason} (interlock)" if reason else ""
 
     def _check_rate(self, tag: Tag) -> None:
         if tag.spec.write.rate is None:
@@ -259,6 +275,8 @@ class Commands:
         target = self._channels.target(tag.device)
         if target is None:
             return _result(tag, WriteState.FAILED, 504, "the device's channel is not running")
+        if reason := self._locked(tag):  # it may have come since the check: that was before other items, or a read
+            return _result(tag, WriteState.REJECTED, 403, reason)
         if call.dry_run:
             return _result(tag, WriteState.OK, 200, DRY_RUN)
         return await target.write(Write(tag, value, call.deadline, call.origin, call.rid))

@@ -1,0 +1,1 @@
+"""What rules do to the world: writes, commands, messages, in order and within bounds."""

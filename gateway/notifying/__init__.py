@@ -1,0 +1,1 @@
+"""Tells people of alarms: by MQTT, webhook or mail."""

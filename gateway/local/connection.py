@@ -28,6 +28,7 @@ class Handler(Struct, frozen=True):
     It raises OpError (or any GatewayError) to refuse; anything else is a bug, is logged and answers 500.
     `scope`: read, operate or admin, what the caller must have (protocol.md 1.5); `scope_of(args)` where that depends on
     what is asked. `caller`: the call gets the name of the peer's user as argument `caller`, whatever the peer says.
+    `whole`: no item of the stream is ever dropped, it waits for its reader instead.
     """
 
     fn: Call | Source
@@ -35,6 +36,7 @@ class Handler(Struct, frozen=True):
     stream: bool = False
     scope_of: Callable[[dict[str, Any]], str] | None = None
     caller: bool = False
+    whole: bool = False
 
 
 class Limits(Struct, frozen=True):
@@ -152,7 +154,10 @@ class Connection:
         last: asyncio.Event | None = None
         try:
             async for item in items:
-                self.outbox.put_item(stream, item)
+                if handler.whole:
+                    await self.outbox.put(encode({"id": request.id, "item": item})).wait()
+                else:
+                    self.outbox.put_item(stream, item)
             last = self.outbox.put(encode({"id": request.id, "end": True}))
         except asyncio.CancelledError:
             self.outbox.put(encode({"id": request.id, "end": True}))

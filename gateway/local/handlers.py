@@ -17,6 +17,7 @@ from gateway.local.byhand import HandOps
 from gateway.local.commanding import CommandOps
 from gateway.local.connection import Handler
 from gateway.local.field import FieldOps
+from gateway.local.history import HistoryOps
 from gateway.local.peer import signed
 from gateway.local.shadowing import ShadowOps
 from gateway.local.wire import OpError
@@ -60,6 +61,7 @@ def handlers(node: Node) -> dict[str, Handler]:
     field, byhand = FieldOps(node), HandOps(node)
     table["force"] = Handler(byhand.force, "operate", caller=True)
     table["maintenance"] = Handler(byhand.maintenance, "operate", caller=True)
+    table["history"] = Handler(HistoryOps(node).history, "read", stream=True, whole=True)
     table["audit"] = Handler(AuditOps(node).audit, "read")
     commanding = CommandOps(node)
     table["command"] = Handler(commanding.command, scope_of=commanding.scope)

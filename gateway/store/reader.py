@@ -108,9 +108,11 @@ class Reader:
                 found.append((header.first, header.last))
         return found
 
-    def headers(self, stream: str, epoch: int = 0) -> Iterator[Header]:
-        """Headers from `epoch` on, oldest first, in pages: no transaction is open while the caller works."""
-        at: bytes | None = segment_key(epoch, 0)
+    def headers(self, stream: str, epoch: int = 0, first: int = 0) -> Iterator[Header]:
+        """Headers from number `first` of `epoch` on, oldest first, in pages: no transaction is open while the caller
+        works.
+        """
+        at: bytes | None = segment_key(epoch, first)
         while at is not None:
             page: list[Header] = []
             with self._environment.read() as tx:

@@ -19,6 +19,7 @@ from gateway.journal import AliasRow, Gap, Level, Segment
 from gateway.model import Batch
 from gateway.settings.types import StoreSettings
 from gateway.store import aliases, consumers, history
+from gateway.store.arrivals import Arrivals
 from gateway.store.attempt import Attempt, Work
 from gateway.store.checkpoint import LastValue
 from gateway.store.clockwatch import ClockWatch
@@ -448,6 +449,10 @@ class Store:
     def read_history(self, stream: str, since_ms: int = 0, limit: int = 10_000) -> Iterator[Segment]:
         """Held segments of a stream with readings at or after `since_ms`, oldest first, up to `limit` numbers."""
         return history.segments(self.reader, stream, since_ms, limit, self.report_damaged)
+
+    def arrivals(self) -> Arrivals:
+        """What is held now, in the order in which it came."""
+        return Arrivals(self.reader, self.state, self.report_damaged)
 
     def entries_view(self, stream: str, *, since_ms: int = 0, limit: int = 20) -> list[dict[str, Any]]:
         """The latest entries of a stream for people, oldest first; telemetry entries name device and tags."""

@@ -1,0 +1,116 @@
+"""The system alarms: for each issue that the gateway can raise its priority, and what a person should do.
+
+The issue itself says what exactly is wrong and how to repair it; these words stand in lists before one is open.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from gateway.rulebook import AlarmSpec
+
+GROUPS = (
+    "device", "uplink", "journal", "disk", "cpu", "memory", "clock", "certificate", "update", "rule", "gateway",
+)  # fmt: skip
+
+
+class SystemAlarm(Struct, frozen=True):
+    """The alarm of an issue. `id` is the issue's. `group`: one of GROUPS, for lists and filters, no first-out group.
+    `of_device`: the issue's entity is a device.
+    """
+
+    id: str
+    group: str
+    priority: str
+    text: str
+    action: str
+    of_device: bool = False
+
+
+_DEVICES = (
+    ("device_offline", "high", "The device does not answer", "Check power, cable, address and unit id"),
+    ("device_flapping", "medium", "The device comes and goes", "Check cable, termination and the load of the device"),
+    ("device_refuses", "medium", "The device refuses registers", "Correct the addresses of the tags"),
+    ("device_maintenance", "diagnostic", "People work on the device", "End the maintenance when the work is done"),
+    ("answers_late", "low", "The device answers after its time-out", "Set the time-out that the issue names"),
+    ("shadow_too_large", "low", "The reported document of the device is too large", "Raise `shadow.max_bytes`"),
+)
+_OTHERS = (
+    ("bus_overloaded", "device", "medium", "The polls of a channel need more time than its wire has",
+     "Longer intervals, fewer tags, or another channel"),
+    ("driver_stalled", "device", "high", "A call of a driver did not end", "Report it with the log"),
+    ("driver_unavailable", "device", "high", "The driver of a channel cannot be loaded", "Install the driver"),
+    ("tag_forced", "device", "low", "Tags have a value by hand, not the device's", "Release them after the work"),
+    ("uplink_offline", "uplink", "medium", "The broker is not reachable; readings are kept",
+     "Check the network, the broker and the cause that the issue names"),
+    ("uplink_no_ack", "uplink", "high", "The consumer acknowledges nothing", "Start the consumer"),
+    ("uplink_refused", "uplink", "high", "The broker refuses messages on a topic", "Allow the topic at the broker"),
+    ("uplink_subscribe", "uplink", "high", "The broker refuses our subscription: commands do not arrive",
+     "Allow the topic at the broker"),
+    ("uplink_dead_letter", "uplink", "high", "The broker refused readings for good", "See the text of the issue"),
+    ("uplink_birth", "uplink", "medium", "Consumers do not learn the tags", "Raise the broker's maximum packet size"),
+    ("uplink_unrouted", "uplink", "medium", "Nobody subscribes to what is delivered", "Subscribe a consumer"),
+    ("uplink_budget", "uplink", "low", "The day's byte budget is used up; readings wait",
+     "Raise `rate.bytes_per_day`, or wait for midnight UTC"),
+    ("uplink_topic", "uplink", "low", "A tag's topic is too long for the broker", "Shorten the template or the names"),
+    ("cursor_unused", "uplink", "low", "Readings wait for an uplink that is not configured",
+     "Configure it again, or forget it"),
+    ("store_full", "journal", "urgent", "The journal has no room: new readings are only counted", "Free disk space"),
+    ("store_dropped", "journal", "high", "Readings were dropped before they were delivered",
+     "Repair the uplink, or make room"),
+    ("store_damaged", "journal", "high", "A part of the journal could not be read", "Check the disk"),
+    ("store_missing", "journal", "high", "The journal was gone at the start", "Find out what removed it"),
+    ("store_quarantined", "journal", "high", "A damaged journal was moved aside", "Check the disk"),
+    ("store_restored", "journal", "low", "The journal is a copy that was restored", "Nothing, if that was intended"),
+    ("values_damaged", "journal", "low", "Last values could not be read at the start", "Check the disk"),
+    ("disk_low", "disk", "medium", "The disk is nearly full", "Free disk space"),
+    ("disk_critical", "disk", "urgent", "The disk is full, or will be very soon", "Free disk space now"),
+    ("cpu_high", "cpu", "medium", "The processor is busy", "Longer intervals, or fewer tags"),
+    ("cpu_critical", "cpu", "high", "The processor has no time left", "Longer intervals, or fewer tags"),
+    ("loop_blocked", "cpu", "high", "The gateway was restarted because code had blocked it",
+     "Disable the channel that the issue names, and report it"),
+    ("memory_high", "memory", "medium", "Memory runs short", "See what else runs"),
+    ("memory_critical", "memory", "high", "Memory is used up; the gateway may be ended", "See what else runs"),
+    ("clock_unsynced", "clock", "medium", "The clock is not synchronised: times are not trustworthy",
+     "Check the time server and the way to it"),
+    ("clock_stepped", "clock", "low", "The clock was set while the gateway ran", "Find out what sets the clock"),
+    ("certificate_expires", "certificate", "high", "A certificate expires soon", "Renew the certificate"),
+    ("update_failed", "update", "high", "An update did not succeed; the older version runs", "See its report"),
+    ("config_reverted", "update", "high", "A configuration was taken back", "Correct it and apply it again"),
+    ("generations_damaged", "update", "low", "Damaged kept configurations were moved aside",
+     "See what runs, and apply the folder again"),
+    ("generations_unreadable", "update", "medium", "The kept configurations cannot be read", "Apply the folder again"),
+    ("rule_failed", "rule", "high", "A rule has failed and was stopped", "Correct the rule; all others run"),
+    ("rule_overrun", "rule", "high", "A rule took too long and was stopped", "Make the rule simpler; all others run"),
+    ("rule_cycle", "rule", "high", "Rules set each other off in a circle and were cut", "Break the circle"),
+    ("action_failed", "rule", "medium", "An action of a rule did not succeed", "See the text of the issue"),
+    ("notify_failed", "rule", "medium", "A notification could not be delivered", "Check its address and credentials"),
+    ("unit_failed", "gateway", "high", "A part of the gateway crashed several times", "See the log"),
+    ("unit_auth", "gateway", "high", "The other side refuses our identity", "Check user, password and certificate"),
+    ("unit_stuck", "gateway", "high", "A part of the gateway did not end when told", "Restart the gateway"),
+)  # fmt: skip
+
+CATALOGUE: dict[str, SystemAlarm] = {
+    **{
+        id_: SystemAlarm(id_, "device", priority, text, action, of_device=True)
+        for id_, priority, text, action in _DEVICES
+    },
+    **{id_: SystemAlarm(id_, group, priority, text, action) for id_, group, priority, text, action in _OTHERS},
+}
+"""By the id of the issue."""
+
+
+def spec_of(issue: str, entity: str) -> AlarmSpec | None:
+    """The alarm that follows the issue of that id and entity. None for an issue that has no alarm."""
+    found = CATALOGUE.get(issue)
+    if found is None:
+        return None
+    return AlarmSpec(
+        id=found.id,
+        entity=entity,
+        device=entity if found.of_device else "",
+        priority=found.priority,
+        text=found.text,
+        action=found.action,
+        issue=found.id,
+    )

@@ -19,6 +19,7 @@ from gateway.uplink.commanddesk import CommandDesk
 from gateway.uplink.connection import ConnectionLost
 from gateway.uplink.ports import Identity, LatestView, ModelView, ShadowPort
 from gateway.uplink.resend import Resent
+from gateway.uplink.side import EXPIRY_S
 from gateway.uplink.uplink import Uplink
 
 STOP_S = 5.0
@@ -171,6 +172,22 @@ class Uplinks:
         here = tuple(self._store.reader.held(stream, epoch))
         out = {"sent": resent.sent, "not_held": [list(each) for each in ranges.missing(here, first, last)]}
         return {"code": 207 if resent.sent else 504, "out": out, "text": why} if why else {"out": out}
+
+    async def publish(
+        self,
+        name: str,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int = 1,
+        retain: bool = False,
+        expiry_s: float = EXPIRY_S,
+    ) -> None:
+        """Publish a message over an uplink (empty: the first one). Raises UnknownUplink and NotPublished."""
+        uplink = self._uplinks.get(name or next(iter(self._uplinks), ""))
+        if uplink is None:
+            raise UnknownUplink(f"there is no uplink {name}" if name else "there is no uplink")
+        await uplink.publish(topic, payload, qos=qos, retain=retain, expiry_s=expiry_s)
 
     def online(self) -> list[str]:
         return [name for name, uplink in self._uplinks.items() if uplink.status()["state"] == "online"]

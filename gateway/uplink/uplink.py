@@ -31,6 +31,7 @@ from gateway.uplink.ports import Identity, LatestView, ModelView, ShadowPort
 from gateway.uplink.presence import Presence
 from gateway.uplink.resend import Resent, send_again
 from gateway.uplink.shadowing import ShadowLink
+from gateway.uplink.side import EXPIRY_S, SideMessages
 from gateway.uplink.sources import Limits, Sources
 from gateway.uplink.verdict import Verdict
 
@@ -90,6 +91,7 @@ class Uplink:
         )
         self._receiver = Receiver(settings.name, gateway, consumer, desk, health, self._counters, self._shadow)
         self._flat = self._make_flat(latest)
+        self._side = SideMessages(settings.name, settings.max_payload, clock)
         self._connection: Connection | None = None
         self._delivery: Delivery | None = None
         self._sources: Sources | None = None
@@ -127,6 +129,7 @@ class Uplink:
     async def stop(self) -> None:
         """Planned stop: deliver what is in flight, say `shutdown`, disconnect. Returns within a few seconds."""
         self._stopping = True
+        self._side.close()
         if self._shadow is not None:
             self._shadow.close()
         connection = self._connection
@@ -169,6 +172,12 @@ class Uplink:
         if self._connection is None or self._sources is None:
             raise ConnectionLost("not connected")
         await send_again(self._connection, self._sources, parts, aliases, resent)
+
+    async def publish(
+        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, expiry_s: float = EXPIRY_S
+    ) -> None:
+        """Publish a message of somebody else's, whatever the codec. Raises NotPublished (gateway/uplink/side.py)."""
+        await self._side.publish(topic, payload, qos=qos, retain=retain, expiry_s=expiry_s)
 
     def status(self) -> dict[str, Any]:
         """For `fieldpost status`. Times in UTC ms; `proof` as in protocol.md 1.3."""
@@ -259,6 +268,7 @@ class Uplink:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._tell_status(connection))
                 group.create_task(self._budget.run())
+                group.create_task(self._side.run(connection))
                 if self._flat is not None:
                     group.create_task(self._flat.run(connection))
                 else:

@@ -18,7 +18,7 @@ class Window(Protocol):
     late: int
     """Readings that came too late and were left out."""
 
-    def add(self, event_at: int, value: Value, good: bool, now: Instant) -> None:  # noqa: FBT001
+    def add(self, event_at: int, value: Value, good: bool, now: Instant) -> None:
         """A reading that was true at `event_at`; it may be older than the newest, or newer than `now`."""
         ...
 

@@ -52,6 +52,7 @@ from gateway.supervisor import CoreFailed, Supervisor
 from gateway.tags import TagTable
 from gateway.uplink.ports import Identity
 from gateway.watchdog import Watchdog
+from rules.expression import RuleExpressions
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -109,6 +110,7 @@ def _loader(config_dir: Path, registry: Registry, state_dir: Path | None) -> Loa
             base=config_dir,
             state_dir=state_dir,
             keep_unusable=starting,
+            expressions=RuleExpressions(),
         )
 
     return load

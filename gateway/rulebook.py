@@ -109,6 +109,12 @@ class Step(Struct, frozen=True):
     to: tuple[str, ...] = ()
     seconds: float = 0.0
 
+    def __repr__(self) -> str:
+        """Without URL and headers, where secrets may be: settings end up in logs and tracebacks."""
+        hidden = {"url", "headers"}
+        shown = [f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name not in hidden]
+        return f"Step({', '.join(shown)})"
+
 
 class AlarmSpec(Struct, frozen=True):
     """An alarm at work on one entity. Identity is (id, entity); entity is a device id, or `gateway`.
@@ -184,6 +190,26 @@ class VirtualSpec(Struct, frozen=True):
     reset: Every | None = None
 
 
+NOTIFY_FIELDS = (
+    "gateway",
+    "id",
+    "entity",
+    "tag",
+    "event",
+    "state",
+    "priority",
+    "text",
+    "action",
+    "limit",
+    "value",
+    "quality",
+    "time",
+    "who",
+    "comment",
+)
+"""What `{...}` may name in the text of a notification."""
+
+
 class Resend(Struct, frozen=True):
     """An alarm that nobody acknowledged is told again each `every_s`, at most `times` times."""
 
@@ -195,7 +221,9 @@ class NotifySpec(Struct, frozen=True):
     """Somebody who is told of alarms. `kind`: mqtt, webhook or smtp; `options`: its own keys, resolved.
 
     `priority`: the least that is told. `on`: which of active, clear, ack, shelved. `limit`: (messages, per seconds).
-    `every_alarm`: told of all alarms, not only of those that name it.
+    `every_alarm`: told of all alarms, not only of those that name it. `text`: a template with NOTIFY_FIELDS, empty for
+    the usual one. Options by kind: mqtt `topic`, `uplink`, `retain`; webhook `url`, `method`, `headers` (pairs),
+    `timeout_s`; smtp `host`, `port`, `from`, `to` (addresses), `tls`, `username`, `password`.
     """
 
     name: str
@@ -208,12 +236,19 @@ class NotifySpec(Struct, frozen=True):
     every_alarm: bool = True
     text: str = ""
 
+    def __repr__(self) -> str:
+        """Without its options, some of which are secrets: settings end up in logs and tracebacks."""
+        return f"NotifySpec(name={self.name!r}, kind={self.kind!r}, priority={self.priority!r})"
+
 
 class RuleBook(Struct, frozen=True):
-    """All of it. `dry_run`: no rule acts, what it would have done is told. `budget_s`: of one evaluation of a rule."""
+    """All of it. `dry_run`: no rule acts, what it would have done is told. `budget_s`: of one evaluation of a rule.
+    `quiet_issues`: ids of issues of the gateway that make no alarm.
+    """
 
     rules: tuple[RuleSpec, ...] = ()
     alarms: tuple[AlarmSpec, ...] = ()
     notify: tuple[NotifySpec, ...] = ()
     dry_run: bool = False
     budget_s: float = 0.02
+    quiet_issues: tuple[str, ...] = ()

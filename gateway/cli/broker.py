@@ -70,11 +70,12 @@ def _checked(broker: Broker) -> Broker:
 def _settings(session: Session, *, options_suffice: bool) -> GatewaySettings | None:
     """The configuration, unless options say everything or there is none."""
     from gateway.settings.loader import load_tree
+    from rules.expression import RuleExpressions
 
     if session.option("url") and options_suffice and not session.option("config"):
         return None
     folder = config_dir(session.option("config"))
-    return None if folder is None else load_tree(folder)
+    return None if folder is None else load_tree(folder, expressions=RuleExpressions())
 
 
 def _first_url(uplink: UplinkSettings | None) -> str:

@@ -16,6 +16,7 @@ from gateway.registry import Registry
 from gateway.settings.credentials import credentials_of
 from gateway.settings.loader import load_files, read_tree
 from gateway.settings.types import GatewaySettings
+from rules.expression import RuleExpressions
 
 
 class Changes:
@@ -48,6 +49,7 @@ class Changes:
             env=os.environ,
             credentials=credentials_of(self.folder, os.environ),
             base=self.folder,
+            expressions=RuleExpressions(),
         )
 
     def diff(self) -> list[str]:

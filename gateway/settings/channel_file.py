@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from msgspec import Struct
+
 from gateway.driver import DriverSpec
 from gateway.model import ChannelSpec, DeviceSpec, Schedule
 from gateway.settings import reserved
@@ -18,6 +20,7 @@ from gateway.settings.convert import fields_of, to_struct
 from gateway.settings.device_keys import DeviceMaker
 from gateway.settings.faults import FaultPlaces
 from gateway.settings.ids import ID_RULE, did_you_mean, is_id, suggest_id
+from gateway.settings.inventory import Inventory
 from gateway.settings.keys import ChannelKeys, TagKeys
 from gateway.settings.periods import check_interval, read_groups
 from gateway.settings.positions import Layers, Origin, Problems
@@ -36,7 +39,14 @@ class Channels:
     """Reads the channels of a tree one after the other; ids of devices are unique over all of them."""
 
     def __init__(
-        self, drivers: Drivers, profiles: Profiles, problems: Problems, *, base: Path, keep_unusable: bool
+        self,
+        drivers: Drivers,
+        profiles: Profiles,
+        problems: Problems,
+        *,
+        base: Path,
+        keep_unusable: bool,
+        timezone: str = "UTC",
     ) -> None:
         self._base = base
         self._held: dict[str, tuple[str, int, int]] = {}
@@ -46,27 +56,35 @@ class Channels:
         self._keep_unusable = keep_unusable
         self._channels: dict[str, Origin] = {}
         self._devices: dict[str, Origin] = {}
+        self._timezone = timezone
+        self.inventory = Inventory()
         self.specs: list[ChannelSpec] = []
 
     def read(self, data: Any, origin: Origin, *, alone: bool) -> None:
         """Read one document. `alone`: it is the only one of its file, which then names the channel."""
         values = mapping_at(data, origin, self._problems, what="the file")
         if values is None:
+            self.inventory.unsure = True
             return
         channel_id = self._id(values, origin, alone=alone)
         if not isinstance(values.get("driver"), str):
             known = ", ".join(self._drivers) if isinstance(self._drivers, Mapping) else "modbus"
             self._problems.at(origin.child("driver"), "a channel needs a `driver`", f"add `driver: {known}`")
+            self.inventory.unsure = True
             return
         driver = self._driver(values["driver"], origin.child("driver"))
         if driver is None:
+            self.inventory.unsure = True
             if self._keep_unusable and values.get("enabled") is not False:
                 self.specs.append(ChannelSpec(channel_id, values["driver"], None, ()))
             return
         values = _with_files(values, self._base)
-        reader = _Channel(channel_id, driver, values, origin, self._profiles, self._problems)
+        shared = _Shared(self._profiles, self._problems, self.inventory, self._timezone)
+        reader = _Channel(channel_id, driver, values, origin, shared)
         spec = reader.spec(self._devices)
-        if spec is not None:
+        if spec is None:
+            self.inventory.unsure = True
+        else:
             self.specs.append(spec)
             if spec.enabled:
                 self._check_endpoint(driver, spec, origin)
@@ -134,6 +152,15 @@ def _near_driver(name: str) -> str:
     return near if near.startswith("did you mean") else ""
 
 
+class _Shared(Struct, frozen=True):
+    """What all channels of a tree have in common."""
+
+    profiles: Profiles
+    problems: Problems
+    inventory: Inventory
+    timezone: str
+
+
 class _Channel:
     """One channel on its way to a ChannelSpec."""
 
@@ -143,14 +170,14 @@ class _Channel:
         driver: DriverSpec,
         values: dict[str, Any],
         origin: Origin,
-        profiles: Profiles,
-        problems: Problems,
+        shared: _Shared,
     ) -> None:
         self._id = channel_id
         self._driver = driver
         self._origin = origin
-        self._profiles = profiles
-        self._problems = problems
+        self._shared = shared
+        self._profiles = shared.profiles
+        self._problems = shared.problems
         self._what = f"channel `{channel_id}`"
         self._values = values
         written = values.get("defaults")
@@ -186,7 +213,8 @@ class _Channel:
             return None
         self._check(keys)
         groups = read_groups(keys.groups, self._layers, self._problems)
-        tag_maker = TagMaker(self._driver, groups, self._origin.document.file, self._problems)
+        file = self._origin.document.file
+        tag_maker = TagMaker(self._driver, groups, file, self._problems, self._shared.timezone)
         devices, places = self._devices(keys, tag_maker, taken)
         if settings is None:
             return None
@@ -243,6 +271,7 @@ class _Channel:
             tag_defaults,
             Schedule(float(keys.interval)),
             places,
+            self._shared.inventory,
         )
         devices: list[DeviceSpec] = []
         for key, value in keys.devices.items():
@@ -251,14 +280,17 @@ class _Channel:
                 names = expand_name(key)
             except TemplateError as error:
                 self._problems.at_key(origin, str(error))
+                self._shared.inventory.unsure = True
                 continue
             values = mapping_at(value, origin, self._problems, what=f"device `{key}`")
             for name, number in names:
-                if not self._claim(name, origin, taken) or values is None:
+                if not self._claim(name, origin, taken):
                     break
-                device = maker.make(name, number, values, origin)
+                device = None if values is None else maker.make(name, number, values, origin)
                 if device is not None:
                     devices.append(device)
+                else:
+                    self._shared.inventory.add_broken(name)
         return devices, places
 
     def _claim(self, name: str, origin: Origin, taken: dict[str, Origin]) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from gateway.driver import DriverSpec
 from gateway.model import DeviceSpec, Schedule, TagSpec
 from gateway.settings import reserved
@@ -11,15 +13,21 @@ from gateway.settings.convert import fields_of, show, to_struct
 from gateway.settings.faults import FaultPlaces
 from gateway.settings.filling import Filler
 from gateway.settings.ids import did_you_mean
-from gateway.settings.keys import DeviceKeys
+from gateway.settings.inventory import Entry, Inventory
+from gateway.settings.keys import DeviceKeys, ProfileKeys
 from gateway.settings.periods import check_interval
 from gateway.settings.positions import Layers, Origin, Problems
-from gateway.settings.profile_file import Profile, Profiles, read_tag
+from gateway.settings.profile_file import Profile, Profiles, read_alarm, read_tag
 from gateway.settings.sections import refuse_unknown
 from gateway.settings.tag_keys import TagMaker, check_scale_tags, check_verify_tags
 from gateway.settings.templates import parameter_fault
 
 Layer = tuple[dict[str, Any], Origin]
+
+
+def _owned(spec: TagSpec, device: str) -> TagSpec:
+    """A computed tag knows its device, whose tags its short names mean; others are shared by all of a profile."""
+    return spec if spec.virtual is None else replace(spec, virtual=replace(spec.virtual, device=device))
 
 
 class DeviceMaker:
@@ -34,6 +42,7 @@ class DeviceMaker:
         tag_defaults: Layer,
         schedule: Schedule,
         places: FaultPlaces,
+        inventory: Inventory,
     ) -> None:
         self._driver = driver
         self._profiles = profiles
@@ -43,6 +52,7 @@ class DeviceMaker:
         self._tag_defaults = tag_defaults
         self._schedule = schedule
         self._places = places
+        self._inventory = inventory
         self._based: dict[Profile, dict[str, Layers]] = {}
         self._made: dict[Layers, TagSpec | None] = {}
 
@@ -60,12 +70,14 @@ class DeviceMaker:
         settings = to_struct(self._driver.device, layers.values, layers, self._problems, where=what)
         if keys is None:
             return None
-        tags = self._tags(profile, keys, origin, filler)
+        tags, broken = self._tags(name, profile, keys, origin, filler)
+        alarms = self._alarms(profile, keys, origin, filler)
         meta = self._meta(profile, keys, origin, filler)
         self._check_params(keys, profile, origin, filler)
         if settings is None:
             return None
         self._places.remember(name, layers, {path: layer for path, (_, layer) in tags.items()})
+        self._inventory.add(Entry(name, profile.names if profile else (), tags, alarms, origin, broken))
         return DeviceSpec(
             id=name,
             settings=settings,
@@ -118,9 +130,7 @@ class DeviceMaker:
         for below, place in profile.own:
             for key in below:
                 if key not in device:
-                    hint = did_you_mean(
-                        key, {*device, "tags", "params", "extends", "meta", "interval", "conflict", "defaults"}
-                    )
+                    hint = did_you_mean(key, {*device, *fields_of(ProfileKeys)})
                     text = f"unknown key `{key}` in profile `{profile.name}`"
                     self._problems.at_key(place.child(key), text, hint)
         for below, place in profile.defaults:
@@ -151,9 +161,19 @@ class DeviceMaker:
             layers = layers.over(values, origin)
         return layers
 
+    def _alarms(self, profile: Profile | None, keys: DeviceKeys, origin: Origin, filler: Filler) -> dict[str, Layers]:
+        stacks = dict(profile.alarms) if profile else {}
+        for name, value in keys.alarms.items():
+            place = origin.child("alarms", name)
+            layers = read_alarm(name, value, place, stacks.get(name), self._problems)
+            if layers is not None:
+                stacks[name] = layers
+        return {name: filler.layers(stack) for name, stack in stacks.items()}
+
     def _tags(
-        self, profile: Profile | None, keys: DeviceKeys, origin: Origin, filler: Filler
-    ) -> dict[str, tuple[TagSpec, Layers]]:
+        self, device: str, profile: Profile | None, keys: DeviceKeys, origin: Origin, filler: Filler
+    ) -> tuple[dict[str, tuple[TagSpec, Layers]], frozenset[str]]:
+        """The tags by path, and the paths of those that could not be made."""
         stacks = dict(self._based_tags(profile)) if profile else {}
         for path, value in keys.tags.items():
             below = stacks.get(path)
@@ -171,11 +191,11 @@ class DeviceMaker:
                     self._made[stack] = self._tag_maker.make(path, stack)
                 spec = self._made[stack]
             if spec is not None:
-                made[path] = (spec, layers)
+                made[path] = (_owned(spec, device), layers)
         self._check_folders(made)
         check_verify_tags(made, self._problems)
         check_scale_tags(made, self._problems)
-        return made
+        return made, frozenset(path for path in (*stacks, *keys.tags) if path not in made)
 
     def _check_folders(self, tags: dict[str, tuple[TagSpec, Layers]]) -> None:
         """A path cannot be a value and a folder: a document with one leaf below another cannot be written."""

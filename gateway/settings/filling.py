@@ -7,11 +7,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.settings.ids import did_you_mean
-from gateway.settings.positions import Layers, Origin, Problems
+from gateway.settings.positions import Key, Layers, Origin, Problems
 from gateway.settings.references import FromEnvironment
-from gateway.settings.templates import TemplateError, fill, has_braces
+from gateway.settings.templates import TemplateError, fill, fill_known, has_braces
 
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
+
+
+_OWN_LAYERS = {"tags", "alarms"}
+"""What is below these is filled when it is laid over its profile's."""
+_EXPRESSIONS = {"value", "counts", "hours", "integral", "when", "until", "suppress", "text", "action", "from"}
+
+
+def _names_tags(path: tuple[Key, ...]) -> bool:
+    """Whether braces in the value at `path` may name a tag: `tags.x.value`, `tags.x.write.while`, texts of alarms."""
+    if path[-2:] == ("write", "while"):
+        return True
+    sections = [index for index, key in enumerate(path) if key in _OWN_LAYERS]
+    return path[-1] in _EXPRESSIONS and any(index < len(path) - 2 for index in sections)
 
 
 class Filler:
@@ -37,7 +50,9 @@ class Filler:
         """A copy of `values` with every text below it filled."""
         if not has_braces(values):
             return dict(values)
-        return {key: value if key == "tags" else self._value(value, origin.child(key)) for key, value in values.items()}
+        return {
+            key: value if key in _OWN_LAYERS else self._value(value, origin.child(key)) for key, value in values.items()
+        }
 
     def _value(self, value: Any, origin: Origin) -> Any:
         if isinstance(value, str):
@@ -49,8 +64,8 @@ class Filler:
         return value
 
     def _text(self, text: str, origin: Origin) -> Any:
-        if origin.path[-2:-1] == ("write",) and origin.path[-1] == "while":
-            return text  # a reserved word with braces of its own
+        if _names_tags(origin.path):
+            return fill_known(text, self._scope, self.used)
         try:
             return fill(text, self._scope, self.used)
         except TemplateError as error:

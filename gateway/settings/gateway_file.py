@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zoneinfo
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,17 +9,21 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.settings import reserved
-from gateway.settings.ids import ID_RULE, did_you_mean, is_id, suggest_id
+from gateway.settings.every_keys import check_zone
+from gateway.settings.ids import ID_RULE, is_id, suggest_id
 from gateway.settings.keys import ClockKeys, GatewayKeys, JournalKeys, ShadowKeys, StoreKeys
+from gateway.settings.notify_keys import Notifications
 from gateway.settings.positions import Layers, Origin, Problems
+from gateway.settings.rule_keys import RulesKeys
 from gateway.settings.sections import mapping_at, refuse_unknown, section
 from gateway.settings.types import JournalSettings, ShadowSettings, StoreSettings
 from gateway.settings.uplink_file import Uplinks
 
-SECTIONS = ("gateway", "clock", "store", "shadow", "uplinks", "vars")
+SECTIONS = ("gateway", "clock", "store", "shadow", "uplinks", "rules", "notify", "vars")
 DEFAULT_STATE = "/var/lib/fieldpost"
 MIN_JOURNAL = 1_000_000
 MAX_JOURNAL = 1_000_000_000_000
+MIN_BUDGET_S, MAX_BUDGET_S = 0.001, 1.0
 MIN_SHADOW = 256
 MAX_SHADOW = 65_536
 """Protocol.md 1.2: no document may be larger, whatever is configured."""
@@ -36,6 +39,8 @@ class GatewayFile(Struct, frozen=True):
     store: StoreSettings
     shadow: ShadowSettings
     uplinks: Uplinks
+    rules: RulesKeys
+    notify: Notifications
 
 
 def read_gateway_file(
@@ -55,9 +60,14 @@ def read_gateway_file(
     interval = store.commit_interval_s if store is not None else 1.0
     uplinks = Uplinks(identity, base, problems, commit_interval_s=interval)
     uplinks.read(values.get("uplinks"), origin.child("uplinks"), present="uplinks" in values)
-    if gateway is None or clock is None or store is None or shadow is None:
+    rules = _rules(values, origin, problems)
+    notify = Notifications(uplinks.names, problems)
+    if "notify" in values:
+        notify.read(values["notify"], origin.child("notify"))
+    if gateway is None or clock is None or store is None or shadow is None or rules is None:
         return None
-    return GatewayFile(gateway.id, gateway.tenant, gateway.timezone, clock.trust, store, shadow, uplinks)
+    identity_and_zone = (gateway.id, gateway.tenant, gateway.timezone)
+    return GatewayFile(*identity_and_zone, clock.trust, store, shadow, uplinks, rules, notify)
 
 
 def _identity(values: dict[str, Any], origin: Origin, problems: Problems) -> GatewayKeys | None:
@@ -72,19 +82,8 @@ def _identity(values: dict[str, Any], origin: Origin, problems: Problems) -> Gat
     for name, text in (("id", keys.id), ("tenant", keys.tenant)):
         if not is_id(text):
             problems.at(place.child(name), f"`{text}` is not an id: {ID_RULE}", suggest_id(text))
-    _check_zone(keys.timezone, place.child("timezone"), problems)
+    check_zone(keys.timezone, place.child("timezone"), problems)
     return keys
-
-
-def _check_zone(name: str, origin: Origin, problems: Problems) -> None:
-    if name == "UTC":  # needs no zone files
-        return
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        hint = did_you_mean(name, zoneinfo.available_timezones())
-        hint = hint if hint.startswith("did you mean") else "write it as Europe/Berlin or UTC"
-        problems.at(origin, f"there is no time zone `{name}`", hint)
 
 
 def _section_or_default(struct: Any, values: dict[str, Any], name: str, origin: Origin, problems: Problems) -> Any:
@@ -93,6 +92,13 @@ def _section_or_default(struct: Any, values: dict[str, Any], name: str, origin: 
     place = origin.child(name)
     below = mapping_at(values[name], place, problems, what=f"`{name}`")
     return None if below is None else section(struct, below, place, problems, what=f"`{name}`")
+
+
+def _rules(values: dict[str, Any], origin: Origin, problems: Problems) -> RulesKeys | None:
+    keys: RulesKeys | None = _section_or_default(RulesKeys, values, "rules", origin, problems)
+    if keys is not None and not MIN_BUDGET_S <= keys.budget <= MAX_BUDGET_S:
+        problems.at(origin.child("rules", "budget"), "the budget of one evaluation is 1ms to 1s", "write 20ms")
+    return keys
 
 
 def _shadow(values: dict[str, Any], origin: Origin, problems: Problems) -> ShadowSettings | None:

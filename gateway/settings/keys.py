@@ -127,6 +127,7 @@ class DeviceKeys(msgspec.Struct, frozen=True):
     interval: Seconds | None = None
     conflict: Conflict | None = None
     tags: dict[str, Any] = {}
+    alarms: dict[str, Any] = {}
     meta: dict[str, Any] = {}
 
 
@@ -138,6 +139,7 @@ class ProfileKeys(msgspec.Struct, frozen=True):
     conflict: Conflict | None = None
     meta: dict[str, Any] = {}
     tags: dict[str, Any] = {}
+    alarms: dict[str, Any] = {}
 
 
 class TagKeys(msgspec.Struct, frozen=True):
@@ -169,18 +171,25 @@ class TagKeys(msgspec.Struct, frozen=True):
     on_demand: bool = False
     hidden: bool = False
     shadow: bool = False
+    value: str | int | float | bool | None = None
+    counts: str | None = None
+    hours: str | None = None
+    integral: str | None = None
+    reset: str | dict[str, Any] | None = None
+    initial: str | int | float | bool | None = None
 
 
 class DeadbandKeys(msgspec.Struct, frozen=True):
     percent: Annotated[float, Meta(gt=0, le=100)]
 
 
-class WriteKeys(msgspec.Struct, frozen=True):
+class WriteKeys(msgspec.Struct, frozen=True, rename={"while_": "while"}):
     min: Number | None = None
     max: Number | None = None
     rate: Rate | None = None
     max_change: Annotated[float, Meta(gt=0)] | None = None
     allow: Annotated[list[Literal["local", "cloud", "rule"]], Meta(min_length=1)] | None = None
+    while_: str | None = None
 
 
 class ReconnectTagKeys(msgspec.Struct, frozen=True):

@@ -10,6 +10,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from gateway.errors import Problem
+from gateway.rulebook import Expressions
+from gateway.settings.book import BookMaker
 from gateway.settings.channel_file import Channels, Drivers
 from gateway.settings.convert import show
 from gateway.settings.credentials import CredentialSource, credentials_of
@@ -34,6 +36,7 @@ def load_tree(
     credentials: CredentialSource | None = None,
     state_dir: Path | None = None,
     keep_unusable: bool = False,
+    expressions: Expressions | None = None,
 ) -> GatewaySettings:
     """The settings in `folder`. Raises ConfigError with all problems. See `load_files`."""
     env = os.environ if env is None else env
@@ -45,6 +48,7 @@ def load_tree(
         base=folder,
         state_dir=state_dir,
         keep_unusable=keep_unusable,
+        expressions=expressions,
     )
 
 
@@ -57,22 +61,30 @@ def load_files(
     base: Path | None = None,
     state_dir: Path | None = None,
     keep_unusable: bool = False,
+    expressions: Expressions | None = None,
 ) -> GatewaySettings:
     """The settings in `files` (relative path -> text). Raises ConfigError with all problems.
 
     `base`: the folder that relative file names (certificates, store) start from. `state_dir` replaces `store.path` and
     is no part of the hash. `keep_unusable`: a channel whose driver cannot be loaded stays, with no settings and no
-    devices, so that the supervisor can raise an issue for it and the other channels run.
+    devices, so that the supervisor can raise an issue for it and the other channels run; rules and alarms that name
+    its devices are left out. `expressions` knows the language of rules: without it a tree with rules is refused.
     """
     problems = Problems()
     tree = _Tree(files, env, credentials, base or Path(), problems)
     gateway = tree.gateway()
     profiles = tree.profiles()
-    channels = Channels(drivers, profiles, problems, base=base or Path(), keep_unusable=keep_unusable)
+    timezone = gateway.timezone if gateway is not None else "UTC"
+    channels = Channels(
+        drivers, profiles, problems, base=base or Path(), keep_unusable=keep_unusable, timezone=timezone
+    )
     for origin, data, alone in tree.channels():
         channels.read(data, origin, alone=alone)
     if gateway is not None:
         gateway.uplinks.check_against(channels.specs)
+        channels.inventory.unsure |= tree.is_broken("channels") or tree.is_broken("profiles")
+        maker = BookMaker(channels.inventory, profiles, tree.documents("rules"), tree.documents("alarms"))
+        book = maker.make(gateway, expressions, problems)
     problems.raise_if_any()
     assert gateway is not None  # its absence is a problem
     settings = GatewaySettings(
@@ -85,6 +97,7 @@ def load_files(
         channels=tuple(channels.specs),
         hash="",
         shadow=gateway.shadow,
+        book=book,
     )
     name = fingerprint(settings, base=base or Path(), secrets=tree.secrets)
     store = settings.store if state_dir is None else replace(settings.store, path=state_dir)
@@ -135,10 +148,6 @@ class _Tree:
             self._problems.add(Problem(file, 1, 1, "", "the file is empty", hint))
             self._broken.add(_kind(file))
         self._documents[file] = written
-        if _kind(file) in {"rules", "alarms"} and written:
-            what = _kind(file)
-            place = Origin(written[0])
-            self._problems.at(place, f"{what} come with a later release", f"remove {file} for now")
 
     def _variables(self, credentials: CredentialSource) -> dict[str, Any]:
         documents = self._documents.get(ROOT)
@@ -192,6 +201,19 @@ class _Tree:
                 found += [(Origin(one), self._references.resolve(one), alone) for one in documents]
         return found
 
+    def documents(self, kind: str) -> list[tuple[Origin, Any]]:
+        """The documents of a folder, references replaced."""
+        return [
+            (Origin(one), self._references.resolve(one))
+            for file, documents in self._documents.items()
+            if _kind(file) == kind
+            for one in documents
+        ]
+
+    def is_broken(self, kind: str) -> bool:
+        """Whether a file of that folder could not be parsed."""
+        return kind in self._broken
+
 
 def _kind(file: str) -> str:
     return PurePosixPath(file).parts[0]
@@ -205,7 +227,7 @@ def _is_ours(file: str, problems: Problems) -> bool:
         problems.add(Problem(file, 0, 0, "", "the file is not read", f"rename it to {path.with_suffix('.yaml')}"))
     elif len(path.parts) == 1:
         hint = did_you_mean(file, [ROOT])
-        hint = hint if hint.startswith("did you mean") else "move it into channels/ or profiles/"
+        hint = hint if hint.startswith("did you mean") else "move it into channels/, profiles/, rules/ or alarms/"
         problems.add(Problem(file, 0, 0, "", "the file is not read", hint))
     elif path.parts[0] not in FOLDERS or len(path.parts) > 2:
         problems.add(Problem(file, 0, 0, "", "the file is not read", f"move it to {path.parts[0]}/{path.name}"))

@@ -49,12 +49,13 @@ def _group(name: str, value: Any, origin: Origin, problems: Problems) -> Schedul
     if keys is None:
         return None
     check_interval(keys.every, origin.child("every"), problems)
-    if keys.align and keys.every > 0 and not _divides_day(keys.every):
+    if keys.align and keys.every > 0 and not divides_day(keys.every):
         message = "an aligned period must divide the day, else its last one is cut at midnight"
         problems.at(origin.child("every"), message, "write 1m, 5m, 10m, 15m, 30m, 1h or 24h")
     return Schedule(float(keys.every), keys.align == "clock")
 
 
-def _divides_day(seconds: float) -> bool:
+def divides_day(seconds: float) -> bool:
+    """Whether whole periods of `seconds` make a day."""
     milliseconds = round(seconds * 1000)
     return milliseconds > 0 and round(DAY_S * 1000) % milliseconds == 0

@@ -12,16 +12,21 @@ import yaml
 from msgspec import Struct
 
 from gateway.errors import ConfigError, Problem
+from gateway.settings.scalar_places import place_in_scalar
 
 Key = str | int
 
 
 class Document(Struct, frozen=True, eq=False):
-    """One YAML document. `data` holds dicts with text keys, lists and scalars; `node` is the same with marks."""
+    """One YAML document. `data` holds dicts with text keys, lists and scalars; `node` is the same with marks.
+
+    `source`: the whole file's text, for places inside a scalar.
+    """
 
     file: str
     data: Any
     node: yaml.Node
+    source: str = ""
 
     def locate(self, path: tuple[Key, ...], *, at_key: bool = False) -> tuple[int, int]:
         """Line and column (1-based) of the value at `path`, or of its key; of the nearest parent if it is missing."""
@@ -34,6 +39,18 @@ class Document(Struct, frozen=True, eq=False):
             name, node = found
             mark = name.start_mark if at_key or _is_empty(node) else node.start_mark
         return mark.line + 1, mark.column + 1
+
+    def locate_text(self, path: tuple[Key, ...], text: str, offset: int) -> tuple[int, int]:
+        """Line and column of character `offset` of the text at `path`. `text` is what became of it (references and
+        parameters replaced): beyond the first difference only the beginning of the value is certain.
+        """
+        node: yaml.Node | None = self.node
+        for key in path:
+            found = None if node is None else _child(node, key)
+            node = None if found is None else found[1]
+        if not isinstance(node, yaml.ScalarNode) or node.value[:offset] != text[:offset]:
+            return self.locate(path)
+        return place_in_scalar(node, self.source, offset)
 
 
 def _child(node: yaml.Node, key: Key) -> tuple[yaml.Node, yaml.Node] | None:
@@ -92,9 +109,14 @@ class Problems:
         """A value is wrong: points at the value."""
         self.add(origin.problem(message, hint), spoils=spoils)
 
-    def at_key(self, origin: Origin, message: str, hint: str = "") -> None:
+    def at_text(self, origin: Origin, text: str, offset: int, message: str, hint: str = "") -> None:
+        """A place inside a text is wrong. What another device's copy of it would say is left out."""
+        line, column = origin.document.locate_text(origin.path, text, offset)
+        self.add(Problem(origin.document.file, line, column, origin.text, message, hint), spoils=True)
+
+    def at_key(self, origin: Origin, message: str, hint: str = "", *, spoils: bool = False) -> None:
         """A key is wrong, or lacks something below it: points at the key."""
-        self.add(origin.problem(message, hint, at_key=True))
+        self.add(origin.problem(message, hint, at_key=True), spoils=spoils)
 
     def __len__(self) -> int:
         return len(self._found)

@@ -31,6 +31,9 @@ class Profile(Struct, frozen=True, eq=False):
     own: tuple[tuple[dict[str, Any], Origin], ...]
     defaults: tuple[tuple[dict[str, Any], Origin], ...]
     tags: dict[str, Layers]
+    alarms: dict[str, Layers]
+    names: tuple[str, ...]
+    """Its own name and those of the profiles it extends."""
 
 
 class Profiles:
@@ -95,7 +98,12 @@ class Profiles:
             layers = self._tag(path, value, origin.child("tags", path), tags.get(path))
             if layers is not None:
                 tags[path] = layers
-        base = below or Profile(name, origin, keys, {}, {}, None, None, (), (), {})
+        alarms = dict(below.alarms) if below else {}
+        for alarm, value in keys.alarms.items():
+            layers = read_alarm(alarm, value, origin.child("alarms", alarm), alarms.get(alarm), self._problems)
+            if layers is not None:
+                alarms[alarm] = layers
+        base = below or Profile(name, origin, keys, {}, {}, None, None, (), (), {}, {}, ())
         return Profile(
             name=name,
             origin=origin,
@@ -107,6 +115,8 @@ class Profiles:
             own=(*base.own, (own, origin)),
             defaults=(*base.defaults, (keys.defaults, origin.child("defaults"))),
             tags=tags,
+            alarms=alarms,
+            names=(name, *base.names),
         )
 
     def _keys(self, name: str, values: dict[str, Any], origin: Origin) -> tuple[ProfileKeys | None, dict[str, Any]]:
@@ -142,6 +152,17 @@ class Profiles:
 
     def _tag(self, path: str, value: Any, origin: Origin, below: Layers | None) -> Layers | None:
         return read_tag(path, value, origin, below, self._problems)
+
+
+def read_alarm(name: str, value: Any, origin: Origin, below: Layers | None, problems: Problems) -> Layers | None:
+    """An alarm as written, over the same alarm of a profile; None when it is not a mapping or its id is bad."""
+    if not is_id(name):
+        problems.at_key(origin, f"`{name}` is not an id: {ID_RULE}", suggest_id(name))
+        return None
+    values = mapping_at(value, origin, problems, what=f"alarm `{name}`")
+    if values is None:
+        return None
+    return Layers(values, origin) if below is None else below.over(values, origin)
 
 
 def read_tag(path: str, value: Any, origin: Origin, below: Layers | None, problems: Problems) -> Layers | None:

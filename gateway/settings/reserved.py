@@ -19,18 +19,14 @@ CHANNEL = {
 DEVICE = {
     "commands": "named commands",
     "maintenance": "maintenance mode",
-    "alarms": "alarms",
     "shadow": "shadow authority",
 }
-PROFILE = {"alarms": "alarms", "commands": "named commands", "shadow": "shadow authority"}
+PROFILE = {"commands": "named commands", "shadow": "shadow authority"}
 TAG = {
-    "alarm": "alarms",
-    "alarms": "alarms",
     "authority": "shadow authority",
     "address_base": "addresses that count from 1",
     "bit_base": "bits that count from 1",
 }
-WRITE = {"while": "conditions of writes"}
 
 
 def later(word: str, meaning: str) -> str:

@@ -32,8 +32,11 @@ def refuse_unknown(
     *,
     what: str,
     reserved: Mapping[str, str] = NO_WORDS,
+    hints: Mapping[str, str] = NO_WORDS,
 ) -> None:
-    """Report each key that is neither known nor reserved, and each reserved one as coming later."""
+    """Report each key that is neither known nor reserved, and each reserved one as coming later. `hints`: where words
+    that people expect here belong.
+    """
     words = set(known)
     if layers.values.keys() <= words:
         return
@@ -43,7 +46,8 @@ def refuse_unknown(
         if key in reserved:
             problems.at_key(layers.origin(key), later(key, reserved[key]), "remove it for now")
         else:
-            problems.at_key(layers.origin(key), f"unknown key `{key}` in {what}", did_you_mean(key, words))
+            hint = hints.get(key) or did_you_mean(key, words)
+            problems.at_key(layers.origin(key), f"unknown key `{key}` in {what}", hint)
 
 
 def section(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.driver import DriverSpec
 from gateway.model import IDENTITY, Access, Report, Schedule, TagSpec, Transform, ValueType, Verify
@@ -17,6 +18,8 @@ from gateway.settings.keys import DeadbandKeys, TagKeys, VerifyKeys
 from gateway.settings.periods import check_interval
 from gateway.settings.positions import Layers, Origin, Problems
 from gateway.settings.sections import refuse_unknown, section
+from gateway.settings.virtual_keys import KEYS as VIRTUAL
+from gateway.settings.virtual_keys import VirtualMaker, is_virtual, without_wire
 from gateway.settings.write_keys import WriteMaker
 from gateway.transform import RAW, engineering_kind
 
@@ -35,6 +38,9 @@ _NUMERIC_ONLY = (
     "scale_from",
     "wrap",
 )
+_MISPLACED = dict.fromkeys(
+    ("alarm", "alarms"), "alarms stand beside `tags`: alarms: {speed_hh: {tag: speed, above: 1400}}"
+)
 _LABEL = re.compile(r"-?\d+|0x[0-9a-fA-F]+")
 # Most tags have no limits of their own: one object for all of them keeps thousands of tags small.
 _COMMON = Report()
@@ -48,21 +54,38 @@ class TagMaker(Struct, frozen=True):
     groups: Mapping[str, Schedule]
     groups_file: str
     problems: Problems
+    timezone: str = "UTC"
 
     def make(self, path: str, layers: Layers) -> TagSpec | None:
         """The tag, or None when its keys cannot be read. Other faults are reported and the tag is still made."""
         kernel, own = fields_of(TagKeys), fields_of(self.driver.tag)
         what = f"tag `{path}`"
         words = {key: text for key, text in reserved.TAG.items() if key not in own}
-        refuse_unknown(layers, {*kernel, *own}, self.problems, what=what, reserved=words)
+        refuse_unknown(layers, {*kernel, *own}, self.problems, what=what, reserved=words, hints=_MISPLACED)
         values = layers.values
-        mine = {key: value for key, value in values.items() if key in kernel}
+        if is_virtual(values, self.driver.name, own):
+            return self._virtual(path, layers, what)
+        mine = {key: value for key, value in values.items() if key in kernel and key not in VIRTUAL}
         keys = to_struct(TagKeys, mine, layers, self.problems, where=what)
+        for key in ("reset", "initial"):
+            if key in values and key not in own:
+                message = f"`{key}` is for tags without an address: computed ones and memories"
+                self.problems.at_key(layers.origin(key), message, f"remove `{key}`")
         theirs = {key: value for key, value in values.items() if key in own}
         source = to_struct(self.driver.tag, theirs, layers, self.problems, where=what)
         if keys is None or source is None:
             return None
         return _Tag(path, keys, layers, self).spec(source)
+
+    def _virtual(self, path: str, layers: Layers, what: str) -> TagSpec | None:
+        """A tag that no device has: computed, or a memory. The driver's keys are not needed, and not possible."""
+        values = without_wire(layers.values, layers, fields_of(self.driver.tag), self.problems)
+        mine = {key: value for key, value in values.items() if key in fields_of(TagKeys)}
+        keys = to_struct(TagKeys, mine, layers, self.problems, where=what)
+        if keys is None:
+            return None
+        spec = _Tag(path, keys, layers, self).spec(None)
+        return replace(spec, virtual=VirtualMaker(keys, layers, self.problems, self.timezone).spec(spec))
 
 
 class _Tag:

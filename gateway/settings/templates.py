@@ -89,6 +89,32 @@ def fill(text: str, scope: Mapping[str, Any], used: set[str]) -> Any:
     return filled
 
 
+def fill_known(text: str, scope: Mapping[str, Any], used: set[str]) -> Any:
+    """`text` with those braces replaced that hold parameters only: in expressions and texts of alarms braces name tags,
+    too. `{{`, forms of numbers and everything unknown stay as they are.
+    """
+    whole = _BRACES.fullmatch(text)
+    if whole and whole[1] is not None:
+        return _known(whole, scope, used)
+
+    def one(match: re.Match[str]) -> str:
+        value = match[0] if match[1] is None else _known(match, scope, used)
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    return _BRACES.sub(one, text)
+
+
+def _known(match: re.Match[str], scope: Mapping[str, Any], used: set[str]) -> Any:
+    """What a pair of braces stands for; itself when it names no parameter, or anything besides."""
+    read: set[str] = set()
+    try:
+        value = evaluate(match[1], scope, read)
+    except TemplateError:
+        return match[0]
+    used |= read
+    return value if read else match[0]
+
+
 def _hexadecimal(value: Any, text: str) -> str:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise TemplateError(f"`{{{text}}}`: only a whole number that is not negative has hexadecimal digits")

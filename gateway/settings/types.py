@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from msgspec.structs import asdict
 
 from gateway.model import ChannelSpec
+from gateway.rulebook import RuleBook
 
 MB = 1_000_000
 
@@ -89,7 +90,9 @@ class ShadowSettings(Struct, frozen=True):
 
 
 class GatewaySettings(Struct, frozen=True):
-    """A whole, valid configuration. `hash` names its content: 16 hex digits of SHA-256 over the resolved tree."""
+    """A whole, valid configuration. `hash` names its content: 16 hex digits of SHA-256 over the resolved tree. `book`:
+    rules, alarms and notifications.
+    """
 
     id: str
     tenant: str
@@ -100,3 +103,4 @@ class GatewaySettings(Struct, frozen=True):
     channels: tuple[ChannelSpec, ...]
     hash: str
     shadow: ShadowSettings = field(default_factory=ShadowSettings)
+    book: RuleBook = field(default_factory=RuleBook)

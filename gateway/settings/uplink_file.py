@@ -44,6 +44,8 @@ class Uplinks:
         self._problems = problems
         self._origins: dict[str, Origin] = {}
         self.settings: list[UplinkSettings] = []
+        self.names: list[str] = []
+        """All of them, those with faults too, as written."""
 
     def read(self, value: Any, origin: Origin, *, present: bool) -> None:
         """Read the mapping of uplinks. None at all is fine: a gateway without a cloud keeps its journal."""
@@ -52,6 +54,7 @@ class Uplinks:
         uplinks = mapping_at(value, origin, self._problems, what="`uplinks`")
         for name, below in (uplinks or {}).items():
             place = origin.child(name)
+            self.names.append(name)
             if not is_id(name):
                 self._problems.at_key(place, f"`{name}` is not an id: {ID_RULE}", suggest_id(name))
             values = mapping_at(below, place, self._problems, what=f"uplink `{name}`")

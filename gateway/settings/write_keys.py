@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from gateway.model import WRITERS, Access, ValueType, WriteLimits
-from gateway.settings import reserved
 from gateway.settings.keys import ReconnectTagKeys, TagKeys, WriteKeys
 from gateway.settings.positions import Layers, Origin, Problems
 from gateway.settings.sections import section
@@ -32,8 +31,7 @@ class WriteMaker:
             message = "`write` is for tags that can be written, this one has access r"
             self._problems.at_key(self._layers.origin("write"), message, "add `access: rw`")
         origin = self._layers.origin("write")
-        words = reserved.WRITE
-        keys = section(WriteKeys, self._keys.write, origin, self._problems, what="`write`", reserved=words)
+        keys = section(WriteKeys, self._keys.write, origin, self._problems, what="`write`")
         if keys is None:
             return WriteLimits()
         if keys.min is not None and keys.max is not None and keys.min > keys.max:
@@ -42,7 +40,8 @@ class WriteMaker:
             self._check_max_change(origin.child("max_change"))
         rate = None if keys.rate is None else (int(keys.rate[0]), float(keys.rate[1]))
         allow = WRITERS if keys.allow is None else tuple(who for who in WRITERS if who in keys.allow)
-        return WriteLimits(_float(keys.min), _float(keys.max), rate, keys.max_change, allow)
+        interlock = (keys.while_ or "").strip()
+        return WriteLimits(_float(keys.min), _float(keys.max), rate, keys.max_change, allow, interlock)
 
     def _check_max_change(self, place: Origin) -> None:
         """A change is judged by the value there was: it must be a number, and it must be possible to read it."""

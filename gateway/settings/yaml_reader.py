@@ -133,7 +133,7 @@ class _Walk:
 
     def document(self) -> Document:
         data = self._build(self._root, ())
-        return Document(self._file, data, self._root)
+        return Document(self._file, data, self._root, self._text)
 
     def _refuse(self, mark: Any, path: tuple[Key, ...], message: str, hint: str) -> None:
         place = Origin(Document(self._file, None, self._root), path)

@@ -21,11 +21,12 @@ _APPLY_S = 120.0
 def check(session: Session) -> int:
     """Load the folder as `run` would, without touching network or state."""
     from gateway.settings.loader import load_tree
+    from rules.expression import RuleExpressions
 
     given = session.option("folder")
     folder = Path(given).absolute() if given else session.config_dir
     try:
-        settings = load_tree(folder)
+        settings = load_tree(folder, expressions=RuleExpressions())
     except ConfigError as err:
         return show_problems(session, err.problems, "")
     devices = sum(len(channel.devices) for channel in settings.channels)
@@ -81,12 +82,13 @@ def apply(session: Session) -> int:
 def _ask(session: Session, op: str, args: dict[str, Any], timeout_s: float) -> dict[str, Any]:
     """Ask the gateway; where none is found, a folder that is wrong is what a person wants to hear of first."""
     from gateway.settings.loader import load_tree
+    from rules.expression import RuleExpressions
 
     try:
         return session.call(op, args, timeout_s)
     except NotRunning:
         try:
-            load_tree(_folder(session))
+            load_tree(_folder(session), expressions=RuleExpressions())
         except ConfigError as err:
             return {"ok": False, "errors": [asdict(problem) for problem in err.problems]}
         raise

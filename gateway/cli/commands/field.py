@@ -15,6 +15,7 @@ from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.cli.target import holder_of, same_line, target_of
 from gateway.errors import ConfigError
 from gateway.settings.loader import load_tree
+from rules.expression import RuleExpressions
 
 ORDERS = ("ABCD", "CDAB", "BADC", "DCBA")
 
@@ -81,7 +82,7 @@ def _not_another_line(session: Session, where: dict[str, Any]) -> None:
     if line is None:
         return
     try:
-        channels = load_tree(session.config_dir).channels
+        channels = load_tree(session.config_dir, expressions=RuleExpressions()).channels
     except (CommandFailed, ConfigError):  # a scan needs no good configuration
         return
     held = holder_of(channels, session.args.protocol, where)

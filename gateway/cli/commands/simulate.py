@@ -23,6 +23,7 @@ from gateway.errors import ConfigError, Problem
 from gateway.registry import Registry
 from gateway.settings.credentials import CredentialFolders
 from gateway.settings.loader import load_files, read_tree
+from rules.expression import RuleExpressions
 
 
 def simulate(session: Session) -> int:
@@ -136,7 +137,13 @@ def _channel(files: dict[str, bytes], name: str, session: Session, registry: Reg
         "channels/simulated.yaml": json.dumps(channel).encode(),
     }
     try:
-        settings = load_files(tree, registry.load, env={}, credentials=CredentialFolders(None, None))
+        settings = load_files(
+            tree,
+            registry.load,
+            env={},
+            credentials=CredentialFolders(None, None),
+            expressions=RuleExpressions(),
+        )
     except ConfigError as error:
         raise ConfigError([_outside(problem) for problem in error.problems]) from error
     return settings.channels[0]

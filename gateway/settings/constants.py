@@ -1,0 +1,26 @@
+"""Constants for tags in a configuration: checked by the rules that every later write goes through."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.commands import coerce
+from gateway.errors import WriteRejected
+from gateway.model import Access, Tag, TagSpec, Value
+from gateway.settings.positions import Origin, Problems
+from gateway.transform import RAW, to_raw
+
+
+def constant(name: str, spec: TagSpec, value: Any, origin: Origin, problems: Problems) -> Value:
+    """`value` as the tag `name` takes it; what it would refuse is reported at `origin`."""
+    device, _, path = name.partition(".")
+    try:
+        found = coerce(Tag(device, path, -1, 0, spec), value)
+        numeric = RAW[spec.type].bits > 1
+        if numeric and spec.virtual is None and spec.scale_from is None and spec.access is not Access.READ:
+            to_raw(spec, found)
+    except WriteRejected as error:
+        hint = 'for an expression write {value: "..."}' if isinstance(value, str) else ""
+        problems.at(origin, str(error), hint, spoils=True)
+        return None
+    return found

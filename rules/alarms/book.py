@@ -63,6 +63,15 @@ class AlarmBook:
         """One of machine.STATES."""
         return self._get(key).state
 
+    def spec(self, key: str) -> AlarmSpec:
+        """What is configured for an alarm."""
+        return self._get(key).spec
+
+    @property
+    def specs(self) -> list[AlarmSpec]:
+        """What is configured, for all alarms."""
+        return [alarm.spec for alarm in self._alarms.values()]
+
     def add(self, spec: AlarmSpec) -> None:
         """One more alarm, normal; one that is there already takes the new spec."""
         alarm = self._alarms.get(spec.key)

@@ -80,6 +80,8 @@ _OTHERS = (
     ("generations_damaged", "update", "low", "Damaged kept configurations were moved aside",
      "See what runs, and apply the folder again"),
     ("generations_unreadable", "update", "medium", "The kept configurations cannot be read", "Apply the folder again"),
+    ("rules_failed", "rule", "urgent", "The rules engine has failed: no rule and no alarm works",
+     "Restart the gateway, and report it with the log"),
     ("rule_failed", "rule", "high", "A rule has failed and was stopped", "Correct the rule; all others run"),
     ("rule_overrun", "rule", "high", "A rule took too long and was stopped", "Make the rule simpler; all others run"),
     ("rule_cycle", "rule", "high", "Rules set each other off in a circle and were cut", "Break the circle"),

@@ -1,7 +1,8 @@
-"""The transition table as people read it in docs/reference/alarms.md."""
+"""The tables of docs/reference/alarms.md, from what the code works by."""
 
 from __future__ import annotations
 
+from rules.alarms.catalogue import CATALOGUE
 from rules.alarms.machine import BENEATH, EVENTS, LATCHED, STATES, TABLE, Cell
 
 
@@ -31,3 +32,10 @@ def _words(cell: Cell) -> str:
     if cell.to:
         return f"**{cell.to}**"
     return "told" if cell.told else "–"
+
+
+def catalogue_table() -> str:
+    """The system alarms as a table in Markdown."""
+    lines = [_line(["id", "group", "priority", "text", "action"]), _line(["---"] * 5)]
+    lines += [_line([f"`{one.id}`", one.group, one.priority, one.text, one.action]) for one in CATALOGUE.values()]
+    return "\n".join(lines) + "\n"

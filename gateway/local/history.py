@@ -9,12 +9,12 @@ are missing.
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
 import msgspec
 
+from gateway import lossless
 from gateway.errors import StoreFull
 from gateway.local.wire import OpError
 from gateway.model import Quality
@@ -96,9 +96,7 @@ class HistoryOps:
 
 
 def entry_of(arrival: Arrival) -> dict[str, Any]:
-    """A batch as JSON carries it. What JSON has no form for is an object, which no value is: `{"hex": "00ff"}` for
-    bytes, `{"float": "nan"}`.
-    """
+    """A batch as JSON carries it (values: gateway/lossless.py)."""
     entry: dict[str, Any] = {
         "at": arrival.at,
         "offset": arrival.offset,
@@ -106,22 +104,13 @@ def entry_of(arrival: Arrival) -> dict[str, Any]:
         "ts": arrival.ts,
         "device": arrival.device,
         "tags": arrival.tags,
-        "values": [json_value(value) for value in arrival.values],
+        "values": [lossless.to_json(value) for value in arrival.values],
         "seq": arrival.seq,
         "epoch": arrival.epoch,
     }
     if arrival.quality is not None:
         entry["quality"] = [Quality(code).text for code in arrival.quality]
     return entry
-
-
-def json_value(value: Any) -> Any:
-    """A tag's value in a form that any JSON reader gives back without loss."""
-    if isinstance(value, bytes):
-        return {"hex": value.hex()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"float": str(value)}
-    return value
 
 
 class _Page:

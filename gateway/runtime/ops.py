@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.errors import GatewayError
-from gateway.uplink.ports import CLOUD, Caller
+from gateway.uplink.ports import CLOUD, RULE, Caller
 
 READ, OPERATE, ADMIN = "read", "operate", "admin"
 _RANK = {READ: 1, OPERATE: 2, ADMIN: 3}
@@ -43,8 +43,11 @@ class Op(Struct, frozen=True):
 
 def granted(caller: Caller) -> str:
     """What a caller may do. THE place where it is decided: a local caller has what its socket gave it, the cloud all
-    that the table has, since access to a gateway's topics is the broker's to grant.
+    that the table has, since access to a gateway's topics is the broker's to grant. A rule operates devices: what is
+    for administrators is not for something that runs unattended.
     """
+    if caller.via == RULE:
+        return OPERATE
     return ADMIN if caller.via == CLOUD else caller.scope
 
 

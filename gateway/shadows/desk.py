@@ -198,11 +198,12 @@ class Desk:
         self._known(device)
         named = {paths.check_path(path): value for path, value in values.items()}
         leaves = {path: self._from_person(device, path, value) for path, value in named.items()}
+        via = "rule" if origin is Origin.RULE else "local"
         if self._settings().authority == GATEWAY:
             patch = messages.Patch(leaves, None, None, None)
-            await self._patch(device, patch, origin=origin, who=who, via="local")
+            await self._patch(device, patch, origin=origin, who=who, via=via)
             return
-        rules = self._judge.rules(device, "rule" if origin is Origin.RULE else "local")
+        rules = self._judge.rules(device, via)
 
         def change(shadow: Shadow) -> Shadow:
             for path, value in leaves.items():
@@ -214,7 +215,7 @@ class Desk:
 
         await self.keeper.change(device, change)
         for path, value in leaves.items():
-            self._audit.record(who, "local", "shadow_set", device=device, path=path, new=value)
+            self._audit.record(who, via, "shadow_set", device=device, path=path, new=value)
 
     def _from_person(self, device: str, path: str, value: Any) -> Any:
         tag = self._tags.get(device, paths.tag_path(path))

@@ -145,7 +145,10 @@ class ShadowPort(Protocol):
 
 CLOUD = "command"
 LOCAL = "local"
-"""Ways on which a command comes: over an uplink, over the local socket. They stand in audit entries as `via`."""
+RULE = "rule"
+"""Ways on which a command comes: over an uplink, over the local socket, from a rule. They stand in audit entries as
+`via`.
+"""
 
 
 class Caller(Struct, frozen=True):

@@ -66,6 +66,7 @@ class Rig:
             tags=self.tags,
             latest=self.latest,
             publish=lambda batch, _durable: self.bus.publish(batch),
+            polled=self.latest.polled,
             memory=lambda _channel: DictMemory(),
             clock=self.clock,
             health=self.health,

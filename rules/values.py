@@ -48,8 +48,8 @@ class Do(Struct, frozen=True):
 
 
 class RuleEvent(Struct, frozen=True):
-    """A rule changed its phase: `what` is started, ended, failed (stopped for good until it is changed), cut (a chain
-    of rules was cut), skipped (an action could not be resolved). `inputs`: what it looked at.
+    """A rule changed its phase: `what` is started, ended, ran (by the clock), failed (stopped for good until it is
+    changed), cut (a chain of rules was cut), skipped (an action could not be resolved). `inputs`: what it looked at.
     """
 
     rule: str
@@ -102,6 +102,10 @@ class Outlet(Protocol):
 
     def alarm(self, transition: Transition, row: dict[str, Any] | None) -> None:
         """An alarm changed; `row` is its persistent state (None: nothing to keep, it is normal again)."""
+        ...
+
+    def keep_alarm(self, key: str, row: dict[str, Any] | None) -> None:
+        """What is underneath an alarm has changed, and nobody is told of it: keep its row (None: forget it)."""
         ...
 
     def rule(self, event: RuleEvent) -> None: ...

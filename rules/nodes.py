@@ -1,0 +1,423 @@
+"""What runs when a tag changes: rules, alarms and computed tags, each a node with the tags it looks at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from gateway.model import Quality, Tag, Value, ValueType
+from gateway.rulebook import AlarmSpec, RuleSpec, VirtualSpec
+from rules.alarms.book import DESIGN, AlarmBook
+from rules.binding import KEEP_USABLE, Binder, Look
+from rules.columns import Columns
+from rules.condition import Condition, Step
+from rules.expression import BoundTemplate
+from rules.schedule import Schedule
+from rules.timers import Timers
+from rules.totals import Total
+from rules.values import Input, Instant
+from rules.windows import Window
+
+_MINUTE_MS = 60_000
+_GOOD_BELOW = 64
+
+
+class Hands(Protocol):
+    """What a node may do to the engine."""
+
+    columns: Columns
+    timers: Timers
+
+    def keep(self, key: str, row: Any) -> None:
+        """Keep a row over restarts."""
+        ...
+
+    def started(self, node: RuleNode) -> None:
+        """A rule's condition has become active."""
+        ...
+
+    def ended(self, node: RuleNode) -> None:
+        """It is over."""
+        ...
+
+    def computed(self, tag: Tag, value: Value, quality: int) -> None:
+        """A virtual tag has this value now."""
+        ...
+
+    def touch(self, node: Node) -> None:
+        """Look at this node in the event that is being worked on."""
+        ...
+
+
+class Node:
+    """The common part. `slots`: all tags it names; `each`: it must see every reading, equal ones too."""
+
+    kind = ""
+
+    def __init__(self, name: str, bounds: Sequence[Look], hands: Hands) -> None:
+        self.name = name
+        self.index = -1
+        self.hands = hands
+        self.bounds = list(bounds)
+        self.slots = sorted({slot for bound in bounds for slot in bound.slots})
+        self.windows: list[Window] = list({id(w): w for bound in bounds for w in bound.windows}.values())
+        self.has_age = any(bound.has_age for bound in bounds)
+        self.each = any(bound.on_every_reading for bound in bounds)
+        self.timed = bool(self.windows) or self.has_age
+        self.stopped = False
+        self.fault = ""
+        self.faults = 0
+        self.overruns = 0
+
+    def run(self, bound: Look, now: Instant) -> Value:
+        columns = self.hands.columns
+        return bound.run(columns.values, columns.quality, columns, now.at)
+
+    def move(self, now: Instant) -> None:
+        for window in self.windows:
+            window.move(now)
+
+    @property
+    def restless(self) -> bool:
+        """Whether its result may change by time alone."""
+        return not self.stopped and (self.has_age or any(not window.settled for window in self.windows))
+
+    def evaluate(self, now: Instant) -> None:
+        raise NotImplementedError
+
+    def warm(self, now: Instant) -> None:
+        """Past readings are gone through again after a restart: only what an expression itself remembers counts."""
+        for bound in self.bounds:
+            self.run(bound, now)
+
+    def adopt(self, old: Node, _now: Instant) -> None:
+        """It takes the place of `old` of the same name after a reload."""
+        if [bound.text for bound in old.bounds] == [bound.text for bound in self.bounds]:
+            self.stopped, self.fault = old.stopped, old.fault
+            for mine, theirs in zip(self.bounds, old.bounds, strict=True):
+                mine.restore(theirs.state())
+
+    def leave(self) -> None:
+        """It is not in the rule book any more."""
+
+    def inputs(self) -> tuple[Input, ...]:
+        """What it looks at now, by name."""
+        columns = self.hands.columns
+        return tuple(
+            Input(name, columns.values[slot], Quality(columns.quality[slot]).text, columns.ts[slot])
+            for name, slot in self.named()
+        )
+
+    def named(self) -> list[tuple[str, int]]:
+        return list({name: slot for bound in self.bounds for name, slot in bound.named}.items())
+
+    def seen(self, slot: int | None) -> tuple[Value, str]:
+        """Value and quality of a slot, as they are told."""
+        columns = self.hands.columns
+        return (None, "") if slot is None else (columns.values[slot], Quality(columns.quality[slot]).text)
+
+    def first_input(self) -> tuple[Value, str]:
+        """Value and quality of the first tag that it names."""
+        return self.seen(next((slot for _, slot in self.named()), None))
+
+
+class _Conditional(Node):
+    """A node with a condition."""
+
+    def __init__(
+        self, name: str, on: Look | None, off: Look | None, condition: Condition, more: Sequence[Look], hands: Hands
+    ) -> None:
+        super().__init__(name, [bound for bound in (on, off) if bound is not None] + list(more), hands)
+        self.on, self.off, self.condition = on, off, condition
+        self.key = ""
+
+    def look(self, now: Instant) -> Step:
+        """See the condition, keep what has changed, arm its timer."""
+        before = (self.condition.phase, self.condition.due)
+        on = None if self.on is None else _truth(self.run(self.on, now))
+        opposite = None if on is None else not on
+        off = opposite if self.off is None else _truth(self.run(self.off, now))
+        step = self.condition.see(on, off, now)
+        self.settle(before, now)
+        return step
+
+    def settle(self, before: tuple[object, int | None], now: Instant) -> None:
+        """Keep and arm if phase or deadline are others than before."""
+        condition = self.condition
+        if before == (condition.phase, condition.due):
+            return
+        self.hands.keep(self.key, condition.row(now))
+        if condition.due is None:
+            self.hands.timers.cancel(self.key)
+        else:
+            self.hands.timers.set(self.key, condition.due, lambda: self.hands.touch(self))
+
+    def adopt(self, old: Node, now: Instant) -> None:
+        super().adopt(old, now)
+        if not isinstance(old, _Conditional):
+            return
+        if self.same_delays(old):
+            self.condition = old.condition
+        else:
+            self.condition.take_over(old.condition)
+        self.settle((None, None), now)
+
+    def same_delays(self, old: _Conditional) -> bool:
+        """Whether a delay of `old` that runs may run on here."""
+        raise NotImplementedError
+
+    def leave(self) -> None:
+        self.hands.timers.cancel(self.key)
+        self.hands.keep(self.key, None)
+
+
+def _truth(value: Value) -> bool | None:
+    return None if value is None else bool(value)
+
+
+class RuleNode(_Conditional):
+    """A rule. With `every` it is looked at by the clock, else when a tag changes."""
+
+    kind = "rule"
+
+    def __init__(self, spec: RuleSpec, binder: Binder, hands: Hands) -> None:
+        binder.late_by(spec.lateness_s)
+        on = binder.condition(spec.when, spec.device) if spec.when else None
+        off = binder.condition(spec.until, spec.device) if spec.until else None
+        binder.late_by(0)
+        condition = Condition(round(spec.for_s * 1000), hold=spec.on_bad == "hold", edge=spec.edge)
+        super().__init__(spec.id, on, off, condition, (), hands)
+        self.spec = spec
+        self.key = f"rule/{spec.id}"
+        self.schedule = Schedule(spec.every) if spec.every is not None else None
+
+    def evaluate(self, now: Instant) -> None:
+        if self.schedule is not None:
+            return
+        step = self.look(now)
+        if step is Step.STARTED:
+            self.hands.started(self)
+        elif step is Step.ENDED:
+            self.hands.ended(self)
+
+    def same_delays(self, old: _Conditional) -> bool:
+        if not isinstance(old, RuleNode):
+            return False
+        mine, before = self.spec, old.spec
+        return all(
+            getattr(mine, name) == getattr(before, name) for name in ("when", "for_s", "until", "on_bad", "edge")
+        )
+
+    def leave(self) -> None:
+        super().leave()
+        self.hands.timers.cancel(f"every/{self.name}")
+        self.hands.keep(f"every/{self.name}", None)
+
+    def may_run(self, now: Instant) -> bool:
+        """By the clock: whether its condition, if it has one, is met."""
+        self.move(now)
+        return self.on is None or self.run(self.on, now) is True
+
+
+class AlarmNode(_Conditional):
+    """An alarm with a condition of its own. `text` is rendered when it becomes active."""
+
+    kind = "alarm"
+
+    def __init__(self, spec: AlarmSpec, binder: Binder, hands: Hands, book: AlarmBook) -> None:
+        on = binder.condition(spec.on, spec.device) if spec.on else None
+        off = binder.condition(spec.off, spec.device) if spec.off else None
+        self._suppress = binder.condition(spec.suppress, spec.device) if spec.suppress else None
+        self.text: BoundTemplate | None = binder.template(spec.text, spec.device) if spec.text else None
+        condition = Condition(round(spec.on_delay_s * 1000), round(spec.off_delay_s * 1000), hold=spec.on_bad == "hold")
+        more = [] if self._suppress is None else [self._suppress]
+        super().__init__(spec.key, on, off, condition, more, hands)
+        self.spec = spec
+        self.key = f"alarm/{spec.key}"
+        self._book = book
+        self._suppressed = False
+
+    def evaluate(self, now: Instant) -> None:
+        self._look_at_suppression(now)
+        if self.on is None:
+            return
+        step = self.look(now)
+        if step is not Step.NOTHING:
+            self.tell(now, active=step is Step.STARTED)
+        if self.condition.is_active:
+            self._mark(now)
+
+    def same_delays(self, old: _Conditional) -> bool:
+        if not isinstance(old, AlarmNode):
+            return False
+        names = ("on", "off", "on_delay_s", "off_delay_s", "on_bad")
+        return all(getattr(self.spec, name) == getattr(old.spec, name) for name in names)
+
+    def adopt(self, old: Node, now: Instant) -> None:
+        super().adopt(old, now)
+        if isinstance(old, AlarmNode) and old.spec.suppress:
+            self._suppressed = old._suppressed
+            if self._suppressed and self._suppress is None:
+                self._suppressed = False
+                self._book.suppress(self.spec.key, False, DESIGN, now)
+
+    def _look_at_suppression(self, now: Instant) -> None:
+        if self._suppress is None:
+            return
+        wanted = self.run(self._suppress, now)
+        if wanted is not None and bool(wanted) is not self._suppressed:
+            self._suppressed = bool(wanted)
+            self._book.suppress(self.spec.key, self._suppressed, DESIGN, now)
+
+    def tell(self, now: Instant, *, active: bool) -> None:
+        """The condition has begun or is over."""
+        self._tell(self.condition.t_cond, self.watched(), self.inputs(), now, active=active)
+
+    def follow(self, rule: RuleNode, now: Instant, *, active: bool) -> None:
+        """The alarm of a rule: the rule has begun or is over."""
+        self._tell(rule.condition.t_cond, rule.first_input(), rule.inputs(), now, active=active)
+
+    def _tell(
+        self, t_cond: int, seen: tuple[Value, str], inputs: tuple[Input, ...], now: Instant, *, active: bool
+    ) -> None:
+        value, quality = seen
+        text = self.rendered() if active else ""
+        more = inputs if active else ()
+        self._book.condition(
+            self.spec.key, active, now, t_cond=t_cond, value=value, quality=quality, text=text, inputs=more
+        )
+
+    def rendered(self) -> str:
+        columns = self.hands.columns
+        return "" if self.text is None else self.text.render(columns.values, columns.quality)
+
+    def watched(self) -> tuple[Value, str]:
+        """Value and quality of the tag it is about."""
+        return self.seen(self._slot())
+
+    def _slot(self) -> int | None:
+        if self.on is None:
+            return None
+        named = dict(self.on.named)
+        wanted = f"{self.spec.device or self.spec.entity}.{self.spec.tag}"
+        return named.get(wanted, next(iter(named.values()), None))
+
+    def _mark(self, now: Instant) -> None:
+        """Whether the active alarm's inputs can be trusted."""
+        columns = self.hands.columns
+        needs = self.on.needs if self.on is not None else ()
+        worst = max((columns.quality[slot] for slot in needs), default=0)
+        self._book.input_quality(self.spec.key, worst < _GOOD_BELOW, now, Quality(worst).text)
+
+
+class TagNode(Node):
+    """A virtual tag that is computed."""
+
+    kind = "tag"
+
+    def __init__(self, tag: Tag, binder: Binder, hands: Hands) -> None:
+        spec: VirtualSpec = tag.spec.virtual
+        keep = KEEP_USABLE if spec.kind == "value" else _GOOD_BELOW
+        self.bound = binder.value(spec.text, spec.device or tag.device, keep=keep)
+        super().__init__(tag.name, [self.bound], hands)
+        self.tag = tag
+        self.key = f"virtual/{tag.name}"
+        self.total = Total(spec.kind) if spec.kind != "value" else None
+        self.reset_at = Schedule(spec.reset) if spec.reset is not None else None
+        self.held = 0
+        """Results that its deadband held back."""
+
+    def evaluate(self, now: Instant) -> None:
+        if self.total is None:
+            self._tell(self.run(self.bound, now), now)
+            return
+        self.count(now)
+        self.tell_total(now)
+
+    def count(self, now: Instant) -> None:
+        """Bring the total up to now."""
+        assert self.total is not None
+        self.total.see(self.run(self.bound, now), now.at)
+        if self.total.grows:
+            deadline = (now.at // _MINUTE_MS + 1) * _MINUTE_MS
+            if self.hands.timers.deadline(self.key) != deadline:
+                self.hands.timers.set(self.key, deadline, lambda: self.hands.touch(self))
+
+    def tell_total(self, now: Instant) -> None:
+        assert self.total is not None
+        good = self.run(self.bound, now) is not None
+        value, quality = _fit(self.tag, self.total.value())
+        self.hands.computed(self.tag, value, quality or (0 if good else int(Quality.UNCERTAIN)))
+
+    def warm(self, now: Instant) -> None:
+        if self.total is None:
+            self._tell(self.run(self.bound, now), now)
+        elif now.at > self.total.at:
+            self.total.see(self.run(self.bound, now), now.at)
+
+    def reset(self, now: Instant) -> None:
+        """Begin the total anew."""
+        assert self.total is not None
+        self.total.reset(now.at)
+        self.tell_total(now)
+
+    def adopt(self, old: Node, now: Instant) -> None:
+        super().adopt(old, now)
+        self.hands.timers.cancel(self.key)
+        if (
+            isinstance(old, TagNode)
+            and self.total is not None
+            and old.tag.spec.virtual.kind == self.tag.spec.virtual.kind
+        ):
+            self.total = old.total
+
+    def leave(self) -> None:
+        self.hands.timers.cancel(self.key)
+        self.hands.timers.cancel(f"reset/{self.name}")
+
+    def _tell(self, value: Value, now: Instant) -> None:
+        columns = self.hands.columns
+        worst = max((columns.quality[slot] for slot in self.bound.needs), default=0)
+        if value is None:
+            self.hands.computed(self.tag, None, worst if worst >= KEEP_USABLE else int(Quality.BAD))
+            return
+        fitted, quality = _fit(self.tag, value)
+        if quality == 0 and self._held_back(fitted, worst, now):
+            self.held += 1
+            return
+        self.hands.computed(self.tag, fitted, max(worst, quality))
+
+    def _held_back(self, value: Value, quality: int, now: Instant) -> bool:
+        """Within its deadband, and not silent for longer than its heartbeat."""
+        columns, slot, report = self.hands.columns, self.tag.slot, self.tag.spec.report
+        last = columns.values[slot]
+        if report.deadband is None or quality != columns.quality[slot] or isinstance(value, bool):
+            return False
+        if not isinstance(value, int | float) or not isinstance(last, int | float):
+            return False
+        if report.heartbeat_s is not None and now.at - columns.arrived[slot] >= report.heartbeat_s * 1000:
+            return False
+        return abs(value - last) <= report.deadband
+
+
+_INTEGERS = {kind for kind in ValueType if "int" in kind.value or "bcd" in kind.value or "mod10k" in kind.value}
+
+
+def _fit(tag: Tag, value: Any) -> tuple[Value, int]:
+    """A result as the tag's type, and the quality that this costs."""
+    kind = tag.spec.type
+    if kind is ValueType.BOOL:
+        return bool(value), 0
+    if isinstance(value, str | bytes):
+        return value, 0
+    if not math.isfinite(value):
+        return None, int(Quality.BAD)
+    if kind in _INTEGERS:
+        value = round(value)
+    elif kind in (ValueType.FLOAT32, ValueType.FLOAT64):
+        value = float(value)
+    span = tag.spec.range
+    if span is not None and not span[0] <= value <= span[1]:
+        return value, int(Quality.BAD_RANGE)
+    return value, 0

@@ -63,6 +63,8 @@ def to_struct(struct: type[S], values: dict[str, Any], layers: Layers, problems:
 
     `layers` knows where each key was written; `where` names the mapping in a message about a missing key.
     """
+    written = values
+    values = _without_empty(values, layers, problems)
     try:
         return msgspec.convert(values, struct, dec_hook=hook)
     except (msgspec.ValidationError, ValueError, OverflowError) as error:
@@ -75,8 +77,9 @@ def to_struct(struct: type[S], values: dict[str, Any], layers: Layers, problems:
                 del fixed[key]
                 usable = usable and not field.required
         elif field.required:
-            problems.at_key(layers.origin(), f"{where} needs `{key}`", f"add `{key}: ...`")
             usable = False
+            if key not in written:
+                problems.at_key(layers.origin(), f"{where} needs `{key}`", f"add `{key}: ...`")
     if not usable:
         return None
     try:
@@ -85,6 +88,14 @@ def to_struct(struct: type[S], values: dict[str, Any], layers: Layers, problems:
         said = _PLACE.sub(r"\g<said>", str(error) or first)
         problems.at_key(layers.origin(), f"{where}: {said}")
         return None
+
+
+def _without_empty(values: dict[str, Any], layers: Layers, problems: Problems) -> dict[str, Any]:
+    """A key without a value says nothing: it is refused also where leaving it out would be right."""
+    empty = [key for key, value in values.items() if value is None]
+    for key in empty:
+        problems.at(layers.origin(key), f"`{key}` has no value", "write one, or remove the key")
+    return {key: value for key, value in values.items() if value is not None} if empty else values
 
 
 def _field(wanted: Any, value: Any, path: tuple[Key, ...], layers: Layers, problems: Problems) -> tuple[bool, Any]:

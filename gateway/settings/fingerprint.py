@@ -11,11 +11,12 @@ import msgspec
 from msgspec.structs import asdict
 
 from gateway.model import ChannelSpec
+from gateway.rulebook import NotifySpec, RuleBook, Step
 from gateway.settings.references import is_secret_key
 from gateway.settings.types import GatewaySettings
 
 HASH_DIGITS = 16
-_HIDDEN_KEYS = ("key", "username")
+_HIDDEN_KEYS = ("key", "username", "url")
 
 
 def channel_bytes(channel: ChannelSpec) -> bytes:
@@ -31,10 +32,33 @@ def fingerprint(settings: GatewaySettings, *, base: Path, secrets: Mapping[str, 
     del tree["hash"]
     tree["channels"] = {channel.id: _channel(channel) for channel in settings.channels}
     tree["uplinks"] = {uplink.name: uplink for uplink in settings.uplinks}
+    tree["book"] = _book(settings.book)
     encoded = _encoder(base).encode(tree)
     if secrets:
         encoded = _encoder().encode(_without_secrets(msgspec.json.decode(encoded), secrets))
     return hashlib.sha256(encoded).hexdigest()[:HASH_DIGITS]
+
+
+def _book(book: RuleBook) -> dict[str, Any]:
+    fields = asdict(book)
+    fields["rules"] = {
+        rule.id: asdict(rule) | {"start": _steps(rule.start), "end": _steps(rule.end)} for rule in book.rules
+    }
+    fields["alarms"] = {alarm.key: alarm for alarm in book.alarms}
+    fields["notify"] = {one.name: asdict(one) | {"options": _options(one)} for one in book.notify}
+    fields["quiet_issues"] = sorted(book.quiet_issues)
+    return fields
+
+
+def _steps(steps: tuple[Step, ...]) -> list[dict[str, Any]]:
+    return [asdict(step) | {"headers": dict(step.headers), "args": dict(step.args)} for step in steps]
+
+
+def _options(one: NotifySpec) -> dict[str, Any]:
+    options = dict(one.options)
+    if "headers" in options:
+        options["headers"] = dict(options["headers"])
+    return options
 
 
 def _channel(channel: ChannelSpec) -> dict[str, Any]:
@@ -61,12 +85,12 @@ def _encoder(base: Path | None = None) -> msgspec.json.Encoder:
     return msgspec.json.Encoder(enc_hook=other, order="sorted")
 
 
-def _without_secrets(value: Any, secrets: Mapping[str, str]) -> Any:
+def _without_secrets(value: Any, secrets: Mapping[str, str], above: str = "") -> Any:
     if isinstance(value, dict):
         return {
             key: secrets.get(item, item)
-            if isinstance(item, str) and (is_secret_key(key) or key in _HIDDEN_KEYS)
-            else _without_secrets(item, secrets)
+            if isinstance(item, str) and (above == "headers" or is_secret_key(key) or key in _HIDDEN_KEYS)
+            else _without_secrets(item, secrets, key)
             for key, item in value.items()
         }
     if isinstance(value, list):

@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from gateway.model import ChannelSpec
+from gateway.settings.book_plan import BookPlan, diff_books
 from gateway.settings.fingerprint import channel_bytes
 from gateway.settings.types import GatewaySettings, UplinkSettings
 
@@ -22,6 +23,7 @@ class Plan(Struct, frozen=True):
     """Ids of channels and names of uplinks by what happens to them.
 
     `process`: settings that only a restart of the process brings in. `details`: for a changed one, what differs.
+    `book`: what happens to rules, alarms and notifications.
     """
 
     old_hash: str
@@ -36,11 +38,13 @@ class Plan(Struct, frozen=True):
     uplinks_unchanged: tuple[str, ...] = ()
     process: tuple[str, ...] = ()
     details: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    book: BookPlan = BookPlan()
 
     @property
     def is_empty(self) -> bool:
-        """Nothing restarts and nothing waits for a restart."""
-        return not (self.touched() or self.channels_removed or self.uplinks_removed or self.process)
+        """Nothing restarts, nothing waits for a restart, and no rule or alarm changes."""
+        channels_stay = not (self.touched() or self.channels_removed or self.uplinks_removed or self.process)
+        return channels_stay and self.book.is_empty
 
     def touched(self) -> tuple[str, ...]:
         """What is (re)started and should come up: `channel:line1`, `uplink:cloud`."""
@@ -59,6 +63,7 @@ class Plan(Struct, frozen=True):
             lines += [f"- {kind} {name} stops" for name in removed]
             lines += [f"+ {kind} {name} starts" for name in added]
             lines += [f"~ {kind} {name} restarts: {', '.join(details[f'{kind}:{name}'])}" for name in changed]
+        lines += self.book.lines()
         lines += [f"! {name} changes with the next restart of the gateway" for name in self.process]
         return lines
 
@@ -70,6 +75,9 @@ class Plan(Struct, frozen=True):
                 self.channels_added, self.channels_removed, self.channels_changed, self.channels_unchanged
             ),
             "uplinks": _lists(self.uplinks_added, self.uplinks_removed, self.uplinks_changed, self.uplinks_unchanged),
+            "rules": self.book.rules.as_json(),
+            "alarms": self.book.alarms.as_json(),
+            "notify": self.book.notify.as_json(),
             "restart_required": list(self.process),
             "details": {name: list(differences) for name, differences in self.details},
             "lines": self.lines(),
@@ -102,6 +110,7 @@ def diff(old: GatewaySettings, new: GatewaySettings) -> Plan:
         uplinks_unchanged=uplinks[3],
         process=_process(old, new),
         details=tuple(sorted(details.items())),
+        book=diff_books(old.book, new.book),
     )
 
 

@@ -20,6 +20,8 @@ _KIND = re.compile(r"(env|credential|var):([A-Za-z0-9_.-]+)\Z")
 _SECRET_KEY = re.compile(r"(?:.*_)?(?:password|passphrase|secret|token|api_?key|private_key|pin_code)\Z", re.IGNORECASE)
 _CREDENTIAL_ONLY_FILES = ("key",)
 _MAY_BE_CREDENTIAL = ("username",)
+_TAG_VALUES = ("write", "desired", "set")
+"""Below these a key is a tag's name, whatever it looks like."""
 
 
 def is_secret_key(key: Key) -> bool:
@@ -59,11 +61,17 @@ class References:
 
     def _entry(self, key: str, item: Any, origin: Origin) -> Any:
         if item is not None and not isinstance(item, dict):
+            above = origin.path[-1] if origin.path else ""
+            if above in _TAG_VALUES:
+                return self._value(item, origin.child(key)) if _deep(item) else item
+            if above == "headers" and isinstance(item, str) and "${credential:" in item:
+                return self._header(item, origin.child(key))
             if is_secret_key(key):
                 return self._secret(key, item, origin.child(key))
-            if key in _CREDENTIAL_ONLY_FILES and origin.path and origin.path[-1] == "tls":
+            if key in _CREDENTIAL_ONLY_FILES and above == "tls":
                 return self._key_file(item, origin.child(key))
-            if key in _MAY_BE_CREDENTIAL and isinstance(item, str) and item.startswith("${credential:"):
+            may_be = key in _MAY_BE_CREDENTIAL or (key == "url" and above == "webhook")
+            if may_be and isinstance(item, str) and item.startswith("${credential:"):
                 return self._secret(key, item, origin.child(key))
         return self._value(item, origin.child(key)) if _deep(item) else item
 
@@ -86,6 +94,18 @@ class References:
             return ""
         self.names[secret] = f"${{credential:{name}}}"
         return secret
+
+    def _header(self, text: str, origin: Origin) -> str:
+        """A header of HTTP: a credential may stand in its midst, as in `Bearer ${credential:hook}`."""
+
+        def one(match: re.Match[str]) -> str:
+            if self._credential_name(match[0]) is not None:
+                return self._secret("header", match[0], origin)
+            return _as_text(self._one(match[1], origin))
+
+        filled = _REFERENCE.sub(one, text)
+        self.names[filled] = text
+        return filled
 
     def _key_file(self, value: Any, origin: Origin) -> str:
         name = self._credential_name(value)

@@ -51,6 +51,8 @@ def _words(said: str, context: str, line: str, column: int) -> tuple[str, str]:
         return _SPECIAL.get(char, f"a value cannot begin with `{char}`"), _quoted_from(line, column)
     if "alias" in context or "undefined alias" in said:
         return "YAML takes a leading `*` as an alias", _quoted_star(line, column)
+    if cut := _cut_value(line):
+        return cut, _quoted(line, whole=True)
     if "mapping values are not allowed" in said:
         if _PAIR.match(line) and ": " in line[: column + 2]:
             return "a text with `: ` must be in quotes", _quoted(line)
@@ -63,12 +65,27 @@ def _words(said: str, context: str, line: str, column: int) -> tuple[str, str]:
     return said, "see the lines around"
 
 
-def _quoted(line: str) -> str:
+def _cut_value(line: str) -> str:
+    """What is wrong with a value that is over for YAML before its line is: `{pump.speed} > 5`, `> 5`."""
     match = _PAIR.match(line)
-    if not match or match["value"][0] in "\"'":
+    value = match["value"] if match else ""
+    if re.match(r"\{[^{}]*\}\s*[^\s,#}\]]", value):
+        return "a text that begins with a brace must be in quotes"
+    if re.match(r"[>|][+-]?\d*\s+[^\s#]", value):
+        return f"a value cannot begin with `{value[0]}`"
+    quoted = re.match(r"""("[^"]*"|'[^']*')\s*[^\s,#}\]]""", value)
+    return "the text goes on after its closing quote" if quoted else ""
+
+
+def _quoted(line: str, *, whole: bool = False) -> str:
+    """The pair of a line with its value in quotes. `whole`: also where it has quotes of its own inside."""
+    match = _PAIR.match(line)
+    if not match or (match["value"][0] in "\"'" and not whole):
         return "put the value in quotes"
-    quote = "'" if '"' in match["value"] else '"'
-    return f"put it in quotes: {match['key']}: {quote}{match['value']}{quote}"
+    value, quote = match["value"], '"'
+    if '"' in value:
+        value, quote = value.replace("'", "''"), "'"
+    return f"put it in quotes: {match['key']}: {quote}{value}{quote}"
 
 
 def _quoted_from(line: str, column: int) -> str:

@@ -24,6 +24,8 @@ _TEXT, _NULL, _INT, _FLOAT, _BOOL = (_PREFIX + name for name in ("str", "null", 
 _COLLECTIONS = {_PREFIX + "map", _PREFIX + "seq"}
 # libyaml's composer recurses in C for each level: a deep document must be refused before it is parsed.
 _DEEP_BLOCK = re.compile(rf"(?:[-?:][ \t]+){{{2 * MAX_DEPTH}}}")
+_EXPRESSIONS = ("when", "until", "suppress", "while", "value", "counts", "hours")
+"""Keys whose `!x` is meant as `not x`."""
 _OPEN_CLOSE = re.compile(r"[\[{\]}]")
 
 
@@ -218,7 +220,10 @@ class _Walk:
                 source = self._text[node.start_mark.index : node.end_mark.index]
                 kind = "a tag" if first == "!" else "an anchor"
                 message = f"YAML takes a leading `{first}` as {kind} and swallows it"
-                self._refuse(node.start_mark, path, message, f"put it in quotes: {_quote(source)}")
+                hint = f"put it in quotes: {_quote(source)}"
+                if first == "!" and path[-1:] and path[-1] in _EXPRESSIONS:
+                    hint = f"write {path[-1]}: not {source[1:].strip()}"
+                self._refuse(node.start_mark, path, message, hint)
                 return text
         if tag == _TEXT:
             return text

@@ -35,3 +35,21 @@ def mapping(args: Mapping[str, Any], key: str) -> dict[str, Any]:
     if isinstance(value, dict):
         return value
     raise OpError(f"{key} is a mapping", code=400)
+
+
+def flag(args: Mapping[str, Any], key: str) -> bool:
+    """True or false; false when it is absent. Raises OpError 400."""
+    value = args.get(key, False)
+    if isinstance(value, bool):
+        return value
+    raise OpError(f"{key} is true or false", code=400)
+
+
+def whole(args: Mapping[str, Any], key: str, default: int, most: int) -> int:
+    """A whole number from 1; `default` when it is absent. Raises OpError 400."""
+    value = args.get(key)
+    if value is None:
+        return default
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most:
+        return value
+    raise OpError(f"{key} is a whole number from 1 to {most}", code=400)

@@ -10,7 +10,7 @@ import contextlib
 import http.client
 import socket
 import ssl
-from functools import lru_cache
+from functools import cache
 from typing import IO, Any, cast
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
@@ -39,14 +39,13 @@ class WebhookFailed(GatewayError):
 
 
 class HttpRequest(Struct, frozen=True):
-    """What to send. `timeout_s` for all of it; `ca`: a file of authorities instead of the system's."""
+    """What to send, and for how long it may take in all."""
 
     url: str
     body: bytes
     method: str = "POST"
     headers: tuple[tuple[str, str], ...] = ()
     timeout_s: float = 10.0
-    ca: str = ""
 
     def __repr__(self) -> str:
         """Without what may be secret."""
@@ -85,9 +84,10 @@ async def send(request: HttpRequest, threads: Threads) -> int:
     return status
 
 
-@lru_cache(maxsize=8)
-def _context(ca: str) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=ca or None)
+@cache
+def client_context() -> ssl.SSLContext:
+    """The system's authorities. Made once, on a thread: reading them holds up the interpreter for several ms."""
+    return ssl.create_default_context()
 
 
 class _Bounded:
@@ -167,14 +167,14 @@ class _Exchange:
         secure = parts.scheme == "https"
         connection: http.client.HTTPConnection
         if secure:
-            connection = http.client.HTTPSConnection(host, parts.port, context=_context(self._request.ca))
+            connection = http.client.HTTPSConnection(host, parts.port, context=client_context())
         else:
             connection = http.client.HTTPConnection(host, parts.port)
         connection.response_class = _Answer
         plain = socket.create_connection((connection.host, connection.port), timeout=timeout_s)
         self._socket = plain
         if secure:
-            context = _context(self._request.ca)
+            context = client_context()
             wrapped = context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
             self._socket = wrapped
             if not self._aborted:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.threads import Threads
-from gateway.webhook import MAX_ANSWER, HttpRequest, WebhookFailed, host_of, send
+from gateway.webhook import MAX_ANSWER, HttpRequest, WebhookFailed, client_context, host_of, send
 from tests.support import ports
 from tests.support.certificates import Certificates
 from tests.support.eventually import eventually
@@ -137,16 +137,20 @@ async def test_what_is_no_request_is_refused_for_good(url: str, more: Any) -> No
         assert server.received == []
 
 
-async def test_a_certificate_is_checked_against_the_given_authority(tmp_path: Any) -> None:
+async def test_a_certificate_is_checked_against_the_authorities_of_the_system(tmp_path: Any, monkeypatch: Any) -> None:
     certificates = Certificates(tmp_path / "ca")
     made = certificates.make("localhost")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(made.cert, made.key)
     async with WebServer(tls=context) as server:
-        assert await call(server.url, ca=str(certificates.ca)) == 200
+        client_context.cache_clear()
         failed = await failure(server.url)
         assert (failed.code, failed.again) == (504, True)
         assert "certificate" in str(failed)
+        client_context.cache_clear()
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificates.ca))
+        assert await call(server.url) == 200
+    client_context.cache_clear()
 
 
 def test_a_host_for_people_has_no_user_and_no_path() -> None:

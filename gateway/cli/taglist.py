@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from gateway.cli.splicing import flow
 from gateway.errors import ConfigError, Problem
-from gateway.model import Schedule, TagSpec
+from gateway.model import DeviceSpec, Schedule, TagSpec
 from gateway.settings.positions import Problems
 from gateway.settings.types import GatewaySettings
 from gateway.settings.yaml_reader import read_documents
@@ -61,7 +61,7 @@ def columns_of(settings: GatewaySettings) -> list[str]:
     own: dict[str, None] = {}
     for channel in settings.channels:
         for device in channel.devices:
-            for tag in device.tags:
+            for tag in _of_the_device(device):
                 own |= dict.fromkeys(type(tag.source).__struct_fields__)
     return [*FIRST, *(name for name in own if name not in (*KERNEL, *RARE)), *KERNEL, *RARE]
 
@@ -76,8 +76,13 @@ def rows_of(settings: GatewaySettings, groups: Groups, devices: Sequence[str] = 
     for channel in settings.channels:
         for device in channel.devices:
             if not devices or device.id in devices:
-                for tag in device.tags:
+                for tag in _of_the_device(device):
                     yield {"device": device.id, "tag": tag.path, **cells_of(tag, groups.get(channel.id, {}))}
+
+
+def _of_the_device(device: DeviceSpec) -> list[TagSpec]:
+    """Tags with an address. Computed ones are made of expressions, which no list has a column for."""
+    return [tag for tag in device.tags if tag.virtual is None]
 
 
 def cells_of(tag: TagSpec, groups: Mapping[str, Schedule]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from gateway.driver import DriverSpec
-from gateway.settings import keys
+from gateway.settings import keys, rule_keys
 from gateway.settings.channel_file import CHANNEL_DEFAULTS, TAG_DEFAULTS
 from gateway.settings.convert import fields_of
 from gateway.settings.units import Bytes, Rate, Seconds
@@ -36,6 +36,7 @@ def generate(drivers: Iterable[DriverSpec]) -> dict[str, Schema]:
     """All schemas by file name."""
     drivers = sorted(drivers, key=lambda driver: driver.name)
     schemas = {"gateway.json": _gateway(), "profile.json": _profile(drivers)}
+    schemas |= {"rules.json": _rules(), "alarms.json": _file("alarms/*.yaml", _map_of(_alarm()))}
     schemas |= {f"channel-{driver.name}.json": _channel(driver) for driver in drivers}
     return schemas
 
@@ -67,15 +68,79 @@ def _gateway() -> Schema:
         "store": _object(keys.StoreKeys, journal=_object(keys.JournalKeys)),
         "shadow": _object(keys.ShadowKeys),
         "uplinks": _map_of(uplink),
+        "rules": _object(rule_keys.RulesKeys),
+        "notify": _map_of(_notification()),
         "vars": {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}},
     }
     return _file("gateway.yaml", {"type": "object", "properties": properties, "required": ["gateway"]})
 
 
+def _notification() -> Schema:
+    return _object(
+        rule_keys.NotifyKeys,
+        mqtt=_object(rule_keys.NotifyMqttKeys),
+        webhook=_object(rule_keys.NotifyWebhookKeys),
+        smtp=_object(rule_keys.NotifySmtpKeys),
+        resend=_object(rule_keys.ResendKeys),
+    )
+
+
+def _rules() -> Schema:
+    steps = {"type": "array", "items": _step()}
+    alarm = _object(rule_keys.RuleAlarmKeys)
+    rule = _object(rule_keys.RuleKeys, every=_every(), start=steps, end=steps, alarm=alarm)
+    return _file("rules/*.yaml", _map_of(rule))
+
+
+def _every() -> Schema:
+    return {"anyOf": [_UNITS[Seconds], _object(rule_keys.EveryKeys)]}
+
+
+def _step() -> Schema:
+    """One step: a mapping with one key, its kind."""
+    value = {"anyOf": [{"type": ["string", "number", "boolean"]}, _object(rule_keys.ValueKeys)]}
+    kinds: Schema = {
+        "write": _map_of(value),
+        "desired": _map_of(value),
+        "set": _map_of(value),
+        "publish": _object(rule_keys.PublishKeys),
+        "webhook": _object(rule_keys.WebhookKeys),
+        "log": _object(rule_keys.LogKeys),
+        "command": _object(rule_keys.CommandKeys),
+        "notify": _object(rule_keys.TellKeys),
+        "delay": _UNITS[Seconds],
+    }
+    for kind in ("log", "notify"):
+        kinds[kind] = {"anyOf": [{"type": "string"}, kinds[kind]]}
+    return {"type": "object", "properties": kinds, "additionalProperties": False}
+
+
+def _alarm() -> Schema:
+    return _object(
+        rule_keys.AlarmKeys,
+        levels=_map_of(_object(rule_keys.LevelKeys)),
+        rate=_object(rule_keys.RateLimitKeys),
+        deviation=_object(rule_keys.DeviationKeys),
+    )
+
+
+def _device_alarms() -> Schema:
+    """The alarms of a device or profile: which device they are for needs no telling."""
+    alarm = _alarm()
+    kept = {name: schema for name, schema in alarm["properties"].items() if name not in {"profile", "devices"}}
+    return _map_of(alarm | {"properties": kept})
+
+
 def _channel(driver: DriverSpec) -> Schema:
     group = {"anyOf": [_UNITS[Seconds], _object(keys.GroupKeys), _TEMPLATE]}
     device = _join(
-        _object(keys.DeviceKeys, tags=_map_of(_tag([driver])), params={"type": "object"}, meta={"type": "object"}),
+        _object(
+            keys.DeviceKeys,
+            tags=_map_of(_tag([driver])),
+            alarms=_device_alarms(),
+            params={"type": "object"},
+            meta={"type": "object"},
+        ),
         _object(driver.device),
     )
     own = _object(driver.channel)
@@ -108,6 +173,7 @@ def _profile(drivers: Iterable[DriverSpec]) -> Schema:
     kernel = _object(
         keys.ProfileKeys,
         tags=_map_of(_tag(drivers)),
+        alarms=_device_alarms(),
         params={"type": "object"},
         meta={"type": "object"},
         defaults={"type": "object", "properties": defaults, "additionalProperties": False},
@@ -122,6 +188,7 @@ def _tag(drivers: Iterable[DriverSpec]) -> Schema:
         write=_object(keys.WriteKeys),
         verify=_object(keys.VerifyKeys),
         deadband={"anyOf": [{"type": "number"}, _object(keys.DeadbandKeys), _TEMPLATE]},
+        reset={"anyOf": [{"const": "daily"}, _object(rule_keys.EveryKeys), _TEMPLATE]},
         labels={"type": "object", "additionalProperties": {"type": "string"}},
         on_reconnect={"anyOf": [{"enum": ["keep", "reapply"]}, _object(keys.ReconnectTagKeys), _TEMPLATE]},
     )

@@ -9,6 +9,7 @@ import pytest
 from gateway.errors import ConfigError
 from gateway.registry import Registry
 from gateway.settings.loader import load_tree
+from rules.expression import RuleExpressions
 
 CASES = Path(__file__).parents[2] / "cases" / "broken_config"
 NAMES = sorted(path.name for path in CASES.iterdir() if path.is_dir())
@@ -23,7 +24,7 @@ def test_fl_45_fl_64_a_broken_tree_is_refused_with_every_fault_at_its_place(name
     """Each line of expect.txt is how one problem begins, in order; there are no others."""
     expected = (CASES / name / "expect.txt").read_text().splitlines()
     with pytest.raises(ConfigError) as caught:
-        load_tree(CASES / name, Registry().load, env={})
+        load_tree(CASES / name, Registry().load, env={}, expressions=RuleExpressions())
     found = [str(problem).replace(f"{CASES}/", "") for problem in caught.value.problems]
     assert len(found) == len(expected), "\n".join(found)
     for problem, start in zip(found, expected, strict=True):
@@ -33,7 +34,7 @@ def test_fl_45_fl_64_a_broken_tree_is_refused_with_every_fault_at_its_place(name
 @pytest.mark.parametrize("name", NAMES)
 def test_each_place_lies_inside_its_file(name: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_tree(CASES / name, Registry().load, env={})
+        load_tree(CASES / name, Registry().load, env={}, expressions=RuleExpressions())
     for problem in caught.value.problems:
         if problem.line:
             lines = (CASES / name / problem.file).read_bytes().decode("utf-8", "replace").splitlines() or [""]

@@ -10,13 +10,15 @@ import pytest
 from gateway.model import Quality
 from gateway.registry import Registry
 from gateway.settings.loader import load_files, load_tree
+from rules.expression import RuleExpressions
 from tests.unit.settings.toy import GATEWAY
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = sorted(path for path in (ROOT / "config" / "examples").iterdir() if path.is_dir())
 # A block is a file of a tree when its first line is a comment with the file's name: `# channels/line1.yaml`.
 BLOCK = re.compile(
-    r"^```yaml\n# (?P<file>(?:gateway|channels/\S+|profiles/\S+?)(?:\.yaml)?)\n(?P<text>.*?)^```$", re.M | re.S
+    r"^```yaml\n# (?P<file>(?:gateway|(?:channels|profiles|rules|alarms)/\S+?)(?:\.yaml)?)\n(?P<text>.*?)^```$",
+    re.M | re.S,
 )
 
 
@@ -34,7 +36,7 @@ ENV = {"HOSTNAME": "plant-7"}
 
 
 def test_the_default_folder_loads_without_any_credential() -> None:
-    settings = load_tree(ROOT / "config", Registry().load, env={})
+    settings = load_tree(ROOT / "config", Registry().load, env={}, expressions=RuleExpressions())
     assert [channel.id for channel in settings.channels] == ["simulated"]
     assert {device.id for device in settings.channels[0].devices} == {"boiler", "pump1", "pump2"}
     assert not settings.uplinks
@@ -43,7 +45,7 @@ def test_the_default_folder_loads_without_any_credential() -> None:
 
 @pytest.mark.parametrize("folder", EXAMPLES, ids=lambda folder: folder.name)
 def test_each_example_loads(folder: Path) -> None:
-    settings = load_tree(folder, Registry().load, env=ENV, credentials=AnySecret())
+    settings = load_tree(folder, Registry().load, env=ENV, credentials=AnySecret(), expressions=RuleExpressions())
     assert settings.channels or settings.uplinks
 
 
@@ -68,7 +70,8 @@ def test_each_yaml_block_of_the_documents_loads() -> None:
     assert any(page == "docs/reference/config.md" for page, _ in trees)
     for page, files in trees:
         tree = {"gateway.yaml": GATEWAY, **files}
-        assert load_files(tree, Registry().load, env=ENV, credentials=AnySecret()).hash, page
+        settings = load_files(tree, Registry().load, env=ENV, credentials=AnySecret(), expressions=RuleExpressions())
+        assert settings.hash, page
 
 
 def test_the_reference_names_every_quality_that_a_person_sees() -> None:

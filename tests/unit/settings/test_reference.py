@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.settings import keys, reserved
+from gateway.rulebook import NOTIFY_FIELDS, STEP_KINDS
+from gateway.settings import keys, reserved, rule_keys
 from gateway.settings.channel_file import CHANNEL_DEFAULTS, TAG_DEFAULTS
 from gateway.settings.convert import fields_of
 from gateway.settings.gateway_file import SECTIONS
@@ -35,6 +36,25 @@ HEADINGS: dict[str, Any] = {
     "`on_reconnect`": keys.ReconnectTagKeys,
     "`verify`": keys.VerifyKeys,
     "`deadband`": keys.DeadbandKeys,
+    "`rules`": rule_keys.RulesKeys,
+    "`notify`": rule_keys.NotifyKeys,
+    "`notify` `mqtt`": rule_keys.NotifyMqttKeys,
+    "`notify` `webhook`": rule_keys.NotifyWebhookKeys,
+    "`notify` `smtp`": rule_keys.NotifySmtpKeys,
+    "`resend`": rule_keys.ResendKeys,
+    "rule": rule_keys.RuleKeys,
+    "`every`": rule_keys.EveryKeys,
+    "rule `alarm`": rule_keys.RuleAlarmKeys,
+    "step value": rule_keys.ValueKeys,
+    "step `publish`": rule_keys.PublishKeys,
+    "step `webhook`": rule_keys.WebhookKeys,
+    "step `log`": rule_keys.LogKeys,
+    "step `command`": rule_keys.CommandKeys,
+    "step `notify`": rule_keys.TellKeys,
+    "alarm": rule_keys.AlarmKeys,
+    "level": rule_keys.LevelKeys,
+    "`rate`, of an alarm": rule_keys.RateLimitKeys,
+    "`deviation`": rule_keys.DeviationKeys,
 }
 
 
@@ -51,7 +71,7 @@ def test_each_key_is_documented_in_its_section_and_no_other(heading: str) -> Non
 
 
 def test_every_struct_of_the_settings_is_documented() -> None:
-    structs = {name for name in vars(keys) if name.endswith("Keys")}
+    structs = {name for module in (keys, rule_keys) for name in vars(module) if name.endswith("Keys")}
     assert structs == {struct.__name__ for struct in HEADINGS.values()}
 
 
@@ -66,4 +86,10 @@ def test_sections_defaults_and_reserved_words_are_named() -> None:
     words = {*SECTIONS, *CHANNEL_DEFAULTS, *TAG_DEFAULTS, *reserved.CODECS}
     for table in (reserved.GATEWAY, reserved.UPLINK, reserved.CHANNEL, reserved.DEVICE, reserved.PROFILE, reserved.TAG):
         words |= set(table)
-    assert not {word for word in words | set(reserved.WRITE) if f"`{word}`" not in PAGE}
+    assert not {word for word in words if f"`{word}`" not in PAGE}
+
+
+def test_every_step_and_every_place_of_a_notification_is_documented() -> None:
+    steps = section("step")
+    assert not {kind for kind in STEP_KINDS if f"| `{kind}: " not in steps}
+    assert not {name for name in NOTIFY_FIELDS if f"`{{{name}}}`" not in section("`notify`")}

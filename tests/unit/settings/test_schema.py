@@ -32,10 +32,15 @@ def test_the_written_schemas_are_up_to_date() -> None:
 def schema_for(path: Path, data: Any) -> str:
     if path.name == "gateway.yaml":
         return "gateway.json"
-    return "profile.json" if path.parent.name == "profiles" else f"channel-{data['driver']}.json"
+    by_folder = {"profiles": "profile.json", "rules": "rules.json", "alarms": "alarms.json"}
+    return by_folder.get(path.parent.name) or f"channel-{data['driver']}.json"
 
 
-@pytest.mark.parametrize("path", sorted(CONFIG.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONFIG)))
+# Beside a tree may be files about it that are no part of it: the tests of its rules.
+FILES = sorted(path for path in CONFIG.rglob("*.yaml") if path.parent.name != "tests")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CONFIG)))
 def test_the_schemas_accept_every_example(path: Path) -> None:
     problems = Problems()
     documents = read_documents(path.name, path.read_bytes(), problems)
@@ -55,6 +60,11 @@ def test_the_schemas_accept_every_example(path: Path) -> None:
         ("channel-modbus.json", {"driver": "sim"}, "is not modbus"),
         ("channel-modbus.json", {"driver": "modbus", "devices": {"a": {"unit": 1}}}, "unknown key unit"),
         ("profile.json", {"p": {"tags": {"t": {"type": "unit16"}}}}, "fits no alternative"),
+        ("profile.json", {"p": {"alarms": {"a": {"tag": "t", "abov": 5}}}}, "unknown key abov"),
+        ("rules.json", {"r": {"wen": "a.b"}}, "unknown key wen"),
+        ("rules.json", {"r": {"start": [{"wirte": {}}]}}, "unknown key wirte"),
+        ("alarms.json", {"a": {"priority": "hihg"}}, "fits no alternative"),
+        ("gateway.json", {"gateway": {"id": "a"}, "notify": {"a": {"mqtt": {"tpic": "x"}}}}, "unknown key tpic"),
     ],
 )
 def test_the_schemas_refuse_what_is_wrong(name: str, data: Any, fault: str) -> None:

@@ -38,21 +38,18 @@ def uplink_name(given: str | None, uplinks: list[str], origin: Origin, problems:
 
 
 def check_url(text: str, origin: Origin, problems: Problems) -> None:
-    """Refuse what is no http or https URL."""
+    """Refuse what is no http or https URL. It may be a secret: no message shows it."""
     try:
         url = urllib.parse.urlsplit(text)
         good = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
     except ValueError:
         good = False
     if not good:
-        hint = f"write https://{text}" if "://" not in text and text else "write https://example.org/hook"
-        problems.at(origin, "a webhook needs a URL of http or https", hint)
+        problems.at(origin, "a webhook needs a URL of http or https", "write https://example.org/hook")
     elif url.username is not None or url.password is not None:
         problems.at(origin, "a URL carries no user name or password", "use a header: {Authorization: ...}")
     elif " " in text or not text.isprintable():
-        problems.at(
-            origin, "a URL has no spaces or control characters", f"write {urllib.parse.quote(text, safe='/:?&=%')}"
-        )
+        problems.at(origin, "a URL has no spaces or control characters", "write %20 for a space")
 
 
 def check_timeout(seconds: float, origin: Origin, problems: Problems) -> None:

@@ -35,12 +35,22 @@ def age(ms: float | None) -> str:
 
 def since(ts: float | None) -> str:
     """How long ago a UTC time in ms was."""
-    return age(None if ts is None else time.time() * 1000 - ts)
+    return age(None if ts is None else now_ms() - ts)
 
 
 def clock(ts: float | None) -> str:
     """A UTC time in ms as local date and time."""
     return "-" if ts is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(ts / 1000))
+
+
+def clock_ms(ts: float | None) -> str:
+    """A UTC time in ms as local date and time, to the millisecond: for what happened in which order."""
+    return "-" if ts is None else f"{clock(ts)}.{int(ts) % 1000:03d}"
+
+
+def now_ms() -> float:
+    """The time that ages are reckoned from, UTC ms."""
+    return time.time() * 1000
 
 
 def size(count: float) -> str:

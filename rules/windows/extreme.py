@@ -36,6 +36,8 @@ class Extreme:
     def evict(self, before: int) -> None:
         """Forget what has a key below `before`."""
         queue = self._queue
+        if queue and queue[-1][0] < before:
+            queue.clear()
         while queue and queue[0][0] < before:
             queue.popleft()
 

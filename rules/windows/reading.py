@@ -29,4 +29,4 @@ def usable(value: Value, good: bool) -> Value:
 
 def is_number(value: object) -> TypeGuard[int | float]:
     """Whether it counts in sums and extremes; a bool counts as 0 or 1."""
-    return isinstance(value, int | float)
+    return isinstance(value, (int, float))

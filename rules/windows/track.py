@@ -120,6 +120,9 @@ class Track:
         self.start, self.edge, self.end = start, edge, end
         keys, values = self._keys, self._values
         size = len(keys)
+        if size - self._head > 1 and keys[-1] >> _TIE <= edge:
+            self._keep_newest()
+            return
         while self._head < size:
             head = self._head
             if not self._out:
@@ -133,6 +136,20 @@ class Track:
             del keys[: self._head], values[: self._head]
             self._cursor -= self._head
             self._head = 0
+
+    def _keep_newest(self) -> None:
+        """All but the newest entry are from before the start: they go at once, not one by one."""
+        del self._keys[:-1], self._values[:-1]
+        self._head = self._cursor = 0
+        self._out = True
+        self.samples = 0
+        if self._held is not None:
+            self._held = Moments()
+        if self._samples is not None:
+            self._samples = Moments()
+        for extreme in (self._low, self._high):
+            if extreme is not None:
+                extreme.evict(self._keys[0])
 
     def _leave(self, entry: Value | Cell) -> None:
         """The oldest entry is no sample any more."""

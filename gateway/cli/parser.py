@@ -8,8 +8,10 @@ import keyword
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from gateway.cli.alarms_grammar import add_alarms
 from gateway.cli.argtypes import duration, duration_between, port, positive, units
 from gateway.cli.fleet_grammar import add_fleet
+from gateway.cli.rules_grammar import add_replays, add_rules
 from gateway.cli.session import Session
 from gateway.cli.shadow_grammar import add_shadow
 
@@ -75,6 +77,9 @@ def build() -> argparse.ArgumentParser:
     _add_lists(add)
     _add_simulate(add)
     _add_state(add)
+    add_alarms(add("alarms", "alarms", "show alarms, or do something about one"), common)
+    add_rules(add("rules", "rules", "look at rules, and test them"), common)
+    add_replays(add)
     _add_delivery(add)
     add_fleet(add("fleet", "fleet", "look at gateways and change their devices through a broker"), common)
     return parser

@@ -1,0 +1,37 @@
+"""The grammar of `fieldpost rules`, and of the commands that run rules over what was recorded."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from gateway.cli.alarms_grammar import add_looks
+from gateway.cli.argtypes import duration, positive
+
+Add = Callable[[str, str, str], argparse.ArgumentParser]
+
+
+def add_rules(rules: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
+    """Everything below `rules`; `common` are the options of every command."""
+    actions = rules.add_subparsers(title="actions", metavar="ACTION", dest="what", required=True)
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        return actions.add_parser(name, help=text, description=text, parents=[common], epilog=rules.epilog)
+
+    add_looks(add)
+    test = add("test", "run test files of rules; needs no running gateway")
+    test.add_argument("file", nargs="+", metavar="FILE", help="a test file, or a folder of them")
+    test.add_argument("--only", metavar="TEXT", help="only tests whose name has this in it")
+
+
+def add_replays(add: Add) -> None:
+    """Rules over what was recorded."""
+    replay = add("replay", "replay", "show what rules would have done with the readings that the journal holds")
+    replay.add_argument("--since", type=duration, default=86400.0, metavar="TIME", help="from so long ago (24h)")
+    replay.add_argument("--until", type=duration, metavar="TIME", help="until so long ago (now)")
+    replay.add_argument(
+        "--warm-up", type=duration, default=3600.0, metavar="TIME", help="before it, to fill windows (1h)"
+    )
+    replay.add_argument("--rules", metavar="DIR", help="rules of this configuration folder (the running configuration)")
+    replay.add_argument("--out", metavar="FILE", help="write everything that would have come, as JSON lines")
+    replay.add_argument("--limit", type=positive, default=50, metavar="N", help="show at most so many effects (50)")

@@ -1,0 +1,119 @@
+"""What a replay brought against what really happened: effects that go together in name, value and time.
+
+An effect is a step of a rule on one tag (or a step without a tag), or a change of an alarm. Times of what really
+happened are those of its entry in the journal, a little after the moment itself.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec import Struct
+
+from rules.replay.orders import BY_PEOPLE, alarm_key
+
+TOLERANCE_MS = 2000
+
+
+class Effect(Struct, frozen=True):
+    """One effect. `ts` in UTC ms. `who`: the rule, or `id@entity` of the alarm. `what`: the kind of step; of an alarm
+    empty. `on`: the tag. `value`: what was written, or the alarm's state.
+    """
+
+    ts: int
+    kind: str
+    who: str
+    what: str
+    on: str
+    value: Any
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        return (self.kind, self.who, self.what, self.on, _same(self.value))
+
+
+class Comparison(Struct, frozen=True):
+    """`matched`: pairs (replayed, real); the others have no partner."""
+
+    matched: tuple[tuple[Effect, Effect], ...]
+    only_here: tuple[Effect, ...]
+    only_real: tuple[Effect, ...]
+
+    @property
+    def equal(self) -> bool:
+        return not self.only_here and not self.only_real
+
+
+def compare(here: Iterable[Effect], real: Iterable[Effect], tolerance_ms: int = TOLERANCE_MS) -> Comparison:
+    """Pair effects of the same key whose times differ by at most `tolerance_ms`, oldest first."""
+    waiting: dict[tuple[str, ...], list[Effect]] = defaultdict(list)
+    for effect in sorted(real, key=_when):
+        waiting[effect.key].append(effect)
+    matched: list[tuple[Effect, Effect]] = []
+    only_here: list[Effect] = []
+    only_real: list[Effect] = []
+    for effect in sorted(here, key=_when):
+        queue = waiting[effect.key]
+        while queue and queue[0].ts < effect.ts - tolerance_ms:
+            only_real.append(queue.pop(0))
+        if queue and queue[0].ts <= effect.ts + tolerance_ms:
+            matched.append((effect, queue.pop(0)))
+        else:
+            only_here.append(effect)
+    only_real += [effect for queue in waiting.values() for effect in queue]
+    return Comparison(tuple(matched), tuple(only_here), tuple(sorted(only_real, key=_when)))
+
+
+def effects_of(line: dict[str, Any]) -> list[Effect]:
+    """The effects of a line of outcomes. Dry runs, orders of people and phases of rules are none."""
+    if line["kind"] == "alarm" and not _by_people(line):
+        return [Effect(line["ts"], "alarm", alarm_key(line), "", "", line["state"])]
+    if line["kind"] != "action" or line.get("dry_run"):
+        return []
+    values = line.get("values")
+    if not values:
+        return [Effect(line["ts"], "action", line["rule"], line["what"], "", None)]
+    return [Effect(line["ts"], "action", line["rule"], line["what"], tag, value) for tag, value in values.items()]
+
+
+def effects_in(row: dict[str, Any]) -> list[Effect]:
+    """The effects of a real entry of stream alarm, or of an audit entry of a rule; none of any other."""
+    match row.get("kind"):
+        case "alarm":
+            if _by_people(row) or row.get("event") is None:
+                return []
+            return [Effect(row["ts"], "alarm", alarm_key(row), "", "", row["state"])]
+        case "chattering":
+            key = alarm_key(row)
+            return [Effect(ts, "alarm", key, "", "", state) for ts, state, *_ in row.get("transitions", ())]
+        case "audit":
+            return _of_audit(row)
+    return []
+
+
+def _of_audit(row: dict[str, Any]) -> list[Effect]:
+    who = str(row.get("who", ""))
+    if not who.startswith("rule:") or row.get("dry_run"):
+        return []
+    on = f"{row['device']}.{row['tag']}" if row.get("device") and row.get("tag") else ""
+    value = row.get("new") if on else None
+    return [Effect(row["ts"], "action", who.removeprefix("rule:"), str(row.get("what", "")), on, value)]
+
+
+def _by_people(row: dict[str, Any]) -> bool:
+    return row.get("event") in BY_PEOPLE and bool(row.get("who"))
+
+
+def _when(effect: Effect) -> tuple[int, tuple[str, ...]]:
+    return effect.ts, effect.key
+
+
+def _same(value: Any) -> str:
+    """Values that are equal on a wire have one text: 1 and 1.0 are, 1 and true are not."""
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return f"{value:.12g}"
+    return f"{type(value).__name__} {value}"

@@ -10,6 +10,7 @@ from benchmarks.report import Row, heading, show
 
 ALL = (
     "requests_per_poll",
+    "rule_expressions",
     "start",
     "latency",
     "cpu_1hz",

@@ -32,11 +32,12 @@ def compare(writer: Writer, node: ast.Compare) -> Code:
     nodes = [node.left, *node.comparators]
     if len(node.ops) == 1 and isinstance(node.ops[0], ast.In | ast.NotIn):
         return _member(writer, node)
+    for operator, right_node in zip(node.ops, nodes[1:], strict=True):
+        if isinstance(operator, ast.In | ast.NotIn):
+            writer.fail(right_node, "`in` cannot stand in a chain of comparisons", "join them with `and`")
     codes = [writer.visit(one) for one in nodes]
     pairs = pairwise(zip(codes, nodes, strict=True))
     for (left, right), operator in zip(pairs, node.ops, strict=True):
-        if isinstance(operator, ast.In | ast.NotIn):
-            writer.fail(right[1], "`in` cannot stand in a chain of comparisons", "join them with `and`")
         _check_pair(writer, left, right, _SIGNS[type(operator)])
     for place in range(len(codes) - 1):
         codes[place], codes[place + 1] = align(codes[place], codes[place + 1])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from rules.expression import tagfunctions
-from rules.expression.code import Code, Level
+from rules.expression.code import Code
 from rules.expression.foreign import FUNCTIONS as FOREIGN
 from rules.expression.tokens import Kind
 from rules.expression.types import Type
@@ -96,7 +96,7 @@ def _scale(writer: Writer, name: str, node: ast.Call) -> Code:
 def _hysteresis(writer: Writer, name: str, node: ast.Call) -> Code:
     x, low, high = (writer.numeric(argument, f"given to {name}") for argument in node.args)
     _ordered(writer, low, high, node.args[1], strict=True)
-    return Code(f"given({writer.latch(x, low, high)})", Type.BOOL, Level.ATOM)
+    return Code(f"given({writer.latch(x, low, high)})", Type.BOOL)
 
 
 def _ordered(writer: Writer, low: Code, high: Code, node: ast.expr, *, strict: bool) -> None:

@@ -135,9 +135,8 @@ def _program(text: str, writer: Writer, *, condition: bool) -> Program:
 
 def _source(writer: Writer, result: str, type: Type) -> str:
     lines = ["def run(v, q, c, at):"]
-    conditions = []
-    if writer.needs:
-        conditions.append(" | ".join(f"q[T{number}]" for number in sorted(writer.needs)) + " >= KEEP")
+    # Python is quicker with a comparison for each than with one over all of them joined by `|`.
+    conditions = [f"q[T{number}] >= KEEP" for number in sorted(writer.needs)]
     conditions += [f"v[T{number}] is None" for number in sorted(writer.exact_tags & writer.needs)]
     if conditions:
         lines += [f"    if {' or '.join(conditions)}:", "        return None"]
@@ -152,7 +151,7 @@ def _source(writer: Writer, result: str, type: Type) -> str:
     if type is Type.BOOL:
         lines += [f"        if {result}:", "            return True", "        return False"]
     else:
-        lines += [f"        return {f'number({result})' if type is Type.NUMBER else result}"]
+        lines += [f"        return {type.value}({result})"]
     lines += ["    except FAULTS:", "        return None"]
     return "\n".join(lines)
 

@@ -57,6 +57,13 @@ def number(value: Any) -> int | float:
     return whole
 
 
+def text(value: Any) -> str:
+    """A result that is a text, whatever a tag shows that should show texts."""
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
 def scale(x: float, in_low: float, in_high: float, out_low: float, out_high: float) -> float:
     """The line through (in_low, out_low) and (in_high, out_high); it goes on outside of them."""
     return out_low + (x - in_low) * (out_high - out_low) / (in_high - in_low)
@@ -95,6 +102,7 @@ HELPERS: dict[str, Callable[..., Any] | tuple[type[Exception], ...]] = {
     "FAULTS": FAULTS,
     "given": given,
     "number": number,
+    "text": text,
     "scale": scale,
     "clamp": clamp,
     "quality_text": quality_text,

@@ -49,10 +49,6 @@ class Tree:
         """The first token of `node`; for a Name the one that it stands for."""
         return self._at(node.col_offset)
 
-    def end(self, node: ast.expr) -> Token:
-        """The token after `node`, or the last one."""
-        return self._at(node.end_col_offset or 0)
-
     def _at(self, column: int) -> Token:
         return self.tokens[max(0, bisect_right(self._starts, column) - 1)]
 

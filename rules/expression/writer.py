@@ -155,7 +155,6 @@ class Writer:
                 f"{then.type.noun} before `if` and {other.type.noun} after `else`",
                 "both must be of a kind",
             )
-        then, other = align(then, other)
         text = f"{then.within(Level.OR)} if {test.within(Level.OR)} else {other.within(Level.CONDITIONAL)}"
         return Code(
             text,

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+
 import pytest
 
 from gateway.rulebook import ExpressionError
 from rules.expression import compile_template
+from rules.expression.guard import check_tree
+from rules.expression.shape import Tree
+from rules.expression.tokens import tokenise
 from tests.unit.rules.expression_kit import compiled, find
 
 HOSTILE = [
@@ -117,7 +122,10 @@ HOSTILE = [
     "1 if true else (" * 50 + "1" + ")" * 50,
     "1 + (" * 100 + "1" + ")" * 100,
     " + ".join(["1"] * 240),
+    " + ".join(["1"] * 150),
     " and ".join(["1 < 2"] * 110),
+    "- - (" * 12 + "1" + ")" * 12,
+    "1 - (" * 20 + "- - 1" + ")" * 20,
     "1 in (" + "1," * 400 + ")",
     "max(" + "1," * 400 + "1)",
     "{" * 300,
@@ -247,6 +255,43 @@ def test_a_hostile_text_is_refused_with_an_error_that_can_be_printed(text):
     assert said.isprintable(), "an error is a line of a log"
     assert len(said) < 400
     assert str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        *(
+            "t0.x",
+            "t0[0]",
+            "t0()()",
+            "t0.x()",
+            "f(x=1)",
+            "f(**t0)",
+            "f(*t0)",
+            "lambda: t0",
+            "(t0 := t0)",
+            "[t0 for t0 in t0]",
+        ),
+        *(
+            "{t0}",
+            "{t0: t0}",
+            "{t0 for t0 in t0}",
+            "(t0 for t0 in t0)",
+            "f'{t0}'",
+            "'x'",
+            "5",
+            "...",
+            "None",
+            "t0[0:1]",
+        ),
+        *("t0 ** t0", "t0 << t0", "t0 >> t0", "t0 & t0", "t0 | t0", "t0 ^ t0", "t0 @ t0", "~t0", "t0 is t0", "(*t0,)"),
+    ],
+)
+def test_the_whitelist_holds_whatever_the_tokeniser_lets_through(source):
+    tree = Tree(list(tokenise("level")))
+    tree.root = ast.parse(source, mode="eval").body
+    with pytest.raises(ExpressionError):
+        check_tree(tree)
 
 
 def test_there_are_enough_attacks():

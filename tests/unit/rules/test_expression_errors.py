@@ -39,6 +39,9 @@ CASES = [
     ("pump.speed-boiler.level > 1", "pump.speed-", "no tag", "minus has spaces around it: `pump.speed - boiler.level`"),
     ("level-5 > 1", "level-5", "no tag", "minus has spaces around it: `level - 5`"),
     ("1 < pump.speed/2", "pump.speed/2", "no tag", "division has spaces around it: `pump.speed / 2`"),
+    ("level-high > 1", "level-high", "no tag", "a minus has spaces around it"),
+    ("level/high > 1", "level/high", "no tag", "a division has spaces around it"),
+    ("abs(1 +)", ")", "missing after `+`", ""),
     ("2-level", "2-level", "neither", "braces: {2-level}"),
     ("1st-floor.in", "1st", "no number", "{1st-floor.in}"),
     ("boiler.temprature > 1", "boiler.temprature", "no tag", "`boiler.temperature`"),
@@ -139,6 +142,13 @@ def test_a_misspelt_device_is_found_among_the_own_tags():
 )
 def test_names_are_read_as_they_are_written(text, tags):
     assert compiled(text, condition=True).tags == tags
+
+
+def test_a_cron_line_is_checked_with_its_zone():
+    RuleExpressions().check_cron("30 2 * * 1-5", "Europe/Berlin")
+    for text, zone in (("61 * * * *", "UTC"), ("* * *", "UTC"), ("0 0 30 2 *", "UTC"), ("* * * * *", "Mars/Olympus")):
+        with pytest.raises(ExpressionError):
+            RuleExpressions().check_cron(text, zone)
 
 
 def test_a_word_of_another_language_can_be_the_name_of_a_tag():

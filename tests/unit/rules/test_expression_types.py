@@ -33,6 +33,7 @@ WRONG = [
     ("status in ('a', 1)", "1", "text is compared with a number", ""),
     ("status in ('a')", "'a'", "list of constants", "`== 'a'`"),
     ("level not in (1)", "1", "list of constants", "`!= 1`"),
+    ("1 < level in (1, 2)", "(1, 2)", "`in` cannot stand in a chain", "`and`"),
     ("level in status", "level", "number cannot be in a text", ""),
     ("status in level", "level", "text cannot be in a number", ""),
     ("level in (mode, 1)", "mode", "constants only", "`or`"),

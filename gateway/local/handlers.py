@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.errors import ConfigError, Problem
 from gateway.latest import Current
+from gateway.local.alarms import AlarmOps, RuleOps
 from gateway.local.auditing import AuditOps
 from gateway.local.byhand import HandOps
 from gateway.local.commanding import CommandOps
@@ -61,6 +62,7 @@ def handlers(node: Node) -> dict[str, Handler]:
     field, byhand = FieldOps(node), HandOps(node)
     table["force"] = Handler(byhand.force, "operate", caller=True)
     table["maintenance"] = Handler(byhand.maintenance, "operate", caller=True)
+    table |= _alarms(node)
     table["history"] = Handler(HistoryOps(node).history, "read", stream=True, whole=True)
     table["audit"] = Handler(AuditOps(node).audit, "read")
     commanding = CommandOps(node)
@@ -71,6 +73,26 @@ def handlers(node: Node) -> dict[str, Handler]:
     table["watch"] = Handler(ops.watch, "read", stream=True)
     table["subscribe"] = Handler(ops.subscribe, "read", stream=True)
     return table
+
+
+def _alarms(node: Node) -> dict[str, Handler]:
+    """The ops of alarms and rules."""
+    alarms, rules = AlarmOps(node), RuleOps(node)
+    acts = {
+        "alarm_ack": alarms.ack,
+        "alarm_shelve": alarms.shelve,
+        "alarm_unshelve": alarms.unshelve,
+        "alarm_reset": alarms.reset,
+        "alarm_out_of_service": alarms.out_of_service,
+    }
+    return {
+        "alarms": Handler(alarms.alarms),
+        "alarms_watch": Handler(alarms.watch, stream=True),
+        **{name: Handler(act, "operate", caller=True) for name, act in acts.items()},
+        "rules": Handler(rules.rules),
+        "rule_show": Handler(rules.show),
+        "rule_why": Handler(rules.why),
+    }
 
 
 def problems(error: ConfigError) -> dict[str, Any]:

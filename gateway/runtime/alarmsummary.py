@@ -17,9 +17,13 @@ class HasStates(Protocol):
 
 def alarm_summary(ruling: HasStates) -> dict[str, Any]:
     """`active`: alarms that are and are told of; `unacked`: that wait for somebody; `away`: shelved, suppressed or out
-    of service. `worst`: the most urgent of those that wait, else of the active ones; None when there is none.
+    of service. `worst`: the most urgent of those that wait, else of the active ones; None when there is none. Before
+    the rules have started there are none.
     """
-    rows = ruling.alarms()
+    try:
+        rows = ruling.alarms()
+    except RuntimeError:
+        rows = []
     active = [row for row in rows if row["state"] in ACTIVE]
     unacked = [row for row in rows if row["state"] in UNACKED]
     away = [row for row in rows if row["state"] in AWAY]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.clock import boot_id
+from gateway.runtime.alarmops import AlarmOps
 from gateway.runtime.commandlog import CommandLog
 from gateway.runtime.deviceops import DeviceOps
 from gateway.runtime.gatewayops import GatewayOps
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 def op_table(node: Node) -> OpTable:
     """The ops over one running node."""
-    return OpTable({**TagOps(node).table(), **DeviceOps(node).table(), **GatewayOps(node).table()})
+    parts = (TagOps(node), DeviceOps(node), GatewayOps(node), AlarmOps(node))
+    return OpTable({name: op for part in parts for name, op in part.table().items()})
 
 
 def serve_commands(node: Node) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.cli import forms
+from gateway.cli.commands.alarms import style_of
 from gateway.cli.output import clean
 from gateway.cli.session import CommandFailed, Exit, Session
 
@@ -163,7 +164,26 @@ def _print_status(session: Session, answer: dict[str, Any]) -> None:
         _print_uplinks(session, answer["uplinks"])
     out.line()
     _print_streams(session, answer.get("journal", {}).get("streams", {}))
+    _print_alarms(session, answer.get("alarms", {}), answer.get("rules", {}))
     _print_issues(session, answer.get("issues", []))
+
+
+def _print_alarms(session: Session, alarms: Mapping[str, Any], rules: Mapping[str, Any]) -> None:
+    """Alarms that stand or wait for somebody, and rules that were stopped; nothing while there are none."""
+    out, lines = session.out, []
+    words = {"active": "active", "unacked": "not acknowledged", "away": "put away"}
+    counts = ", ".join(f"{alarms[key]} {text}" for key, text in words.items() if alarms.get(key))
+    if counts:
+        lines.append((f"alarms: {counts} (`fieldpost alarms`)", ""))
+    worst = alarms.get("worst")
+    if worst:
+        how = f"{worst['state']}, {worst['priority']}, for {forms.since(worst['since'])}"
+        lines.append((f"  {worst['key']}: {how}: {worst['text']}", style_of(worst)))
+    lines += [(f"rule {name} is stopped (`fieldpost rules show {name}`)", "bad") for name in rules.get("stopped", [])]
+    if lines:
+        out.line()
+    for text, style in lines:
+        out.line(out.styled(clean(text), style))
 
 
 def _print_channels(session: Session, channels: Mapping[str, Any]) -> None:

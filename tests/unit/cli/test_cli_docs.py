@@ -1,6 +1,7 @@
 """The reference and the grammar agree, both ways."""
 
 import re
+import shlex
 from pathlib import Path
 
 from gateway.cli.parser import build
@@ -8,6 +9,13 @@ from gateway.local.handlers import handlers
 
 DOCS = Path(__file__).parents[3] / "docs"
 TEXT = (DOCS / "reference" / "cli.md").read_text(encoding="utf-8")
+GUIDES = (
+    DOCS / "tutorial" / "first-gateway.md",
+    DOCS / "how-to" / "fleet.md",
+    DOCS / "how-to" / "alarms.md",
+    DOCS / "explanation" / "rules.md",
+)
+"""Pages whose command lines and links are checked, besides the reference."""
 
 
 def _commands():
@@ -43,12 +51,12 @@ def test_every_option_of_every_command_is_in_the_reference():
 def test_the_reference_names_no_command_and_no_option_that_is_not_there():
     commands = _commands()
     known = {option for _, command in _grammars() for action in command._actions for option in action.option_strings}
-    others = (DOCS / "tutorial" / "first-gateway.md", DOCS / "how-to" / "fleet.md")
-    for page in (TEXT, *(path.read_text(encoding="utf-8") for path in others)):
+    for page in (TEXT, *(path.read_text(encoding="utf-8") for path in GUIDES)):
         for name in re.findall(r"fieldpost ([a-z]+)\b(?=[^\n]*)", re.sub(r"fieldpost (COMMAND|\[)", "", page)):
             assert name in commands or name in {"forget"}, name
-        for name in re.findall(r"fieldpost fleet ([a-z]+)\b", page):
-            assert name in _actions(commands["fleet"]), name
+        for command in ("fleet", "alarms", "rules"):
+            for name in re.findall(rf"fieldpost {command} ([a-z]+(?:-[a-z]+)*)\b", page):
+                assert name in _actions(commands[command]), name
         for line in page.splitlines():
             if "fieldpost " in line or line.startswith("| `--"):
                 for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", line):
@@ -60,19 +68,17 @@ def test_every_command_line_of_readme_and_tutorial_parses():
 
     root = DOCS.parent
     seen = 0
-    tutorial, fleet = DOCS / "tutorial" / "first-gateway.md", DOCS / "how-to" / "fleet.md"
-    for page in (root / "README.md", tutorial, fleet, root / "systemd" / "README.md"):
+    for page in (root / "README.md", *GUIDES, root / "systemd" / "README.md"):
         text = page.read_text(encoding="utf-8")
         for line in re.findall(r"(?m)^\$ (?:sudo )?fieldpost ([^#\n]*)", text):
-            parse(line.split())
+            parse(shlex.split(line))
             seen += 1
-    assert seen >= 15
+    assert seen >= 25
 
 
 def test_every_link_between_our_pages_leads_somewhere():
     root = DOCS.parent
-    ours = (DOCS / "tutorial" / "first-gateway.md", DOCS / "how-to" / "fleet.md", DOCS / "reference" / "cli.md")
-    for page in (root / "README.md", root / "CONTRIBUTING.md", *ours):
+    for page in (root / "README.md", root / "CONTRIBUTING.md", *GUIDES, DOCS / "reference" / "cli.md"):
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{target} in {page.name}"
 

@@ -6,27 +6,30 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs/reference/issues.md"
-SETTERS = {"set", "_set", "issue", "_raise"}
-ID = re.compile(r"(answers|bus|config|cursor|device|driver|generations|loop|store|tag|unit|uplink|values)_[a-z_]+")
+SETTERS = {"set", "_set", "issue", "_raise", "Threshold"}
+KEEP_CONSTANTS = {"context.py", "devices.py", "failing.py", "mailbox.py", "supervisor.py", "watchdog.py"}
+KINDS = (
+    "action|answers|bus|certificate|clock|config|cpu|cursor|device|disk|driver|generations|loop|memory|notify|rule|store"
+    "|tag|unit|uplink|values"
+)
+ID = re.compile(rf"({KINDS})_[a-z_]+")
 
 
 def sources():
-    return [*(ROOT / "gateway").rglob("*.py"), *(ROOT / "drivers").rglob("*.py")]
+    return [file for part in ("gateway", "drivers") for file in (ROOT / part).rglob("*.py")]
 
 
 def raised():
-    """First arguments of calls that raise an issue, and ids that a module keeps as constants or pairs."""
+    """First arguments of calls that raise an issue, and ids that a module keeps as constants, pairs or thresholds."""
     found = set()
     for file in sources():
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in SETTERS:
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in SETTERS:
                 firsts = node.args[:1]
             elif isinstance(node, ast.Tuple) and "telling" in file.name:
                 firsts = node.elts[:1]
             elif isinstance(node, ast.Assign):
-                firsts = (
-                    [node.value] if file.name in {"devices.py", "context.py", "watchdog.py", "supervisor.py"} else []
-                )
+                firsts = [node.value] if file.name in KEEP_CONSTANTS else []
             else:
                 continue
             found |= {

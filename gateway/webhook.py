@@ -5,25 +5,19 @@ What stands in an error's text never comes from the URL's path, the headers or t
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import http.client
-import socket
 import ssl
 from functools import cache
-from typing import IO, Any, cast
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from http import HTTPStatus
+from typing import Protocol
+from urllib.parse import SplitResult, urlsplit
 
 from msgspec import Struct
 
 from gateway.errors import GatewayError
 from gateway.threads import Threads
 
-MAX_ANSWER = 65_536
-"""Bytes of an answer that are looked at."""
 AT_ONCE = 8
 TRY_LATER = frozenset((408, 425, 429))
-_IN_A_PATH = "/%?&=:+,;@!$'()*~[]-._"
 
 
 class WebhookFailed(GatewayError):
@@ -54,13 +48,14 @@ class HttpRequest(Struct, frozen=True):
 
 def host_of(url: str) -> str:
     """`host:port` of a URL for people and queues, without user and password; empty for what is no URL of ours."""
-    parts = _split(url)
+    parts = split(url)
     if parts is None or parts.hostname is None:
         return ""
     return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 
 
-def _split(url: str) -> SplitResult | None:
+def split(url: str) -> SplitResult | None:
+    """The parts of a URL of http or https; None for anything else."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
@@ -71,16 +66,15 @@ def _split(url: str) -> SplitResult | None:
 
 async def send(request: HttpRequest, threads: Threads) -> int:
     """The status, 200 to 299. Raises WebhookFailed, for a redirect too: the message is not where it should be."""
-    exchange = _Exchange(request)
+    exchange = _Attempt(request)
     try:
         status = await threads.call(exchange.run, request.timeout_s, exchange.abort)
     except TimeoutError:
         raise WebhookFailed(f"no answer within {request.timeout_s:g} s", code=504, again=True) from None
     if not 200 <= status < 300:
-        words = http.client.responses.get(status, "")
-        raise WebhookFailed(
-            f"the answer is {status} {words}".rstrip(), code=status, again=status >= 500 or status in TRY_LATER
-        )
+        words = next((known.phrase for known in HTTPStatus if known == status), "")
+        text = f"the answer is {status} {words}".rstrip()
+        raise WebhookFailed(text, code=status, again=status >= 500 or status in TRY_LATER)
     return status
 
 
@@ -90,112 +84,35 @@ def client_context() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-class _Bounded:
-    """The readable side of a connection, up to MAX_ANSWER bytes."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._left = MAX_ANSWER
-
-    def readline(self, limit: int = -1) -> bytes:
-        line = self._file.readline(min(limit, self._left) if limit >= 0 else self._left)
-        self._left -= len(line)
-        return line
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-
-class _Answer(http.client.HTTPResponse):
-    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
-        super().__init__(sock, *args, **options)
-        self.fp = cast("Any", _Bounded(self.fp))
-
-
-class _Exchange:
-    """One request and its answer, on a thread. `abort` may be called from another one."""
-
-    def __init__(self, request: HttpRequest) -> None:
-        self._request = request
-        self._socket: socket.socket | None = None
-        self._aborted = False
+class Exchange(Protocol):
+    """A request on its way, on a thread."""
 
     def run(self) -> int:
         """The status. Raises WebhookFailed."""
-        parts = _split(self._request.url)
-        if parts is None:
-            raise WebhookFailed("the URL is none of http or https", code=400, again=False)
-        try:
-            return self._talk(parts)
-        except ssl.SSLCertVerificationError as error:  # a ValueError, too
-            raise WebhookFailed(f"its certificate is not valid: {error.verify_message}", code=504, again=True) from None
-        except (http.client.InvalidURL, ValueError):  # the error's own text repeats the header
-            text = "the URL, the method or a header has characters that HTTP does not allow"
-            raise WebhookFailed(text, code=400, again=False) from None
-        except TimeoutError:
-            raise WebhookFailed("no answer in time", code=504, again=True) from None
-        except OSError as error:
-            why = error.strerror or type(error).__name__
-            raise WebhookFailed(f"it cannot be reached: {why}", code=504, again=True) from None
-        except http.client.HTTPException as error:
-            text = f"its answer is no HTTP ({type(error).__name__})"
-            raise WebhookFailed(text, code=504, again=True) from None
+        ...
 
     def abort(self) -> None:
-        """End what is under way."""
-        self._aborted = True
-        if self._socket is not None:
-            with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
+        """End what is under way. May be called from another thread, at any time."""
+        ...
 
-    def _talk(self, parts: SplitResult) -> int:
-        try:
-            connection = self._connect(parts)
-            target = quote(parts.path or "/", safe=_IN_A_PATH)
-            if parts.query:
-                target += "?" + quote(parts.query, safe=_IN_A_PATH)
-            connection.request(self._request.method, target, self._request.body, self._headers(parts))
-            with connection.getresponse() as answer:  # its body says nothing that is needed, and may never end
-                return answer.status
-        finally:
-            if self._socket is not None:
-                self._socket.close()
 
-    def _connect(self, parts: SplitResult) -> http.client.HTTPConnection:
-        """A connection whose socket is ours from its first byte on, so that it can be cut off in a handshake."""
-        host, timeout_s = cast("str", parts.hostname), self._request.timeout_s
-        secure = parts.scheme == "https"
-        connection: http.client.HTTPConnection
-        if secure:
-            connection = http.client.HTTPSConnection(host, parts.port, context=client_context())
-        else:
-            connection = http.client.HTTPConnection(host, parts.port)
-        connection.response_class = _Answer
-        plain = socket.create_connection((connection.host, connection.port), timeout=timeout_s)
-        self._socket = plain
-        if secure:
-            context = client_context()
-            wrapped = context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
-            self._socket = wrapped
-            if not self._aborted:
-                wrapped.do_handshake()
-        if self._aborted:
+class _Attempt:
+    """An exchange whose library is loaded on its thread, when it is needed."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+        self._exchange: Exchange | None = None
+        self._given_up = False
+
+    def run(self) -> int:
+        from gateway.httpcall import HttpCall
+
+        self._exchange = HttpCall(self._request)
+        if self._given_up:
             raise TimeoutError
-        connection.sock = self._socket
-        return connection
+        return self._exchange.run()
 
-    def _headers(self, parts: SplitResult) -> dict[str, str]:
-        first = self._request.body[:1]
-        headers = {
-            "User-Agent": "fieldpost",
-            "Connection": "close",
-            "Content-Type": "application/json" if first in (b"{", b"[") else "text/plain; charset=utf-8",
-        }
-        if parts.username is not None:
-            user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            headers["Authorization"] = "Basic " + base64.b64encode(user.encode()).decode()
-        own = {name.title(): name for name in headers}
-        for name, value in self._request.headers:
-            headers.pop(own.get(name.title(), ""), None)
-            headers[name] = value
-        return headers
+    def abort(self) -> None:
+        self._given_up = True
+        if self._exchange is not None:
+            self._exchange.abort()

@@ -76,8 +76,4 @@ class Sender:
             options.get("username"),
             options.get("password"),
         )
-        try:
-            message = mail.letter(server, subject, text, key)
-        except ValueError:
-            raise NotDelivered(f"{server.host}: an address cannot be used", again=False) from None
-        await mail.send(server, message, self._threads)
+        await mail.send(server, mail.Letter(subject, text, key), self._threads)

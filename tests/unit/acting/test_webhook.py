@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from gateway.httpcall import MAX_ANSWER
 from gateway.threads import Threads
-from gateway.webhook import MAX_ANSWER, HttpRequest, WebhookFailed, client_context, host_of, send
+from gateway.webhook import HttpRequest, WebhookFailed, client_context, host_of, send
 from tests.support import ports
 from tests.support.certificates import Certificates
 from tests.support.eventually import eventually

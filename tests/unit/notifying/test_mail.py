@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from gateway.notifying.mail import Letter, send
 from gateway.notifying.mail import MailServer as Server
-from gateway.notifying.mail import letter, send
 from gateway.notifying.ports import NotDelivered
 from gateway.threads import Threads
 from gateway.webhook import client_context
@@ -41,7 +41,7 @@ def server(port: int, **more: Any) -> Server:
 
 
 async def mail(to: Server, timeout_s: float = 10.0, text: str = "It is hot: 81 \u00b0C\n") -> None:
-    await send(to, letter(to, "hot \u2026", text, "7"), Threads("mail", 2), timeout_s)
+    await send(to, Letter("hot \u2026", text, "7"), Threads("mail", 2), timeout_s)
 
 
 async def refusal(to: Server, timeout_s: float = 10.0) -> NotDelivered:
@@ -135,7 +135,7 @@ async def test_a_peer_that_never_shakes_hands_is_cut_off_and_its_thread_ends(way
     async with Parrot(lines) as peer:
         to = server(peer.port, tls=way)
         with pytest.raises(NotDelivered):
-            await send(to, letter(to, "s", "t", "1"), threads, 0.5)
+            await send(to, Letter("s", "t", "1"), threads, 0.5)
         await eventually(lambda: not threads._slots.locked())
 
 
@@ -152,5 +152,8 @@ async def test_a_password_that_smtp_cannot_carry_is_not_told(tls: ssl.SSLContext
 
 
 async def test_a_subject_of_several_lines_cannot_make_headers() -> None:
-    with pytest.raises(ValueError):
-        letter(server(1), "hot\r\nBcc: x@example.org", "t", "1")
+    async with MailServer() as smtp:
+        with pytest.raises(NotDelivered) as caught:
+            await send(server(smtp.port), Letter("hot\r\nBcc: x@example.org", "t", "1"), Threads("mail", 1))
+    assert not caught.value.again
+    assert smtp.mails == []

@@ -60,7 +60,7 @@ def _add_list(action: argparse.ArgumentParser) -> None:
 
 def add_looks(add: AddAction) -> None:
     """Actions of `rules` that look at a running gateway."""
-    add("ls", "list rules with their phase, and computed tags")
+    add("ls", "list rules with their phase, and the tags without an address")
     show = add("show", "show a rule or alarm: expression, phase, what it looks at now, last runs")
     show.add_argument("name", metavar="NAME", help="id of a rule, or an alarm")
     why = add("why", "show why an alarm came or a rule ran: condition, readings before it, what was done")

@@ -136,19 +136,25 @@ def style_of(row: dict[str, Any]) -> str:
 def entry_line(entry: dict[str, Any]) -> str:
     """A transition in one line."""
     name = f"{entry.get('id')}@{entry.get('entity') or entry.get('device')}"
-    head = f"{forms.clock(entry.get('ts'))}  {name}  {entry.get('event', entry.get('kind'))} -> {entry.get('state')}"
-    said = [str(entry.get("priority", "")), str(entry.get("text", ""))]
-    if entry.get("kind") == "chattering":
-        said.append(f"{entry.get('n')} transitions")
-    if entry.get("value") is not None:
-        said.append(f"value {forms.value(entry['value'])}")
-    if entry.get("quality"):
-        said.append(f"input {entry['quality']}")
-    if entry.get("who"):
-        said.append(f"by {entry['who']}{': ' + entry['comment'] if entry.get('comment') else ''}")
-    elif entry.get("comment"):
-        said.append(str(entry["comment"]))
-    return "  ".join([head, *(text for text in said if text)])
+    said = [forms.clock(entry.get("ts")), name, happened(entry), entry.get("priority", ""), entry.get("text", "")]
+    return "  ".join(str(text) for text in (*said, *remarks(entry)) if text)
+
+
+def happened(entry: dict[str, Any]) -> str:
+    """What happened to an alarm and where that left it."""
+    folded = f"{entry.get('n')} transitions, " if entry.get("kind") == "chattering" else ""
+    return f"{folded}{entry.get('event') or entry.get('kind')} -> {entry.get('state')}"
+
+
+def remarks(entry: dict[str, Any]) -> list[str]:
+    """What else a transition says."""
+    by, comment = entry.get("who"), entry.get("comment")
+    return [
+        f"value {forms.value(entry['value'])}" if entry.get("value") is not None else "",
+        f"input {entry['quality']}" if entry.get("quality") else "",
+        f"until {forms.clock(entry['until'])}" if entry.get("until") else "",
+        f"by {by}{f': {comment}' if comment else ''}" if by else str(comment or ""),
+    ]
 
 
 def _print_stats(session: Session, stats: dict[str, Any]) -> None:

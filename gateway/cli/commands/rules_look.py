@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.cli import forms
-from gateway.cli.commands.alarms import entry_line, style_of
+from gateway.cli.commands.alarms import happened, remarks, style_of
 from gateway.cli.output import clean
 from gateway.cli.session import Exit, Session
 
@@ -17,7 +17,7 @@ Row = dict[str, Any]
 
 
 def list_rules(session: Session) -> int:
-    """Rules with their phase, and computed tags."""
+    """Rules with their phase, and the tags without an address."""
     answer = session.call("rules")
     out = session.out
     if out.as_json:
@@ -36,7 +36,7 @@ def list_rules(session: Session) -> int:
             for row in answer["virtuals"]
         ]
         styles = [forms.quality_style(row["quality"]) for row in answer["virtuals"]]
-        out.table(("computed tag", ">value", "quality", "kind", "expression"), tags, styles)
+        out.table(("virtual tag", ">value", "quality", "kind", "expression"), tags, styles)
     return Exit.OK
 
 
@@ -126,7 +126,9 @@ def _print_run(session: Session, run: Row) -> None:
     out, begin = session.out, run["begin"]
     active = begin.get("t_active") or begin["ts"]
     began = begin.get("t_cond") or active
-    out.line(out.styled(clean(f"{forms.clock_ms(active)}  {begin.get('text') or 'active'}"), "bold"))
+    text = begin.get("text") or next((row["text"] for row in run["transitions"] if row.get("text")), "")
+    what = begin.get("event") or begin.get("what")
+    out.line(out.styled(clean(f"{forms.clock_ms(active)}  {what}  {text}".rstrip()), "bold"))
     waited = f", {forms.age(active - began)} before" if active > began else ""
     out.line(f"  its condition began {forms.clock_ms(began)}{waited}")
     _print_inputs(session, "it looked at", run["inputs"])
@@ -147,7 +149,8 @@ def _print_run(session: Session, run: Row) -> None:
         out.line()
         out.line(out.styled("the alarm", "dim"))
         for entry in run["transitions"]:
-            out.line(out.styled(clean(f"  {entry_line(entry)}"), style_of(entry)))
+            text = "  ".join(text for text in (forms.clock_ms(entry["ts"]), happened(entry), *remarks(entry)) if text)
+            out.line(out.styled(clean(f"  {text}"), style_of(entry)))
 
 
 def _print_actions(session: Session, run: Row) -> None:

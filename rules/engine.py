@@ -305,9 +305,8 @@ class Engine:
         self._alarm_of(node, active=False)
 
     def _alarm_of(self, node: RuleNode, *, active: bool) -> None:
-        alarm = self.graph.of_rule.get(node.name)
-        if alarm is not None:
-            alarm.follow(node, self.now, active=active)
+        if node.alarm is not None:
+            node.alarm.follow(node, self.now, active=active)
 
     def act(
         self, rule: RuleSpec, edge: str, step: CompiledStep, values: tuple[tuple[str, Value], ...], text: str

@@ -36,9 +36,9 @@ class Graph:
         self.alarm_nodes = {spec.key: AlarmNode(spec, binder, hands, alarms) for spec in alarm_specs(book)}
         self.rule_nodes = {spec.id: RuleNode(spec, binder, hands) for spec in book.rules}
         self.players: dict[str, Player] = {}
-        self.of_rule: dict[str, AlarmNode] = {
-            node.spec.rule: node for node in self.alarm_nodes.values() if node.spec.rule
-        }
+        for alarm in self.alarm_nodes.values():
+            if alarm.spec.rule:
+                self.rule_nodes[alarm.spec.rule].alarm = alarm
         self.interlocks = self._interlocks()
         self.nodes: list[Node] = [*computed, *self.alarm_nodes.values(), *self.rule_nodes.values()]
         self.first_rule = len(computed)

@@ -191,6 +191,8 @@ class RuleNode(_Conditional):
         self.spec = spec
         self.key = f"rule/{spec.id}"
         self.schedule = Schedule(spec.every) if spec.every is not None else None
+        self.alarm: AlarmNode | None = None
+        """The alarm that follows it."""
 
     def evaluate(self, now: Instant) -> None:
         if self.schedule is not None:
@@ -200,6 +202,8 @@ class RuleNode(_Conditional):
             self.hands.started(self)
         elif step is Step.ENDED:
             self.hands.ended(self)
+        if self.alarm is not None and self.condition.is_active:
+            self.alarm.mark(self.on, now)
 
     def same_delays(self, old: _Conditional) -> bool:
         if not isinstance(old, RuleNode):
@@ -246,7 +250,7 @@ class AlarmNode(_Conditional):
         if step is not Step.NOTHING:
             self.tell(now, active=step is Step.STARTED)
         if self.condition.is_active:
-            self._mark(now)
+            self.mark(self.on, now)
 
     def same_delays(self, old: _Conditional) -> bool:
         if not isinstance(old, AlarmNode):
@@ -303,10 +307,10 @@ class AlarmNode(_Conditional):
         wanted = f"{self.spec.device or self.spec.entity}.{self.spec.tag}"
         return named.get(wanted, next(iter(named.values()), None))
 
-    def _mark(self, now: Instant) -> None:
-        """Whether the active alarm's inputs can be trusted."""
+    def mark(self, on: Look | None, now: Instant) -> None:
+        """Whether the inputs of the active alarm's condition can be trusted."""
         columns = self.hands.columns
-        needs = self.on.needs if self.on is not None else ()
+        needs = on.needs if on is not None else ()
         worst = max((columns.quality[slot] for slot in needs), default=0)
         self._book.input_quality(self.spec.key, worst < _GOOD_BELOW, now, Quality(worst).text)
 

@@ -62,4 +62,8 @@ class Feeding:
             self._replay.order(self._orders.popleft())
         clocks = self._clocks[entry.boot]
         while clocks and clocks[0][0] <= entry.at:
-            self._replay.clock(entry.boot, *clocks.popleft())
+            at, offset = clocks[0]
+            if at == entry.at and offset != entry.offset:  # it came in the same millisecond, before the clock was set
+                return
+            clocks.popleft()
+            self._replay.clock(entry.boot, at, offset)

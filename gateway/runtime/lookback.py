@@ -80,8 +80,9 @@ class Lookback:
 
 
 def thinned(readings: Sequence[Reading], keep: int, moment: int) -> list[Reading]:
-    """At most `keep` readings per tag, in order: the first and the last, the lowest and the highest, those next to
-    `moment` (UTC ms), where the quality changed, and of the rest some that are as far apart as can be.
+    """At most `keep` readings per tag, in order. Where there are more, those that say the same as the one before go
+    first. Then there are left: the first and the last, the lowest and the highest, those next to `moment` (UTC ms),
+    where the quality changed, and of the rest some that are as far apart as can be.
     """
     by_tag: dict[str, list[Reading]] = {}
     for reading in readings:
@@ -91,6 +92,8 @@ def thinned(readings: Sequence[Reading], keep: int, moment: int) -> list[Reading
 
 
 def _of_one(rows: list[Reading], keep: int, moment: int) -> list[Reading]:
+    if len(rows) > keep:
+        rows = [row for i, row in enumerate(rows) if i in (0, len(rows) - 1) or _differ(rows[i - 1], row)]
     if len(rows) <= keep:
         return rows
     last = len(rows) - 1
@@ -103,3 +106,7 @@ def _of_one(rows: list[Reading], keep: int, moment: int) -> list[Reading]:
     spread = [round(k * last / max(1, keep - 1)) for k in range(keep)]
     wanted: dict[int, None] = dict.fromkeys([last, 0, after, max(0, after - 1), *extremes, *turns, *spread])
     return [rows[i] for i in sorted(list(wanted)[:keep])]
+
+
+def _differ(one: Reading, other: Reading) -> bool:
+    return (one.value, one.quality) != (other.value, other.quality)

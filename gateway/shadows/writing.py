@@ -76,7 +76,7 @@ def targets(shadow: Shadow) -> list[Target]:
     if shadow.read_only:
         return []
     found = [
-        Target(path, edit.value, edit.base_ver, edit.n, edit.who, "local", edit.progress)
+        Target(path, edit.value, edit.base_ver, edit.n, edit.who, _via_of(edit), edit.progress)
         for path, edit in shadow.edits.items()
         if not edit.progress.phase.is_end
     ]
@@ -85,6 +85,11 @@ def targets(shadow: Shadow) -> list[Target]:
         if known is not None and not known.phase.is_end and not _stands(shadow.edits.get(path)):
             found.append(Target(path, leaf.value, leaf.ver, 0, leaf.origin.value, _VIA[leaf.origin], known))
     return sorted(found, key=lambda target: (target.progress.ts, target.ver, target.n, target.path))
+
+
+def _via_of(edit: Edit) -> str:
+    """A rule signs as `rule:NAME`; whoever else calls himself so is judged like one."""
+    return _VIA[Origin.RULE if edit.who.startswith("rule:") else Origin.LOCAL]
 
 
 def _stands(edit: Edit | None) -> bool:

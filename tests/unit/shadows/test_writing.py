@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from gateway.model import DeviceState
-from gateway.shadows.writing import MAX_TRIES
+from gateway.shadows.values import Origin
+from gateway.shadows.writing import MAX_TRIES, targets
 from tests.unit.shadows.plant import document, patch
 
 DEV = "dev"
@@ -366,3 +367,11 @@ async def test_an_unreadable_device_is_not_written_a_second_time_blindly(gateway
     device.unreadable = False
     await gateway.advance(30)
     assert len(device.log) == 1
+
+
+async def test_what_a_rule_sets_is_written_as_the_rules_and_not_as_somebodys_at_the_gateway(gateway):
+    gateway.devices[DEV].state = DeviceState.OFFLINE
+    await gateway.do(gateway.desk.set(DEV, {"speed": 60}, who="rule:night", origin=Origin.RULE))
+    await gateway.do(gateway.desk.set(DEV, {"mode": "manual"}, who="anna"))
+    found = {target.path: (target.via, target.who) for target in targets(gateway.keeper.get(DEV))}
+    assert found == {"speed": ("rule", "rule:night"), "mode": ("local", "anna")}

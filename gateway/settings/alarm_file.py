@@ -22,7 +22,7 @@ from gateway.settings.texts import only_texts
 GATEWAY = "gateway"
 """The entity of an alarm that belongs to no device."""
 MAX_DELAY_S = 24 * 3600.0
-_ONE_OF = (*KINDS, "when", "issue")
+_ONE_OF = ("issue", *KINDS, "when")
 _LIMIT = "add `tag: pump.speed` and `above: 1400`, or `when: EXPRESSION`"
 _EXPRESSIONS = ("when", "until", "suppress")
 _FOR_TAGS = {"deadband": NUMERIC, "until": ("when",), "on_bad": (*KINDS, "when")}
@@ -109,6 +109,8 @@ class Alarms:
         for extra in written[1:]:
             message = f"`{written[0]}` and `{extra}` are two alarms"
             self._problems.at_key(layers.origin(extra), message, "write each under an id of its own, or use `levels`")
+        if not written and not layers.values.keys() <= fields_of(AlarmKeys).keys():
+            return ""  # an unknown key may be a misspelt limit
         if not written:
             self._problems.at_key(layers.origin(), f"{here.what} has no limit and no condition", _LIMIT, spoils=True)
             return ""

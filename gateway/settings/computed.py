@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.model import TagSpec
+from gateway.model import TagSpec, ValueType
 from gateway.settings.expression_places import Places
 from gateway.settings.inventory import Entry
 from gateway.settings.positions import Layers, Origin
@@ -48,6 +48,8 @@ class Computed:
             self._places.cron(reset.cron, reset.zone, layers.origin("reset", "cron"))
 
     def _check_type(self, kind: str, found: str, spec: TagSpec, origin: Origin) -> None:
+        if spec.type is ValueType.BYTES:
+            return  # refused already
         if kind == "value":
             fault = misfit(found, spec)
             if fault:

@@ -13,14 +13,15 @@ from gateway.transform import RAW, to_raw
 
 def constant(name: str, spec: TagSpec, value: Any, origin: Origin, problems: Problems) -> Value:
     """`value` as the tag `name` takes it; what it would refuse is reported at `origin`."""
-    device, _, path = name.partition(".")
+    device, _, path = name.rpartition(".")
+    tag = Tag(device, path, -1, 0, spec)
     try:
-        found = coerce(Tag(device, path, -1, 0, spec), value)
+        found = coerce(tag, value)
         numeric = RAW[spec.type].bits > 1
         if numeric and spec.virtual is None and spec.scale_from is None and spec.access is not Access.READ:
             to_raw(spec, found)
     except WriteRejected as error:
         hint = 'for an expression write {value: "..."}' if isinstance(value, str) else ""
-        problems.at(origin, str(error), hint, spoils=True)
+        problems.at(origin, str(error).removeprefix("" if device else "."), hint, spoils=True)
         return None
     return found

@@ -27,10 +27,9 @@ def read_every(value: Any, origin: Origin, problems: Problems, timezone: str) ->
     try:
         period = float(parse_seconds(value))
     except ValueError as error:
-        said = str(error) if value is not None else "has no value"
         looks_cron = isinstance(value, str) and len(value.split()) == 5
         hint = f'write {{cron: "{value}"}}' if looks_cron else _FORMS
-        problems.at(origin, f"`{origin.path[-1]}`: {said}", hint)
+        problems.at(origin, f"`{origin.path[-1]}`: {error}", hint)
         return None
     return Every(period, zone=timezone) if _in_bounds(period, origin, problems) else None
 
@@ -43,7 +42,8 @@ def _keys(value: dict[str, Any], origin: Origin, problems: Problems, timezone: s
         for name in ("every", "align"):
             if name in value:
                 problems.at_key(origin.child(name), f"`cron` and `{name}` both say when", "keep one of them")
-        check_zone(keys.zone or timezone, origin.child("zone"), problems)
+        if keys.zone is not None and not check_zone(keys.zone, origin.child("zone"), problems):
+            return None
         return Every(cron=keys.cron, zone=keys.zone or timezone, missed=keys.missed)
     if keys.every is None:
         problems.at_key(origin, "`every` or `cron` must say when", _FORMS)
@@ -54,7 +54,8 @@ def _keys(value: dict[str, Any], origin: Origin, problems: Problems, timezone: s
     if keys.align is not None and not divides_day(period):
         message = "an aligned period must divide the day, else its last one is cut at midnight"
         problems.at(origin.child("every"), message, "write 1m, 5m, 10m, 15m, 30m, 1h or 24h")
-    check_zone(keys.zone or timezone, origin.child("zone"), problems)
+    if keys.zone is not None:
+        check_zone(keys.zone, origin.child("zone"), problems)
     return Every(period, align=keys.align == "clock", zone=keys.zone or timezone, missed=keys.missed)
 
 
@@ -75,13 +76,15 @@ def read_reset(value: Any, origin: Origin, problems: Problems, timezone: str) ->
     return None
 
 
-def check_zone(name: str, origin: Origin, problems: Problems) -> None:
-    """Refuse a time zone that this system does not know."""
+def check_zone(name: str, origin: Origin, problems: Problems) -> bool:
+    """Whether this system knows the time zone; reports it if not."""
     if name == "UTC":  # needs no zone files
-        return
+        return True
     try:
         zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         hint = did_you_mean(name, zoneinfo.available_timezones())
         hint = hint if hint.startswith("did you mean") else "write it as Europe/Berlin or UTC"
         problems.at(origin, f"there is no time zone `{name}`", hint)
+        return False
+    return True

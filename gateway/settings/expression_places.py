@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from gateway.model import Access, TagSpec
+from gateway.model import TagSpec
 from gateway.rulebook import Checked, ExpressionError, Expressions
 from gateway.settings.ids import did_you_mean
 from gateway.settings.inventory import Inventory
@@ -48,8 +48,7 @@ class Places:
         """Any expression."""
         if not self.usable(origin):
             return None
-        checked = self._tried(text, origin, lambda check, find: check.check(text, device, find))
-        return checked if checked is None or self._readable(checked, text, origin) else None
+        return self._tried(text, origin, lambda check, find: check.check(text, device, find))
 
     def template(self, text: str, origin: Origin, device: str) -> bool:
         """A text with tags in braces. A text without braces needs nobody."""
@@ -89,21 +88,11 @@ class Places:
         try:
             return check(self._expressions, find)
         except ExpressionError as error:
-            if not any(self.inventory.excuses(*name) for name in missing):
-                hint = error.hint or (self.inventory.nearest(*missing[-1]) if missing else "")
+            # what is asked for after the first missing name are guesses of what was meant
+            if not missing or not self.inventory.excuses(*missing[0]):
+                hint = error.hint or (self.inventory.nearest(*missing[0]) if missing else "")
                 self.problems.at_text(origin, text, error.offset, str(error), hint)
             return None
-
-    def _readable(self, checked: Checked, text: str, origin: Origin) -> bool:
-        """A tag that is only written has no value: what reads it never comes true."""
-        for name in checked.tags:
-            device, _, path = name.partition(".")
-            spec = self.inventory.find(device, path)
-            if spec is not None and spec.access is Access.WRITE:
-                offset = max(text.find(name), text.find(path), 0)
-                self.problems.at_text(origin, text, offset, f"`{name}` cannot be read (access w)", "access: rw")
-                return False
-        return True
 
 
 def tag_at(

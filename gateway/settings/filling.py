@@ -16,6 +16,8 @@ _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 
 _OWN_LAYERS = {"tags", "alarms"}
 """What is below these is filled when it is laid over its profile's."""
+_TEXTS = {"text", "action"}
+"""Of these a parameter alone is a text all the same."""
 _EXPRESSIONS = {"value", "counts", "hours", "integral", "when", "until", "suppress", "text", "action", "from"}
 
 
@@ -65,7 +67,8 @@ class Filler:
 
     def _text(self, text: str, origin: Origin) -> Any:
         if _names_tags(origin.path):
-            return fill_known(text, self._scope, self.used)
+            filled = fill_known(text, self._scope, self.used)
+            return filled if isinstance(filled, str) or origin.path[-1] not in _TEXTS else f"{filled}"
         try:
             return fill(text, self._scope, self.used)
         except TemplateError as error:

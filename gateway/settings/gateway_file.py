@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.settings import reserved
 from gateway.settings.every_keys import check_zone
@@ -82,8 +83,9 @@ def _identity(values: dict[str, Any], origin: Origin, problems: Problems) -> Gat
     for name, text in (("id", keys.id), ("tenant", keys.tenant)):
         if not is_id(text):
             problems.at(place.child(name), f"`{text}` is not an id: {ID_RULE}", suggest_id(text))
-    check_zone(keys.timezone, place.child("timezone"), problems)
-    return keys
+    # with another zone in its place, what depends on it is checked too
+    good = check_zone(keys.timezone, place.child("timezone"), problems)
+    return keys if good else replace(keys, timezone="UTC")
 
 
 def _section_or_default(struct: Any, values: dict[str, Any], name: str, origin: Origin, problems: Problems) -> Any:

@@ -110,7 +110,9 @@ class LimitMaker:
             self._problems.at(origin, message, "correct the limit, or the range", spoils=True)
 
     def _levels(self) -> Iterator[Limit]:
-        written = self._keys.levels or {}
+        written = self._keys.levels
+        if written is None:
+            return  # of a wrong type, and told so
         if not written:
             self._problems.at(self._layers.origin("levels"), "`levels` is empty", "write {h: {above: 80}}")
         for name, value in written.items():
@@ -136,7 +138,9 @@ class LimitMaker:
 
     def _rate(self) -> Limit | None:
         origin = self._layers.origin("rate")
-        written = self._keys.rate or {}
+        written = self._keys.rate
+        if written is None:
+            return None
         keys = section(RateLimitKeys, written, origin, self._problems, what="`rate`")
         if keys is None:
             return None
@@ -149,7 +153,9 @@ class LimitMaker:
 
     def _deviation(self, other: str) -> Limit | None:
         origin = self._layers.origin("deviation")
-        keys = section(DeviationKeys, self._keys.deviation or {}, origin, self._problems, what="`deviation`")
+        if self._keys.deviation is None:
+            return None
+        keys = section(DeviationKeys, self._keys.deviation, origin, self._problems, what="`deviation`")
         if keys is None or not other:
             return None
         made = self._side(keys.above, None, self._keys.deadband, f"abs({self._tag.braced} - {other})")

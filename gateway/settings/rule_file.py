@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from gateway.rulebook import AlarmSpec, Every, RuleSpec
 from gateway.settings.alarm_file import Alarms
+from gateway.settings.convert import fields_of
 from gateway.settings.every_keys import read_every
 from gateway.settings.expression_places import Places
 from gateway.settings.ids import ID_RULE, is_id, suggest_id
@@ -74,7 +75,7 @@ class Rules:
         if keys is None:
             return
         every = None
-        if "every" in values:
+        if keys.every is not None:
             every = read_every(keys.every, place.child("every"), self._problems, self._timezone)
             if every is not None and every.cron:
                 self._places.cron(every.cron, every.zone, place.child("every", "cron"))
@@ -90,7 +91,10 @@ class Rules:
     def _check(self, rule: _Rule) -> None:
         """What needs no device."""
         values, keys, place, problems = rule.values, rule.keys, rule.origin, self._problems
+        unknown = not values.keys() <= fields_of(RuleKeys).keys()  # it may be a misspelt `when`, and is reported
         if "when" not in values and "every" not in values:
+            if unknown:
+                return
             hint = "add `when: pump.speed > 80`, or `every: 15m`"
             problems.at_key(place, f"rule `{rule.name}` never runs: it has no `when` and no `every`", hint)
         elif "when" not in values:
@@ -98,7 +102,7 @@ class Rules:
                 if key in values:
                     message = f"`{key}` needs a `when`: what only runs by the clock does not last"
                     problems.at_key(place.child(key), message, f"add `when`, or remove `{key}`")
-        if not any(values.get(key) for key in ("start", "end", "alarm")):
+        if not unknown and all(values.get(key, []) in ([], {}) for key in ("start", "end", "alarm")):
             problems.at_key(place, f"rule `{rule.name}` does nothing", _NOTHING)
         if keys.for_ is not None and keys.for_ > MAX_FOR_S:
             problems.at(place.child("for"), "`for` is at most 7d", "write 10s")

@@ -101,7 +101,7 @@ class StepReader:
         check: Callable[[str, TagSpec, Origin], bool],
     ) -> Step | None:
         if not isinstance(value, dict) or not value:
-            hint = f"write {kind}: {{pump.run: true}}"
+            hint = f"for example {kind}: {{pump.run: true}}"
             self._problems.at(origin, f"`{kind}` names tags and their values, it is {_shown(value)}", hint)
             return None
         found: dict[str, Assignment] = {}

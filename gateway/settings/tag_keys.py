@@ -18,8 +18,9 @@ from gateway.settings.keys import DeadbandKeys, TagKeys, VerifyKeys
 from gateway.settings.periods import check_interval
 from gateway.settings.positions import Layers, Origin, Problems
 from gateway.settings.sections import refuse_unknown, section
+from gateway.settings.texts import only_texts
 from gateway.settings.virtual_keys import KEYS as VIRTUAL
-from gateway.settings.virtual_keys import VirtualMaker, is_virtual, without_wire
+from gateway.settings.virtual_keys import KINDS, VirtualMaker, is_virtual, without_wire
 from gateway.settings.write_keys import WriteMaker
 from gateway.transform import RAW, engineering_kind
 
@@ -81,6 +82,7 @@ class TagMaker(Struct, frozen=True):
         """A tag that no device has: computed, or a memory. The driver's keys are not needed, and not possible."""
         values = without_wire(layers.values, layers, fields_of(self.driver.tag), self.problems)
         mine = {key: value for key, value in values.items() if key in fields_of(TagKeys)}
+        mine = only_texts(mine, KINDS, layers, self.problems)
         keys = to_struct(TagKeys, mine, layers, self.problems, where=what)
         if keys is None:
             return None

@@ -74,10 +74,10 @@ class VirtualMaker:
         kind = written[0] if written else "memory"
         self._check_type(kind)
         self._check_access(kind)
-        text = _text(getattr(self._keys, kind)) if written else ""
-        if written and not text.strip():
+        text = getattr(self._keys, kind) if written else ""
+        if text is not None and written and not str(text).strip():
             self._problems.at(self._layers.origin(kind), f"`{kind}` has no expression", "write one")
-        return VirtualSpec(kind, text, initial=self._initial(kind, tag), reset=self._reset(kind))
+        return VirtualSpec(kind, str(text or ""), initial=self._initial(kind, tag), reset=self._reset(kind))
 
     def _check_type(self, kind: str) -> None:
         wanted = self._keys.type
@@ -116,8 +116,3 @@ class VirtualMaker:
             self._problems.at_key(origin, f"`reset` is for {', '.join(TOTALS)}", "remove `reset`")
             return None
         return read_reset(self._keys.reset, origin, self._problems, self._timezone)
-
-
-def _text(value: Any) -> str:
-    """An expression that is a bare constant comes as a number or a bool."""
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -49,6 +49,8 @@ def _words(said: str, context: str, line: str, column: int) -> tuple[str, str]:
         if char == "\t":
             return "a tab cannot indent YAML", "indent with spaces"
         return _SPECIAL.get(char, f"a value cannot begin with `{char}`"), _quoted_from(line, column)
+    if "scanning a tag" in context:
+        return "YAML takes a leading `!` as a tag", "put it in quotes, or write `not` in an expression"
     if "alias" in context or "undefined alias" in said:
         return "YAML takes a leading `*` as an alias", _quoted_star(line, column)
     if cut := _cut_value(line):
@@ -100,7 +102,7 @@ def _quoted_from(line: str, column: int) -> str:
 
 def _quoted_star(line: str, column: int) -> str:
     star = line.rfind("*", 0, column + 1)
-    word = re.match(r"[^\s,\]}]*", line[star:]) if star >= 0 else None
+    word = re.match(r"(?:[\d*/,-]+ ){4}[\d*/,-]+|[^\s,\]}]*", line[star:]) if star >= 0 else None
     return f'put it in quotes: "{word.group()}"' if word else "put the value in quotes"
 
 

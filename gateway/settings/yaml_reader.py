@@ -197,6 +197,10 @@ class _Walk:
                 before = None
                 continue
             if value.tag == _NULL and not value.value:
+                if self._has_colon(name):
+                    self._refuse(name.start_mark, (*path, name.value), f"`{name.value}` has no value", "give it one")
+                    before = None
+                    continue
                 if before:
                     shown = f'{before[0]}: "{before[1]},{name.value}"'
                     message = f"`{name.value}` has no value: a comma ends the text before it"
@@ -211,6 +215,10 @@ class _Walk:
                 self._refuse(name.start_mark, (*path, name.value), f"`{name.value}` has no value", "give it one")
             before = [name.value, value.value]
         return data
+
+    def _has_colon(self, name: yaml.ScalarNode) -> bool:
+        """Whether a colon was written behind a key: then its value was forgotten, and no text was cut."""
+        return self._text[name.end_mark.index :].lstrip()[:1] == ":"
 
     def _scalar(self, node: yaml.ScalarNode, path: tuple[Key, ...]) -> Any:
         tag, text = node.tag, node.value

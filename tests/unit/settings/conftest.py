@@ -11,6 +11,7 @@ from gateway.driver import DriverSpec
 from gateway.errors import ConfigError, Problem
 from gateway.settings.loader import load_files
 from gateway.settings.types import GatewaySettings
+from rules.expression import RuleExpressions
 from tests.unit.settings.toy import GATEWAY, TOY, Faults, Load, Secrets
 
 
@@ -27,6 +28,7 @@ def load() -> Load:
         **more: Any,
     ) -> GatewaySettings:
         tree = {"gateway.yaml": GATEWAY, **(files or {})}
+        more.setdefault("expressions", RuleExpressions())
         return load_files(tree, drivers or {"toy": TOY}, env=env or {}, credentials=Secrets(secrets), **more)
 
     return run

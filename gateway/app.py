@@ -1,4 +1,4 @@
-"""The composition root: one process, wired by hand. The only file that knows everything.
+"""The life of the process: configuration, start, run, stop. What it is made of is put together in wiring.py.
 
 Order: configuration, store, tags with their last known values, then the consumers (journal, uplinks, local socket),
 the drivers last. READY is told when the core is up, not when a device or a broker answers.
@@ -13,45 +13,30 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol
 
 from msgspec import Struct
 
 from gateway import logs, sdnotify
-from gateway.audit import Audit
-from gateway.bus import Bus
-from gateway.clock import Clock, SystemClock, boot_id, trust_of
-from gateway.commands import Commands
+from gateway.clock import SystemClock, trust_of
 from gateway.errors import ConfigError, GatewayError
-from gateway.forcing import Forces
-from gateway.health import Health, Issue
-from gateway.journal import Level
-from gateway.latest import LatestValues
+from gateway.health import Health
 from gateway.local.handlers import handlers
 from gateway.local.server import LocalServer
-from gateway.maintenance import Maintenance
-from gateway.model import Batch
 from gateway.registry import Registry
-from gateway.runtime.applier import Applier
-from gateway.runtime.channels import Channels
-from gateway.runtime.exploring import Explorer
+from gateway.release import release_ms
 from gateway.runtime.node import Node
-from gateway.runtime.optable import serve_commands
-from gateway.runtime.shadows import make_shadows
-from gateway.runtime.uplinks import Uplinks
-from gateway.runtime.views import FlatFeed, Model
 from gateway.settings.credentials import credentials_of
 from gateway.settings.generations import Generations
 from gateway.settings.loader import load_files, read_tree
-from gateway.settings.types import GatewaySettings
+from gateway.settings.types import GatewaySettings, TlsSettings
 from gateway.settings.whereabouts import store_path
 from gateway.store import Store
-from gateway.supervisor import CoreFailed, Supervisor
+from gateway.supervisor import CoreFailed
 from gateway.tags import TagTable
-from gateway.uplink.ports import Identity
+from gateway.vitals import Vitals
 from gateway.watchdog import Watchdog
+from gateway.wiring import Frame, Load, wire
 from rules.expression import RuleExpressions
 
 EXIT_OK = 0
@@ -59,17 +44,8 @@ EXIT_FAILED = 1
 EXIT_CONFIG = 78
 STOP_S = 10.0
 _CLOCK_LOOK_S = 10.0
-_FORCES, _MAINTENANCE = "gateway.forces", "gateway.maintenance"  # no channel can be called so
 
 _log = logging.getLogger("fieldpost")
-
-
-def version() -> str:
-    """The installed release."""
-    try:
-        return metadata.version("fieldpost")
-    except metadata.PackageNotFoundError:
-        return "0.0.0"
 
 
 def run(config_dir: Path, state_dir: Path | None = None) -> int:
@@ -89,12 +65,6 @@ def run(config_dir: Path, state_dir: Path | None = None) -> int:
     except GatewayError as error:
         _log.critical("%s", error)
         return EXIT_FAILED
-
-
-class Load(Protocol):
-    """Files of a configuration tree to settings."""
-
-    def __call__(self, files: Mapping[str, bytes], *, starting: bool = False) -> GatewaySettings: ...
 
 
 def _loader(config_dir: Path, registry: Registry, state_dir: Path | None) -> Load:
@@ -199,11 +169,12 @@ async def _serve(config_dir: Path, settings: GatewaySettings, found: _Found, loa
     health = Health(clock)
     store = Store(settings.store, clock, release_ms=release_ms(), health=health)
     store.open()
-    node = _wire(config_dir, settings, found.generations, load, registry, clock, health, store)
+    node = wire(Frame(config_dir, settings, found.generations, load, registry), clock, health, store)
     found.tell(health)
     sockets = settings.store.path / "fieldpost.sock"
     local = LocalServer(sockets, handlers(node), logging.getLogger("fieldpost.local"))
     watchdog = Watchdog(settings.store.path, health)
+    vitals = Vitals(settings.store.path, clock, health, lambda: _tls_files(node.settings))
     supervisor = node.supervisor
     supervisor.add_core("store", store.run)
     supervisor.add_core("watchdog", watchdog.run)
@@ -213,6 +184,9 @@ async def _serve(config_dir: Path, settings: GatewaySettings, found: _Found, loa
     supervisor.add("shadows", node.shadows.writes.run)
     node.desk.restore()
     supervisor.add("commands", node.desk.run)
+    supervisor.add("actions", node.actor.run)
+    supervisor.add("notifications", node.notifier.run)
+    supervisor.add("vitals", vitals.run)
     names = TagTable.names(settings.channels)
     aliases = dict(zip(names, store.bind_aliases(names), strict=True))
     node.restored = store.last_values()
@@ -221,128 +195,16 @@ async def _serve(config_dir: Path, settings: GatewaySettings, found: _Found, loa
     node.uplinks.adopt()
     for channel in settings.channels:
         node.channels.start(channel, aliases, node.restored)
+    node.notifier.reload(settings.book.notify)
+    await node.ruling.start(settings.book)
+    node.notifier.standing(node.ruling.waiting_for_ack())
     node.forces.restore()
     node.maintenance.restore()
     return await _run_supervised(node)
 
 
-def release_ms() -> int:
-    """Date of this release in UTC ms: an older wall clock is certainly wrong."""
-    return 1_795_305_600_000  # 2026-11-22
-
-
-def _wire(
-    config_dir: Path,
-    settings: GatewaySettings,
-    generations: Generations,
-    load: Load,
-    registry: Registry,
-    clock: Clock,
-    health: Health,
-    store: Store,
-) -> Node:
-    supervisor = Supervisor(clock, health)
-    bus, tags, latest = Bus(), TagTable(), LatestValues(clock)
-    bus.subscribe("latest values", latest.on_batch)
-    flat = FlatFeed(tags, latest)
-
-    def send(batch: Batch, on_durable: Callable[[], None] | None = None) -> None:
-        durable = flat.watch(batch, on_durable)
-        bus.publish(batch)
-        store.append(batch, durable)
-
-    def publish(batch: Batch, on_durable: Callable[[], None] | None) -> None:
-        send(forces.mask(batch) if forces.holds else batch, on_durable)
-
-    def emit(entry: dict[str, Any]) -> None:
-        store.append_entry("event", entry, Level.NOW)
-        if entry["kind"] == "device":
-            shadows.writes.wake()
-
-    health.listen(lambda issue, is_set: emit(_issue_entry(clock, issue, is_set=is_set)))
-    health.listen(_log_issue)
-    channels = Channels(
-        supervisor=supervisor,
-        registry=registry,
-        tags=tags,
-        latest=latest,
-        publish=publish,
-        memory=store.memory,
-        clock=clock,
-        health=health,
-        emit=emit,
-        timezone=lambda: node.settings.timezone,
-    )
-    audit = Audit(clock, store)
-    forces = Forces(store.memory(_FORCES), clock, tags=tags, latest=latest, audit=audit, health=health, publish=send)
-    maintenance = Maintenance(store.memory(_MAINTENANCE), clock, audit=audit, health=health)
-    commands = Commands(tags, latest, channels, clock, audit, maintenance.refuses)
-    shadows = make_shadows(
-        store=store,
-        tags=tags,
-        latest=latest,
-        channels=channels,
-        commands=commands,
-        clock=clock,
-        health=health,
-        audit=audit,
-        settings=lambda: node.settings.shadow,
-        online=lambda: bool(node.uplinks.online()),
-    )
-    node = Node(
-        version=version(),
-        config_dir=config_dir,
-        settings=settings,
-        clock=clock,
-        health=health,
-        bus=bus,
-        store=store,
-        supervisor=supervisor,
-        tags=tags,
-        latest=latest,
-        audit=audit,
-        commands=commands,
-        channels=channels,
-        generations=generations,
-        flat=flat,
-        forces=forces,
-        maintenance=maintenance,
-        shadows=shadows,
-    )
-    serve_commands(node)
-    node.uplinks = Uplinks(
-        supervisor=supervisor,
-        store=store,
-        model=Model(tags, channels.specs, store.aliases, lambda: store.dict_no),
-        latest=flat,
-        identity=Identity(settings.id, settings.tenant, version(), boot_id()),
-        clock=clock,
-        health=health,
-        desk=node.desk,
-        shadows=shadows.desk,
-    )
-    node.explorer = Explorer(channels, registry.load, channels.temporary)
-    node.applier = Applier(node, generations, load, clock, health, emit)
-    return node
-
-
-def _log_issue(issue: Issue, is_set: bool) -> None:  # noqa: FBT001 - the listener's form
-    if is_set:
-        _log.warning("%s: %s%s", issue.entity, issue.text, f" -> {issue.repair}" if issue.repair else "")
-    else:
-        _log.info("%s: over: %s", issue.entity, issue.id)
-
-
-def _issue_entry(clock: Clock, issue: Issue, *, is_set: bool) -> dict[str, Any]:
-    return {
-        "ts": clock.wall_ms(),
-        "kind": "issue",
-        "id": issue.id,
-        "entity": issue.entity,
-        "text": issue.text,
-        "repair": issue.repair,
-        "set": is_set,
-    }
+def _tls_files(settings: GatewaySettings) -> dict[str, TlsSettings]:
+    return {uplink.name: uplink.tls for uplink in settings.uplinks if uplink.tls is not None}
 
 
 async def _keep(node: Node) -> None:
@@ -410,7 +272,7 @@ async def _stop(node: Node) -> None:
         async with asyncio.timeout(STOP_S):
             await node.desk.close()
             await node.channels.stop_all()
-            await node.checkpoint()
+            await node.checkpoint(last=True)
             await node.store.commit()
             await node.uplinks.stop_all()
     await node.supervisor.stop(STOP_S)

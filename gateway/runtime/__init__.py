@@ -1,1 +1,1 @@
-"""Parts that join other parts: channels, uplinks, config application, views. Wired by gateway/app.py."""
+"""Parts that join other parts: channels, uplinks, config application, views. Wired by gateway/wiring.py."""

@@ -15,6 +15,7 @@ from gateway.latest import LatestValues
 from gateway.maintenance import ISSUE as MAINTENANCE
 from gateway.model import ChannelSpec, Device, Tag
 from gateway.ondemand import Row
+from gateway.publishing import Polled
 from gateway.registry import Registry
 from gateway.supervisor import Supervisor
 from gateway.tags import Name, TagTable
@@ -32,6 +33,7 @@ class Channels:
         tags: TagTable,
         latest: LatestValues,
         publish: PublishDurable,
+        polled: Polled,
         memory: Callable[[str], Memory],
         clock: Clock,
         health: Health,
@@ -43,6 +45,7 @@ class Channels:
         self._tags = tags
         self._latest = latest
         self._publish = publish
+        self._polled = polled
         self._memory = memory
         self._clock = clock
         self._health = health
@@ -94,7 +97,7 @@ class Channels:
             tuple(wired_device(device, spec.driver) for device in devices),
             driver,
             publish=self._publish,
-            polled=self._latest.polled,
+            polled=self._polled,
             known=self._known,
             clock=self._clock,
             health=self._health,

@@ -1,5 +1,5 @@
 """The running gateway as one object: its parts by name, what they show together, and how a new configuration is
-switched in. Wired by gateway/app.py; the local socket's handlers and the uplinks' ops work on it.
+switched in. Wired by gateway/wiring.py; the local socket's handlers and the uplinks' ops work on it.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from gateway.acting.actor import Actor
 from gateway.audit import Audit
 from gateway.bus import Bus
 from gateway.clock import Clock
@@ -22,6 +23,7 @@ from gateway.journal import STREAMS
 from gateway.latest import LatestValues
 from gateway.maintenance import Maintenance
 from gateway.model import Batch, Block, Value
+from gateway.notifying.notifier import Notifier
 from gateway.runtime.applier import Applier
 from gateway.runtime.channels import Channels
 from gateway.runtime.exploring import Explorer
@@ -36,6 +38,9 @@ from gateway.store import Store
 from gateway.supervisor import Supervisor
 from gateway.tags import TagTable
 from gateway.uplink.commanddesk import CommandDesk
+
+if TYPE_CHECKING:
+    from gateway.runtime.ruling import Ruling
 
 MAX_ENTRIES = 10_000
 
@@ -70,6 +75,9 @@ class Node:
     forces: Forces
     maintenance: Maintenance
     shadows: Shadows
+    ruling: Ruling
+    actor: Actor
+    notifier: Notifier
     uplinks: Uplinks = field(init=False)
     applier: Applier = field(init=False)
     explorer: Explorer = field(init=False)
@@ -93,11 +101,17 @@ class Node:
         self.settings = new
         for channel in (*plan.channels_changed, *plan.channels_added):
             self.channels.start(changed[channel], aliases, {})
+        self.ruling.reload(new.book)
+        self.actor.keep({rule.id for rule in new.book.rules})
+        self.notifier.reload(new.book.notify)
         await self.uplinks.switch(new, plan)
         self.restart_required = sorted({*self.restart_required, *plan.process})
 
-    async def checkpoint(self) -> None:
-        """Keep the last values over a restart. A full disk only makes them older: the journal tells of it."""
+    async def checkpoint(self, *, last: bool = False) -> None:
+        """Keep the last values, and what the rules remember, over a restart. A full disk only makes them older: the
+        journal tells of it. `last`: the gateway stops.
+        """
+        self.ruling.checkpoint(last=last)
         try:
             await self.store.checkpoint(self.latest.checkpoint(self.tags.tags()))
         except StoreFull as error:

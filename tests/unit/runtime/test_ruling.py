@@ -1,0 +1,190 @@
+"""The rules engine in its place: journal, kept rows, restarts through a real store, issues, faults."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.model import Access, Quality, TagSpec, ValueType
+from gateway.rulebook import AlarmSpec, Assignment, RuleBook, RuleSpec, Step, VirtualSpec
+from rules.alarms.refusal import AlarmRefused
+from tests.support.rulings import RuledGateway
+
+DEVICES = {
+    "boiler": [
+        TagSpec("temperature", ValueType.FLOAT32, None),
+        TagSpec("double", ValueType.FLOAT64, None, virtual=VirtualSpec("value", "temperature * 2", "boiler")),
+    ],
+    "pump": [TagSpec("run", ValueType.BOOL, None)],
+    "plant": [
+        TagSpec("mode", ValueType.INT32, None, access=Access.READ_WRITE, virtual=VirtualSpec("memory")),
+        TagSpec("starts", ValueType.UINT32, None, virtual=VirtualSpec("counts", "{pump.run}", "plant")),
+    ],
+}
+HIGH = AlarmSpec(
+    "high", "boiler", on="{boiler.temperature} > 80", off="{boiler.temperature} < 75", device="boiler",
+    tag="temperature", text="Boiler at {temperature:.0f}", priority="high",
+)  # fmt: skip
+HOT = RuleSpec("hot", when="boiler.temperature > 80", for_s=10, start=(Step("log", text="hot"),))
+SETS = RuleSpec("sets", when="boiler.temperature > 90", start=(Step("set", assign=(Assignment("plant.mode", 3),)),))
+BOOK = RuleBook(rules=(HOT, SETS), alarms=(HIGH,))
+
+
+@pytest.fixture
+async def gateway(tmp_path):
+    made = RuledGateway(tmp_path, DEVICES)
+    await made.start(BOOK)
+    yield made
+    if not made.store._closed:
+        await made.stop()
+
+
+def value(gateway, name):
+    return gateway.latest.current(gateway.tags.find(name)).value
+
+
+async def test_an_alarm_and_its_row_are_in_one_transaction(gateway):
+    gateway.publish("boiler", temperature=85.0)
+    await gateway.store.commit()
+    (entry,) = gateway.entries("alarm")
+    assert (entry["id"], entry["device"], entry["tag"], entry["state"]) == (
+        "high",
+        "boiler",
+        "temperature",
+        "unack_active",
+    )
+    assert entry["text"] == "Boiler at 85"
+    assert entry["inputs"][0]["tag"] == "boiler.temperature"
+    assert gateway.store.table("alarm").get("high@boiler")["state"] == "unack_active"
+
+
+async def test_computed_values_are_tags_like_others(gateway):
+    gateway.publish("boiler", temperature=21.0)
+    assert value(gateway, "boiler.double") == 42.0
+    await gateway.store.commit()
+    readings = list(gateway.store.read_history("telemetry", since_ms=0, limit=1000))
+    assert sum(part.n for part in readings) >= 2
+
+
+async def test_a_delay_goes_on_after_a_kill(gateway, tmp_path):
+    gateway.publish("boiler", temperature=85.0)
+    await gateway.store.commit()
+    await gateway.clock.advance(5)
+    gateway.publish("boiler", temperature=86.0)
+    await gateway.store.commit()
+    gateway.kill()
+    gateway.told.actions.clear()
+    await gateway.clock.advance(3)
+    await gateway.start(BOOK)
+    await gateway.clock.advance(60)
+    assert gateway.told.actions == []
+    gateway.publish("boiler", temperature=85.0)
+    await gateway.clock.advance(4.9)
+    assert gateway.told.actions == []
+    await gateway.clock.advance(0.2)
+    assert [action.text for action in gateway.told.actions] == ["hot"]
+    assert gateway.ruling.alarms()[0]["state"] == "unack_active"
+
+
+async def test_totals_and_memory_tags_outlive_a_kill_without_a_checkpoint(gateway):
+    for run in (False, True, False, True):
+        gateway.publish("pump", run=run)
+    gateway.publish("boiler", temperature=95.0)
+    assert value(gateway, "plant.mode") == 3
+    await gateway.store.commit()
+    gateway.kill()
+    await gateway.start(BOOK)
+    assert value(gateway, "plant.mode") == 3
+    assert gateway.latest.current(gateway.tags.find("plant.mode")).quality == Quality.GOOD
+    gateway.publish("pump", run=False)
+    assert value(gateway, "plant.starts") == 0  # the window of history that is gone through begins with the snapshot
+
+
+async def test_totals_go_on_from_the_last_snapshot_and_the_journal_after_it(gateway):
+    gateway.publish("pump", run=False)
+    gateway.publish("pump", run=True)
+    gateway.ruling.checkpoint()
+    await gateway.clock.advance(1)
+    gateway.publish("pump", run=False)
+    await gateway.clock.advance(1)
+    gateway.publish("pump", run=True)
+    await gateway.store.commit()
+    gateway.kill()
+    await gateway.clock.advance(5)
+    await gateway.start(BOOK)
+    gateway.publish("pump", run=False)
+    gateway.publish("pump", run=True)
+    assert value(gateway, "plant.starts") == 3
+
+
+async def test_issues_become_alarms_and_those_that_ended_unseen_are_cleared(gateway):
+    gateway.health.set("uplink_offline", "cloud", "no broker")
+    (row,) = gateway.ruling.alarms()
+    assert (row["id"], row["entity"], row["state"]) == ("uplink_offline", "cloud", "unack_active")
+    await gateway.stop()
+    await gateway.start(BOOK)
+    assert [row["state"] for row in gateway.ruling.alarms()] == ["unack_active"]
+    await gateway.clock.advance(61)
+    assert [row["state"] for row in gateway.ruling.alarms()] == ["unack_rtn"]
+
+
+async def test_maintenance_suppresses_the_alarms_of_its_device(gateway):
+    gateway.maintenance.begin("boiler", 3600, "otto", "valve")
+    gateway.publish("boiler", temperature=85.0)
+    assert [row["state"] for row in gateway.ruling.alarms() if row["id"] == "high"] == ["suppressed"]
+    gateway.maintenance.end("boiler", "otto")
+    assert [row["state"] for row in gateway.ruling.alarms() if row["id"] == "high"] == ["unack_active"]
+
+
+async def test_orders_are_refused_with_their_code(gateway):
+    with pytest.raises(AlarmRefused) as refused:
+        gateway.ruling.order(lambda book, now: book.ack("none@here", "otto", "", now))
+    assert refused.value.code == 404
+
+
+async def test_a_forced_computed_tag_keeps_its_value_until_the_force_ends(gateway):
+    gateway.publish("boiler", temperature=21.0)
+    gateway.forces.set(gateway.tags.find("boiler.double"), 7.0, 60, "otto", "test")
+    gateway.publish("boiler", temperature=22.0)
+    assert value(gateway, "boiler.double") == 7.0
+    gateway.forces.release("boiler.double", "otto")
+    assert value(gateway, "boiler.double") == 44.0
+
+
+async def test_a_fault_of_the_engine_stops_no_driver(gateway):
+    def broken(*_args):
+        raise RuntimeError("planted")
+
+    gateway.ruling.engine.on_batch = broken
+    gateway.publish("boiler", temperature=85.0)
+    assert value(gateway, "boiler.temperature") == 85.0
+    assert [issue.id for issue in gateway.health.open()] == ["rules_failed"]
+
+
+async def test_a_chattering_alarm_is_grouped_into_one_entry_per_commit(gateway):
+    for n in range(40):
+        gateway.publish("boiler", temperature=85.0 if n % 2 == 0 else 20.0)
+        await gateway.clock.advance(0.01)
+    await gateway.clock.advance(2)
+    await gateway.store.commit()
+    entries = gateway.entries("alarm")
+    kinds = [entry["kind"] for entry in entries]
+    assert kinds.count("chattering") == 1
+    assert sum(entry.get("n", 1) for entry in entries) == 40
+
+
+async def test_a_rule_that_fires_all_the_time_does_not_flood_the_journal(gateway):
+    gateway.ruling.reload(RuleBook(rules=(RuleSpec("fast", when="boiler.temperature > 80"),)))
+    for n in range(200):
+        gateway.publish("boiler", temperature=85.0 if n % 2 == 0 else 20.0)
+    await gateway.store.commit()
+    assert len([entry for entry in gateway.entries("event") if entry["kind"] == "rule"]) == 30
+    await gateway.clock.advance(61)
+    gateway.publish("boiler", temperature=85.0)
+    await gateway.store.commit()
+    assert [entry for entry in gateway.entries("event") if entry["kind"] == "rule"][-1]["left_out"] == 170
+
+
+async def test_a_reload_gives_new_rules_the_values_that_are_known(gateway):
+    gateway.publish("pump", run=True)
+    gateway.ruling.reload(RuleBook(rules=(RuleSpec("runs", when="pump.run", start=(Step("log", text="runs"),)),)))
+    assert [action.text for action in gateway.told.actions] == ["runs"]

@@ -145,6 +145,11 @@ def test_a_value_of_another_type_than_the_tag_has_is_no_value():
     assert value("level", level=math.nan) is None
 
 
+def test_a_constant_that_no_float_holds_is_compared_exactly():
+    assert value("temperature == 9007199254740993", temperature=9007199254740992.0) is False
+    assert value("temperature == 9007199254740992", temperature=9007199254740992.0) is True
+
+
 def test_a_side_that_does_not_count_is_not_calculated():
     assert value("level != 0 and 1 / level > 0.1", level=0) is False
     assert value("level == 0 or 1 / level > 0.1", level=0) is True

@@ -21,7 +21,7 @@ from rules.alarms.book import AlarmBook
 from rules.binding import Binder
 from rules.columns import NEVER, Columns
 from rules.graph import Graph, alarm_specs
-from rules.nodes import AlarmNode, Node, RuleNode, TagNode
+from rules.nodes import AlarmNode, Node, RuleNode, TagNode, fit
 from rules.orders import Orders
 from rules.schedules import Schedules
 from rules.steps import CompiledStep
@@ -313,12 +313,15 @@ class Engine:
     ) -> None:
         """A step is due."""
         dry_run = rule.dry_run or self.graph.book.dry_run
-        own = [pair for pair in values if self._memory_tag(step.kind, pair[0]) is not None]
-        rest = tuple(pair for pair in values if pair not in own)
+        own: list[tuple[str, Value]] = []
+        rest: list[tuple[str, Value]] = []
+        for name, value in values:
+            tag = self._memory_tag(step.kind, name)
+            (rest if tag is None else own).append((name, value if tag is None else fit(tag, value)[0]))
         if own:
             self._do(rule, edge, structs.replace(step.step, kind="set"), tuple(own), "", dry_run=dry_run)
         if rest or not own:
-            self._do(rule, edge, step.step, rest, text, dry_run=dry_run)
+            self._do(rule, edge, step.step, tuple(rest), text, dry_run=dry_run)
         for name, value in () if dry_run else own:
             self._sets.append((self.graph.binder.tags[name], value, rule.id))
 

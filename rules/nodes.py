@@ -351,7 +351,7 @@ class TagNode(Node):
     def tell_total(self, now: Instant) -> None:
         assert self.total is not None
         good = self.run(self.bound, now) is not None
-        value, quality = _fit(self.tag, self.total.value())
+        value, quality = fit(self.tag, self.total.value())
         self.hands.computed(self.tag, value, quality or (0 if good else int(Quality.UNCERTAIN)))
 
     def warm(self, now: Instant) -> None:
@@ -386,7 +386,7 @@ class TagNode(Node):
         if value is None:
             self.hands.computed(self.tag, None, worst if worst >= KEEP_USABLE else int(Quality.BAD))
             return
-        fitted, quality = _fit(self.tag, value)
+        fitted, quality = fit(self.tag, value)
         if quality == 0 and self._held_back(fitted, worst, now):
             self.held += 1
             return
@@ -408,7 +408,7 @@ class TagNode(Node):
 _INTEGERS = {kind for kind in ValueType if "int" in kind.value or "bcd" in kind.value or "mod10k" in kind.value}
 
 
-def _fit(tag: Tag, value: Any) -> tuple[Value, int]:
+def fit(tag: Tag, value: Any) -> tuple[Value, int]:
     """A result as the tag's type, and the quality that this costs."""
     kind = tag.spec.type
     if kind is ValueType.BOOL:

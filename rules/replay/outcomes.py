@@ -94,6 +94,7 @@ def _plain(value: Any) -> Any:
 
 
 def alarm_line(change: Transition) -> Line:
+    """Whether it chatters is left out: that is about how it is told, and forgotten with each start."""
     line: Line = {
         "kind": "alarm",
         "at": change.when.at,
@@ -107,7 +108,7 @@ def alarm_line(change: Transition) -> Line:
     }
     if change.value is not None:
         line["value"] = lossless.to_json(change.value)
-    for name in ("t_cond", "t_active", "quality", "text", "who", "comment", "until", "first_out", "chattering"):
+    for name in ("t_cond", "t_active", "quality", "text", "who", "comment", "until", "first_out"):
         if getattr(change, name):
             line[name] = getattr(change, name)
     return line | _inputs(change.inputs)

@@ -5,7 +5,7 @@ the engine is woken at its deadlines, as in the gateway.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -18,6 +18,7 @@ from gateway.testing import ManualClock
 from rules.alarms.refusal import AlarmRefused
 from rules.engine import Engine
 from rules.replay import Outcomes, start
+from rules.replay.orders import Order
 from rules.replay.outcomes import Line, as_text
 
 FLOAT, BOOL, INT = ValueType.FLOAT64, ValueType.BOOL, ValueType.INT32
@@ -232,3 +233,52 @@ async def history(store: Store, **args: Any) -> list[dict[str, Any]]:
             self.store = store
 
     return [entry async for item in HistoryOps(Holder()).history(args) for entry in item.get("entries", [])]
+
+
+class Script:
+    """Events for several engines at once: readings, time and people's orders, always the same for a seed."""
+
+    def __init__(self, seed: int, tags: Sequence[Tag], at: int, offset: int) -> None:
+        self._random = random.Random(seed)
+        self._at, self._offset = at, offset
+        real = [tag for tag in tags if tag.spec.virtual is None]
+        self._blocks = {
+            device: Block(device, [tag for tag in real if tag.device == device])
+            for device in ("boiler", "pump", "meter")
+        }
+
+    def next(self) -> Callable[[Engine], None]:
+        chance = self._random.random()
+        self._at += self._random.choice((1, 250, 1000, 4000, 20_000))
+        at, offset = self._at, self._offset
+        if chance < 0.08:
+            return lambda engine: engine.advance(at, offset)
+        if chance < 0.16:
+            what = self._random.choice(("ack", "reset", "shelve", "out_of_service", "in_service"))
+            key = self._random.choice(("overheat@gateway", "t_high@boiler", "p_low@boiler", "p_high@boiler"))
+            given = Order(at + offset, what, key, "anna", seconds=30)
+            return lambda engine: self._order(engine, given, at)
+        if chance < 0.18:
+            self._offset += self._random.choice((-4000, 50, 900_000))
+        if chance < 0.20:
+            return lambda engine: engine.orders.maintenance("boiler", at, offset, on=chance < 0.19)
+        if chance < 0.22:
+            return lambda engine: engine.orders.issue("disk_full", "gateway", "full", at, offset, is_set=chance < 0.21)
+        return self._reading(at, self._offset)
+
+    def _order(self, engine: Engine, order: Order, at: int) -> None:
+        with suppress(AlarmRefused):
+            engine.orders.order(order.give, at, self._offset)
+
+    def _reading(self, at: int, offset: int) -> Callable[[Engine], None]:
+        device = self._random.choice(("boiler", "boiler", "meter", "pump"))
+        values: list[Value] = {
+            "boiler": [self._random.uniform(65, 90), self._random.uniform(3, 5)],
+            "meter": [self._random.uniform(0, 100)],
+            "pump": [self._random.random() < 0.5],
+        }[device]
+        bad = self._random.random() < 0.06
+        quality = [int(Quality.BAD_COMM)] * len(values) if bad else None
+        ts = at + offset - self._random.choice((0, 0, 1, 3000))
+        batch = Batch(self._blocks[device], [None] * len(values) if bad else values, ts, at / 1000, quality=quality)
+        return lambda engine: engine.on_batch(batch, at, offset)

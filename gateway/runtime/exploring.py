@@ -50,6 +50,9 @@ def adhoc_tag(channel: ChannelSpec, driver: DriverSpec, device: Device, keys: Ma
     spec = TagMaker(driver, {}, "(given)", problems).make("asked", layers)
     problems.raise_if_any()
     assert spec is not None  # its absence is a problem
+    if spec.virtual is not None:
+        problems.at(layers.origin(), "a computed tag is not read from a device")
+        problems.raise_if_any()
     if spec.scale_from is not None and device.tag(spec.scale_from) is None:
         problems.at(layers.origin("scale_from"), f"{device.id} has no tag `{spec.scale_from}`")
     for fault in _faults(channel, driver, device, spec):

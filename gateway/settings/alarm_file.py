@@ -47,7 +47,6 @@ class Alarms:
         self._matching = matching
         self._notify = notify
         self._taken: dict[tuple[str, str], Origin] = {}
-        self._names: dict[str, Origin] = {}
         self.specs: list[AlarmSpec] = []
         self.quiet: list[str] = []
         """Issues that make no alarm."""

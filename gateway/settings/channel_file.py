@@ -46,7 +46,6 @@ class Channels:
         *,
         base: Path,
         keep_unusable: bool,
-        timezone: str = "UTC",
     ) -> None:
         self._base = base
         self._held: dict[str, tuple[str, int, int]] = {}
@@ -56,7 +55,8 @@ class Channels:
         self._keep_unusable = keep_unusable
         self._channels: dict[str, Origin] = {}
         self._devices: dict[str, Origin] = {}
-        self._timezone = timezone
+        self.timezone = "UTC"
+        """Of the gateway; daily totals begin anew at its midnight."""
         self.inventory = Inventory()
         self.specs: list[ChannelSpec] = []
 
@@ -79,7 +79,7 @@ class Channels:
                 self.specs.append(ChannelSpec(channel_id, values["driver"], None, ()))
             return
         values = _with_files(values, self._base)
-        shared = _Shared(self._profiles, self._problems, self.inventory, self._timezone)
+        shared = _Shared(self._profiles, self._problems, self.inventory, self.timezone)
         reader = _Channel(channel_id, driver, values, origin, shared)
         spec = reader.spec(self._devices)
         if spec is None:

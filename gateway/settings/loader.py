@@ -10,7 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from gateway.errors import Problem
-from gateway.rulebook import Expressions
+from gateway.rulebook import Expressions, RuleBook
 from gateway.settings.book import BookMaker
 from gateway.settings.channel_file import Channels, Drivers
 from gateway.settings.convert import show
@@ -74,17 +74,8 @@ def load_files(
     tree = _Tree(files, env, credentials, base or Path(), problems)
     gateway = tree.gateway()
     profiles = tree.profiles()
-    timezone = gateway.timezone if gateway is not None else "UTC"
-    channels = Channels(
-        drivers, profiles, problems, base=base or Path(), keep_unusable=keep_unusable, timezone=timezone
-    )
-    for origin, data, alone in tree.channels():
-        channels.read(data, origin, alone=alone)
-    if gateway is not None:
-        gateway.uplinks.check_against(channels.specs)
-        channels.inventory.unsure |= tree.is_broken("channels") or tree.is_broken("profiles")
-        maker = BookMaker(channels.inventory, profiles, tree.documents("rules"), tree.documents("alarms"))
-        book = maker.make(gateway, expressions, problems)
+    channels = Channels(drivers, profiles, problems, base=base or Path(), keep_unusable=keep_unusable)
+    book = tree.fill(channels, profiles, gateway, expressions)
     problems.raise_if_any()
     assert gateway is not None  # its absence is a problem
     settings = GatewaySettings(
@@ -201,6 +192,21 @@ class _Tree:
                 found += [(Origin(one), self._references.resolve(one), alone) for one in documents]
         return found
 
+    def fill(
+        self, channels: Channels, profiles: Profiles, gateway: GatewayFile | None, expressions: Expressions | None
+    ) -> RuleBook:
+        """Read the channels, and then all that names their devices."""
+        if gateway is not None:
+            channels.timezone = gateway.timezone
+        for origin, data, alone in self.channels():
+            channels.read(data, origin, alone=alone)
+        if gateway is None:
+            return RuleBook()
+        gateway.uplinks.check_against(channels.specs)
+        channels.inventory.unsure |= not self._broken.isdisjoint({"channels", "profiles"})
+        maker = BookMaker(channels.inventory, profiles, self.documents("rules"), self.documents("alarms"))
+        return maker.make(gateway, expressions, self._problems)
+
     def documents(self, kind: str) -> list[tuple[Origin, Any]]:
         """The documents of a folder, references replaced."""
         return [
@@ -209,10 +215,6 @@ class _Tree:
             if _kind(file) == kind
             for one in documents
         ]
-
-    def is_broken(self, kind: str) -> bool:
-        """Whether a file of that folder could not be parsed."""
-        return kind in self._broken
 
 
 def _kind(file: str) -> str:

@@ -23,6 +23,7 @@ from gateway.local.peer import signed
 from gateway.local.shadowing import ShadowOps
 from gateway.local.wire import OpError
 from gateway.model import Batch, Quality, Tag, Value
+from gateway.runtime.alarmsummary import alarm_summary, rule_summary
 from gateway.runtime.node import Node, plain
 
 _READ_TIMEOUT_S = 30.0
@@ -119,7 +120,8 @@ class _Ops:
         return {"version": self._node.version}
 
     async def status(self, _args: dict[str, Any]) -> dict[str, Any]:
-        return self._node.status()
+        ruling = self._node.ruling
+        return {**self._node.status(), "alarms": alarm_summary(ruling), "rules": rule_summary(ruling)}
 
     async def devices(self, _args: dict[str, Any]) -> dict[str, Any]:
         rows = []

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway import app
+from gateway import app, wiring
 from gateway.clock import SystemClock
 from gateway.health import Health
 from gateway.registry import Registry
@@ -89,7 +89,8 @@ async def running(folder: Path) -> AsyncIterator[Node]:
     health = Health(clock)
     store = Store(settings.store, clock, release_ms=app.release_ms(), health=health)
     store.open()
-    node = app._wire(folder, settings, found.generations, load, registry, clock, health, store)
+    frame = wiring.Frame(folder, settings, found.generations, load, registry)
+    node = wiring.wire(frame, clock, health, store)
     node.supervisor.add_core("store", store.run)
     node.desk.restore()
     node.supervisor.add("commands", node.desk.run)
@@ -97,6 +98,8 @@ async def running(folder: Path) -> AsyncIterator[Node]:
     aliases = dict(zip(names, store.bind_aliases(names), strict=True))
     for channel in settings.channels:
         node.channels.start(channel, aliases, {})
+    node.notifier.reload(settings.book.notify)
+    await node.ruling.start(settings.book)
     supervising = asyncio.ensure_future(node.supervisor.run())
     try:
         yield node

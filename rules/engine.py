@@ -21,10 +21,11 @@ from rules.alarms.book import AlarmBook
 from rules.binding import Binder
 from rules.columns import NEVER, Columns
 from rules.graph import Graph, alarm_specs
-from rules.nodes import AlarmNode, Node, RuleNode, TagNode, fit
+from rules.nodes import AlarmNode, Node, RuleNode
 from rules.orders import Orders
 from rules.schedules import Schedules
 from rules.steps import CompiledStep
+from rules.tagnodes import TagNode, fit
 from rules.timers import Timers
 from rules.values import Do, Instant, Outlet, RuleEvent, Transition
 from rules.windows import Window, WindowSpec
@@ -151,7 +152,7 @@ class Engine:
         allowed = bound.run(self.columns.values, self.columns.quality, self.columns, self.now.at)
         if allowed:
             return ""
-        return f"its interlock `{text}` is {'not known' if allowed is None else 'false'} now"
+        return f"`{text}` is {'not known' if allowed is None else 'false'} now"
 
     # --- one event
 

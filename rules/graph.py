@@ -9,9 +9,10 @@ from gateway.model import Tag
 from gateway.rulebook import AlarmSpec, ExpressionError, RuleBook
 from rules.alarms.book import AlarmBook
 from rules.binding import Binder, Look
-from rules.nodes import AlarmNode, Hands, Node, RuleNode, TagNode
+from rules.nodes import AlarmNode, Hands, Node, RuleNode
 from rules.sequences import Player, Stage
 from rules.steps import compile_steps
+from rules.tagnodes import TagNode
 from rules.windows import Window, WindowSpec
 
 

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from gateway.model import Quality, Tag, Value, ValueType
-from gateway.rulebook import AlarmSpec, RuleSpec, VirtualSpec
+from gateway.model import Quality, Tag, Value
+from gateway.rulebook import AlarmSpec, RuleSpec
 from rules.alarms.book import DESIGN, AlarmBook
-from rules.binding import KEEP_USABLE, Binder, Look
+from rules.binding import Binder, Look
 from rules.columns import Columns
 from rules.condition import Condition, Step
 from rules.expression import BoundTemplate
 from rules.schedule import Schedule
 from rules.timers import Timers
-from rules.totals import Total
 from rules.values import Input, Instant
 from rules.windows import Window
 
-_MINUTE_MS = 60_000
 _GOOD_BELOW = 64
 
 
@@ -313,115 +310,3 @@ class AlarmNode(_Conditional):
         needs = on.needs if on is not None else ()
         worst = max((columns.quality[slot] for slot in needs), default=0)
         self._book.input_quality(self.spec.key, worst < _GOOD_BELOW, now, Quality(worst).text)
-
-
-class TagNode(Node):
-    """A virtual tag that is computed."""
-
-    kind = "tag"
-
-    def __init__(self, tag: Tag, binder: Binder, hands: Hands) -> None:
-        spec: VirtualSpec = tag.spec.virtual
-        keep = KEEP_USABLE if spec.kind == "value" else _GOOD_BELOW
-        self.bound = binder.value(spec.text, spec.device or tag.device, keep=keep)
-        super().__init__(tag.name, [self.bound], hands)
-        self.tag = tag
-        self.key = f"virtual/{tag.name}"
-        self.total = Total(spec.kind) if spec.kind != "value" else None
-        self.reset_at = Schedule(spec.reset) if spec.reset is not None else None
-        self.held = 0
-        """Results that its deadband held back."""
-
-    def evaluate(self, now: Instant) -> None:
-        if self.total is None:
-            self._tell(self.run(self.bound, now), now)
-            return
-        self.count(now)
-        self.tell_total(now)
-
-    def count(self, now: Instant) -> None:
-        """Bring the total up to now."""
-        assert self.total is not None
-        self.total.see(self.run(self.bound, now), now.at)
-        if self.total.grows:
-            deadline = (now.at // _MINUTE_MS + 1) * _MINUTE_MS
-            if self.hands.timers.deadline(self.key) != deadline:
-                self.hands.timers.set(self.key, deadline, lambda: self.hands.touch(self))
-
-    def tell_total(self, now: Instant) -> None:
-        assert self.total is not None
-        good = self.run(self.bound, now) is not None
-        value, quality = fit(self.tag, self.total.value())
-        self.hands.computed(self.tag, value, quality or (0 if good else int(Quality.UNCERTAIN)))
-
-    def warm(self, now: Instant) -> None:
-        if self.total is None:
-            self._tell(self.run(self.bound, now), now)
-        elif now.at > self.total.at:
-            self.total.see(self.run(self.bound, now), now.at)
-
-    def reset(self, now: Instant) -> None:
-        """Begin the total anew."""
-        assert self.total is not None
-        self.total.reset(now.at)
-        self.tell_total(now)
-
-    def adopt(self, old: Node, now: Instant) -> None:
-        super().adopt(old, now)
-        self.hands.timers.cancel(self.key)
-        if (
-            isinstance(old, TagNode)
-            and self.total is not None
-            and old.tag.spec.virtual.kind == self.tag.spec.virtual.kind
-        ):
-            self.total = old.total
-
-    def leave(self) -> None:
-        self.hands.timers.cancel(self.key)
-        self.hands.timers.cancel(f"reset/{self.name}")
-
-    def _tell(self, value: Value, now: Instant) -> None:
-        columns = self.hands.columns
-        worst = max((columns.quality[slot] for slot in self.bound.needs), default=0)
-        if value is None:
-            self.hands.computed(self.tag, None, worst if worst >= KEEP_USABLE else int(Quality.BAD))
-            return
-        fitted, quality = fit(self.tag, value)
-        if quality == 0 and self._held_back(fitted, worst, now):
-            self.held += 1
-            return
-        self.hands.computed(self.tag, fitted, max(worst, quality))
-
-    def _held_back(self, value: Value, quality: int, now: Instant) -> bool:
-        """Within its deadband, and not silent for longer than its heartbeat."""
-        columns, slot, report = self.hands.columns, self.tag.slot, self.tag.spec.report
-        last = columns.values[slot]
-        if report.deadband is None or quality != columns.quality[slot] or isinstance(value, bool):
-            return False
-        if not isinstance(value, int | float) or not isinstance(last, int | float):
-            return False
-        if report.heartbeat_s is not None and now.at - columns.arrived[slot] >= report.heartbeat_s * 1000:
-            return False
-        return abs(value - last) <= report.deadband
-
-
-_INTEGERS = {kind for kind in ValueType if "int" in kind.value or "bcd" in kind.value or "mod10k" in kind.value}
-
-
-def fit(tag: Tag, value: Any) -> tuple[Value, int]:
-    """A result as the tag's type, and the quality that this costs."""
-    kind = tag.spec.type
-    if kind is ValueType.BOOL:
-        return bool(value), 0
-    if isinstance(value, str | bytes):
-        return value, 0
-    if not math.isfinite(value):
-        return None, int(Quality.BAD)
-    if kind in _INTEGERS:
-        value = round(value)
-    elif kind in (ValueType.FLOAT32, ValueType.FLOAT64):
-        value = float(value)
-    span = tag.spec.range
-    if span is not None and not span[0] <= value <= span[1]:
-        return value, int(Quality.BAD_RANGE)
-    return value, 0

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rules.nodes import RuleNode, TagNode
+from rules.nodes import RuleNode
+from rules.tagnodes import TagNode
 from rules.values import RuleEvent
 
 if TYPE_CHECKING:

@@ -65,10 +65,7 @@ class Engine:
         budget: bool = True,
         silent: bool = False,
     ) -> None:
-        """`budget` False: evaluations are not timed (replay). `silent`: nothing comes out until `go_live`.
-
-        Raises ExpressionError for an expression that does not fit the tags.
-        """
+        """`budget` False: evaluations are not timed (replay). `silent`: nothing comes out until `go_live`."""
         self.outlet = outlet
         self.timers = Timers()
         self.now = Instant(at, at + offset)
@@ -148,8 +145,9 @@ class Engine:
         found = self.graph.interlocks.get(tag.slot)
         if found is None:
             return ""
-        bound, text = found
-        allowed = bound.run(self.columns.values, self.columns.quality, self.columns, self.now.at)
+        look, text = found
+        columns = self.columns
+        allowed = None if look is None else look.run(columns.values, columns.quality, columns, self.now.at)
         if allowed:
             return ""
         return f"`{text}` is {'not known' if allowed is None else 'false'} now"
@@ -382,7 +380,7 @@ class Engine:
     # --- set up
 
     def install(self, book: RuleBook, tags: list[Tag], known: Mapping[WindowSpec, Window]) -> None:
-        """Compile a rule book in the place of the one before. Raises ExpressionError, and then nothing has changed."""
+        """Compile a rule book in the place of the one before."""
         binder = Binder(tags, self.now.wall - self.now.at, known)
         graph = Graph(book, tags, self, self, self.alarms, binder)
         self.schedules.forget_hops()
@@ -396,12 +394,21 @@ class Engine:
 
     def begin(self) -> None:
         """Nothing has been read yet: rules and alarms wait for it, computed tags have a quality from the start."""
+        self._tell_broken()
         self._restless.update(node.index for node in self.graph.nodes if node.has_age)
         self._look_again(self.graph.first_rule)
 
     def look_again(self) -> None:
         """Look at everything: after a reload values are known already."""
+        self._tell_broken()
         self._look_again(len(self.graph.nodes))
+
+    def _tell_broken(self) -> None:
+        for name, text in self.graph.broken:
+            self.tell(RuleEvent(name, "failed", self.now, text=text))
+        for slot in self.graph.computed - self.graph.tag_nodes.keys():
+            tag = next(tag for tag in self.graph.tags if tag.slot == slot)
+            self.computed(tag, None, int(Quality.BAD_CONFIG))
 
     def _look_again(self, upto: int) -> None:
         self._ts = self.now.wall

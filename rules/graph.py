@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from gateway.model import Tag
-from gateway.rulebook import AlarmSpec, ExpressionError, RuleBook
+from gateway.rulebook import AlarmSpec, ExpressionError, RuleBook, RuleSpec
 from rules.alarms.book import AlarmBook
 from rules.binding import Binder, Look
 from rules.nodes import AlarmNode, Hands, Node, RuleNode
@@ -15,10 +16,13 @@ from rules.steps import compile_steps
 from rules.tagnodes import TagNode
 from rules.windows import Window, WindowSpec
 
+T = TypeVar("T")
+
 
 class Graph:
     """Computed tags first, each after those that it reads, then alarms, then rules in the order of the book.
 
+    What does not compile (a channel whose driver is missing has no tags) is left out alone: `broken`, name and reason.
     `watched`: slots whose values anybody needs. `on_change` and `on_reading`: nodes by slot. `computed`: slots of tags
     that the engine computes; `memory`: tags that keep what was set last, by slot.
     """
@@ -29,14 +33,21 @@ class Graph:
         self.book = book
         self.tags = list(tags)
         self.binder = binder
+        self.broken: list[tuple[str, str]] = []
         virtual = [tag for tag in self.tags if tag.spec.virtual is not None]
         self.memory = {tag.slot: tag for tag in virtual if tag.spec.virtual.kind == "memory"}
-        computed = _in_order([TagNode(tag, binder, hands) for tag in virtual if tag.slot not in self.memory])
-        self.computed = {node.tag.slot for node in computed}
+        made = (self._made(tag.name, TagNode, tag, binder, hands) for tag in virtual if tag.slot not in self.memory)
+        computed = _in_order([node for node in made if node is not None])
+        self.computed = {tag.slot for tag in virtual if tag.slot not in self.memory}
         self.tag_nodes = {node.tag.slot: node for node in computed}
-        self.alarm_nodes = {spec.key: AlarmNode(spec, binder, hands, alarms) for spec in alarm_specs(book)}
-        self.rule_nodes = {spec.id: RuleNode(spec, binder, hands) for spec in book.rules}
+        self.alarm_nodes = {
+            spec.key: node
+            for spec in alarm_specs(book)
+            if (node := self._made(spec.key, AlarmNode, spec, binder, hands, alarms)) is not None
+        }
+        self.rule_nodes: dict[str, RuleNode] = {}
         self.players: dict[str, Player] = {}
+        self._make_rules(hands, stage)
         for alarm in self.alarm_nodes.values():
             if alarm.spec.rule:
                 self.rule_nodes[alarm.spec.rule].alarm = alarm
@@ -46,16 +57,33 @@ class Graph:
         for index, node in enumerate(self.nodes):
             node.index = index
         self.watched: set[int] = {slot for node in self.nodes for slot in node.slots} | set(self.memory)
-        self.watched |= {slot for bound, _ in self.interlocks.values() for slot in bound.slots}
-        self._make_players(stage)
+        self.watched |= {slot for look, _ in self.interlocks.values() if look is not None for slot in look.slots}
+        self._watch_more()
         self._index()
 
-    def _make_players(self, stage: Stage) -> None:
+    def _made(self, name: str, make: Callable[..., T], *parts: Any) -> T | None:
+        try:
+            return make(*parts)
+        except ExpressionError as error:
+            self.broken.append((name, str(error)))
+            return None
+
+    def _make_rules(self, hands: Hands, stage: Stage) -> None:
         for spec in self.book.rules:
-            start = compile_steps(spec.start, self.binder, spec.device)
-            end = compile_steps(spec.end, self.binder, spec.device)
-            self.players[spec.id] = Player(spec, {"start": start, "every": start, "end": end}, stage)
-            self.watched |= {slot for step in (*start, *end) for slot in step.slots}
+            node = self._made(spec.id, RuleNode, spec, self.binder, hands)
+            player = self._made(spec.id, self._player, spec, stage) if node is not None else None
+            if node is not None and player is not None:
+                self.rule_nodes[spec.id], self.players[spec.id] = node, player
+
+    def _player(self, spec: RuleSpec, stage: Stage) -> Player:
+        start = compile_steps(spec.start, self.binder, spec.device)
+        end = compile_steps(spec.end, self.binder, spec.device)
+        return Player(spec, {"start": start, "every": start, "end": end}, stage)
+
+    def _watch_more(self) -> None:
+        """What steps and texts read."""
+        for player in self.players.values():
+            self.watched |= {slot for steps in player.steps.values() for step in steps for slot in step.slots}
         for node in self.alarm_nodes.values():
             if node.text is not None:
                 self.watched |= set(node.text.slots)
@@ -81,11 +109,12 @@ class Graph:
             (spec, window, users[id(window)]) for spec, window in self.binder.windows.items() if spec.hop_ms
         ]
 
-    def _interlocks(self) -> dict[int, tuple[Look, str]]:
+    def _interlocks(self) -> dict[int, tuple[Look | None, str]]:
+        """By slot: the condition, None for one that does not compile, and its text."""
         return {
-            tag.slot: (self.binder.condition(tag.spec.write.interlock, tag.device), tag.spec.write.interlock)
+            tag.slot: (self._made(tag.name, self.binder.condition, text, tag.device), text)
             for tag in self.tags
-            if tag.spec.write.interlock
+            if (text := tag.spec.write.interlock)
         }
 
 

@@ -151,10 +151,7 @@ def _set_memory(engine: Engine, rows: Mapping[str, Any]) -> None:
 
 
 def reload(engine: Engine, book: RuleBook, tags: Iterable[Tag], at: int, offset: int) -> None:
-    """Another rule book, or other tags. What is the same goes on: windows, phases, sequences, totals, alarms.
-
-    Raises ExpressionError, and then nothing has changed.
-    """
+    """Another rule book, or other tags. What is the same goes on: windows, phases, sequences, totals, alarms."""
     engine.enter(at, offset)
     old_graph, old_columns = engine.graph, engine.columns
     old_names = {tag.name: tag.slot for tag in old_graph.tags}

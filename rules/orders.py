@@ -9,7 +9,7 @@ from msgspec import structs
 
 from gateway.rulebook import AlarmSpec
 from rules.alarms.book import MAINTENANCE, AlarmBook
-from rules.alarms.catalogue import CATALOGUE
+from rules.alarms.catalogue import spec_of
 from rules.graph import alarm_specs
 from rules.values import Instant
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rules.engine import Engine
 
 T = TypeVar("T")
+ALL = "gateway"
+"""Entity of a spec that speaks for every entity of its issue."""
 
 
 class Orders:
@@ -84,15 +86,14 @@ class Orders:
             self._issues[key] = self._issue_spec(spec.issue, spec.entity) or spec
 
     def _issue_spec(self, issue: str, entity: str) -> AlarmSpec | None:
-        """The alarm of an issue: as the catalogue says, but for what the rule book says otherwise."""
-        known = CATALOGUE.get(issue)
-        own = next((spec for spec in self._engine.graph.book.alarms if spec.issue == issue), None)
-        if known is None and own is None:
+        """The alarm of an issue: what the rule book says of it for this entity, or for all, else the catalogue's."""
+        book = self._engine.graph.book
+        if issue in book.quiet_issues:
             return None
-        if own is not None:
-            return structs.replace(own, id=issue, entity=entity)
-        assert known is not None
-        return AlarmSpec(issue, entity, priority=known.priority, text=known.text, action=known.action, issue=issue)
+        own = [spec for spec in book.alarms if spec.issue == issue]
+        chosen = next((spec for spec in own if spec.entity == entity), None)
+        chosen = chosen or next((spec for spec in own if spec.entity == ALL), None)
+        return spec_of(issue, entity) if chosen is None else structs.replace(chosen, id=issue, entity=entity)
 
     def maintenance(self, device: str, at: int, offset: int, *, on: bool) -> None:
         """Alarms of a device are suppressed while people work on it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gateway.bus import Feed
 from gateway.clock import Clock, Timer
@@ -26,6 +26,9 @@ from rules.alarms.book import AlarmBook
 from rules.alarms.machine import UNACK_ACTIVE
 from rules.engine import Engine
 from rules.values import Instant
+
+if TYPE_CHECKING:
+    from rules.replay.tape import Tape
 
 T = TypeVar("T")
 
@@ -64,6 +67,7 @@ class Ruling:
         self._version = -1
         self._book = RuleBook()
         self._keeper = rulekeeping.Keeper(store, clock)
+        self._tapes: list[Tape] = []
         self.engine: Engine | None = None
         self.errors = 0
 
@@ -82,16 +86,15 @@ class Ruling:
         self._clock.call_later(SWEEP_S, self._sweep)
 
     def reload(self, book: RuleBook) -> None:
-        """Another rule book, or other tags. Nothing happens when both are the same.
-
-        Raises ExpressionError, and then nothing has changed.
-        """
+        """Another rule book, or other tags. Nothing happens when both are the same."""
         engine = self.engine
         if engine is None or (book == self._book and self._tags.version == self._version):
             return
-        self._run(lambda: self._reload(engine, book), guarded=False)
+        self._run(lambda: self._reload(engine, book))
 
     def _reload(self, engine: Engine, book: RuleBook) -> None:
+        for tape in self._tapes:
+            tape.end("another configuration")
         keeping.reload(engine, book, self._tags.tags(), self._at(), self._store.offset)
         self._book, self._version = book, self._tags.version
         self._effects.forget({rule.id for rule in book.rules} | {spec.key for spec in engine.orders.specs()})
@@ -132,21 +135,35 @@ class Ruling:
         if self._busy:  # a driver that publishes from inside a write that the engine began
             self._later.append(lambda: self.on_batch(batch))
             return
-        self._run(lambda: engine.on_batch(batch, int(batch.mono * 1000), self._store.offset))
+        self._run(lambda: self._take(engine, batch, int(batch.mono * 1000), self._store.offset))
+
+    def _take(self, engine: Engine, batch: Batch, at: int, offset: int) -> None:
+        for tape in self._tapes:
+            tape.batch(batch, at, offset)
+        engine.on_batch(batch, at, offset)
 
     def polled(self, device: str, mono: float) -> None:
         """A good poll came whose readings were all held back."""
         if self.engine is not None:
-            self.engine.polled(device, int(mono * 1000))
+            at = int(mono * 1000)
+            for tape in self._tapes:
+                tape.polled(device, at)
+            self.engine.polled(device, at)
 
     def issue(self, issue: Issue, *, is_set: bool) -> None:
         """An issue of the gateway was raised or is over. Maintenance is one, and suppresses its device's alarms."""
         engine = self.engine
         if engine is not None:
-            orders, offset = engine.orders, self._store.offset
+            self._run(lambda: self._take_issue(engine, issue, self._at(), self._store.offset, is_set=is_set))
+
+    def _take_issue(self, engine: Engine, issue: Issue, at: int, offset: int, *, is_set: bool) -> None:
+        for tape in self._tapes:
             if issue.id == MAINTENANCE:
-                self._run(lambda: orders.maintenance(issue.entity, self._at(), offset, on=is_set))
-            self._run(lambda: orders.issue(issue.id, issue.entity, issue.text, self._at(), offset, is_set=is_set))
+                tape.maintenance(issue.entity, at, offset, on=is_set)
+            tape.issue(issue.id, issue.entity, issue.text, at, offset, is_set=is_set)
+        if issue.id == MAINTENANCE:
+            engine.orders.maintenance(issue.entity, at, offset, on=is_set)
+        engine.orders.issue(issue.id, issue.entity, issue.text, at, offset, is_set=is_set)
 
     def order(self, what: Callable[[AlarmBook, Instant], T]) -> T:
         """Do something to the alarms. Raises AlarmRefused, or RuntimeError before the start."""
@@ -162,6 +179,24 @@ class Ruling:
         if not tag.spec.write.interlock:
             return ""
         return "the rules have not started yet" if self.engine is None else self.engine.interlock(tag)
+
+    # --- recording
+
+    def record(self, tape: Tape) -> Engine:
+        """Tell `tape` from now on what the engine gets and does. Raises RuntimeError before the start."""
+        from rules.replay.tape import Heard
+
+        if self.engine is None:
+            raise RuntimeError("the rules have not started yet")
+        self._tapes.append(tape)
+        self.engine.outlet = Heard(self._effects, self._tapes)
+        return self.engine
+
+    def unrecord(self, tape: Tape) -> None:
+        """No more."""
+        self._tapes.remove(tape)
+        if not self._tapes and self.engine is not None:
+            self.engine.outlet = self._effects
 
     # --- views
 
@@ -243,7 +278,12 @@ class Ruling:
         self._timer, self._armed = None, None
         engine = self.engine
         if engine is not None:
-            self._run(lambda: engine.advance(self._at(), self._store.offset))
+            self._run(lambda: self._wake(engine, self._at(), self._store.offset))
+
+    def _wake(self, engine: Engine, at: int, offset: int) -> None:
+        for tape in self._tapes:
+            tape.time(at, offset)
+        engine.advance(at, offset)
 
     def _sweep(self) -> None:
         engine = self.engine

@@ -203,15 +203,20 @@ def test_an_alarm_that_is_gone_is_closed_and_one_with_another_limit_goes_on():
     assert world.told[-1][2] == "normal"
 
 
-def test_a_rule_book_that_does_not_compile_changes_nothing():
-    from gateway.rulebook import ExpressionError
-
+def test_what_does_not_compile_is_left_out_alone_and_told():
     world = World(HOT)
-    with pytest.raises(ExpressionError):
-        world.reload(RuleSpec("bad", when="no.such > 5"))
+    world.reload(HOT, RuleSpec("bad", when="no.such > 5"))
+    assert [(event.rule, event.what) for event in world.events] == [("bad", "failed")]
     world.read(boiler_temperature=85.0)
     world.pass_time(11)
     assert len(world.done) == 1
+
+
+def test_a_computed_tag_that_does_not_compile_is_bad_config():
+    world = World(more={"plant": [computed("lost", "no.such * 2"), computed("fine", "boiler.temperature * 2")]})
+    assert world.published[0] == ("plant.lost", None, int(Quality.BAD_CONFIG))
+    world.read(boiler_temperature=1.0)
+    assert world.published[-1] == ("plant.fine", 2.0, 0)
 
 
 def test_rows_and_snapshots_of_another_form_are_left_alone():

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from gateway.cli.replayed import Replayed
 from gateway.local.client import Client
-from rules.replay import Entry, Replay, entry_from
+from gateway.model import Tag
+from gateway.rulebook import RuleBook
+from rules.replay import Effect, Entry, Outcomes, Replay, compare, entry_from
+from rules.replay.comparing import effects_of
 from rules.replay.orders import Order, order_from
+from rules.replay.outcomes import as_text
+from rules.replay.recording import Head
 
 
 class History:
@@ -67,3 +75,50 @@ class Feeding:
                 return
             clocks.popleft()
             self._replay.clock(entry.boot, at, offset)
+
+
+class Rehearsal:
+    """Other rules over a recording: they begin with its latest values, and get what came."""
+
+    def __init__(self, book: RuleBook, tags: Iterable[Tag], write: Callable[[str], object]) -> None:
+        self._effects: list[Effect] = []
+        self._real: list[Effect] = []
+        self._write = write
+        self._run = Replay(book, tags, Outcomes(self._take))
+
+    def run(self, head: Head, lines: Iterable[dict[str, Any]]) -> Replayed:
+        """Raises NotAnEntry or ExpressionError."""
+        for one in head.latest:
+            device, _, path = one.tag.partition(".")
+            entry = Entry(head.at, head.offset, "", one.ts, device, (path,), (one.value,), (one.quality,))
+            self._run.batch(entry)
+        for line in lines:
+            if "batch" in line:
+                self._run.batch(entry_from(line["batch"]))
+            elif "outcome" in line:
+                self._outcome(line["outcome"])
+            elif "time" in line:
+                self._run.clock("", *line["time"])
+        since, until = head.at + head.offset, self._run.wall
+        real = [effect for effect in self._real if since <= effect.ts <= until]
+        return Replayed(since, until, self._run.played, 0, compare(self._effects, real))
+
+    def _outcome(self, line: dict[str, Any]) -> None:
+        self._real += effects_of(line)
+        order = order_from(line)
+        if order is not None:
+            self._run.order(order)
+
+    def _take(self, line: dict[str, Any]) -> None:
+        self._effects += effects_of(line)
+        self._write(as_text(line))
+
+
+@contextmanager
+def line_writer(name: str | None) -> Iterator[Callable[[str], object]]:
+    """A function that writes a line to the file `name`; one that does nothing where there is none."""
+    if name is None:
+        yield lambda _text: None
+        return
+    with Path(name).open("w", encoding="utf-8") as file:
+        yield lambda text: file.write(f"{text}\n")

@@ -6,7 +6,9 @@ import argparse
 from collections.abc import Callable
 
 from gateway.cli.alarms_grammar import add_looks
-from gateway.cli.argtypes import duration, positive
+from gateway.cli.argtypes import duration, duration_between, positive
+
+_A_DAY = duration_between("1s", "1d")
 
 Add = Callable[[str, str, str], argparse.ArgumentParser]
 
@@ -35,3 +37,10 @@ def add_replays(add: Add) -> None:
     replay.add_argument("--rules", metavar="DIR", help="rules of this configuration folder (the running configuration)")
     replay.add_argument("--out", metavar="FILE", help="write everything that would have come, as JSON lines")
     replay.add_argument("--limit", type=positive, default=50, metavar="N", help="show at most so many effects (50)")
+    record = add("record", "record", "record what the rules get and do, as a file for `fieldpost playback`")
+    record.add_argument("file", metavar="FILE", help="where; it must not be there yet")
+    record.add_argument("--for", dest="lasting", type=_A_DAY, default=600.0, metavar="TIME", help="end after it (10m)")
+    playback = add("playback", "record", "run rules over a recording; exit 1 unless they do what they did")
+    playback.add_argument("file", metavar="FILE", help="a file of `fieldpost record`")
+    playback.add_argument("--rules", metavar="DIR", help="rules of this configuration folder (those of the recording)")
+    playback.add_argument("--out", metavar="FILE", help="write everything that came, as JSON lines")

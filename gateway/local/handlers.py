@@ -20,6 +20,7 @@ from gateway.local.connection import Handler
 from gateway.local.field import FieldOps
 from gateway.local.history import HistoryOps
 from gateway.local.peer import signed
+from gateway.local.recording import RecordOps
 from gateway.local.shadowing import ShadowOps
 from gateway.local.wire import OpError
 from gateway.model import Batch, Quality, Tag, Value
@@ -65,6 +66,7 @@ def handlers(node: Node) -> dict[str, Handler]:
     table["maintenance"] = Handler(byhand.maintenance, "operate", caller=True)
     table |= _alarms(node)
     table["history"] = Handler(HistoryOps(node).history, "read", stream=True, whole=True)
+    table["record"] = Handler(RecordOps(node).record, "operate", stream=True, whole=True)
     table["audit"] = Handler(AuditOps(node).audit, "read")
     commanding = CommandOps(node)
     table["command"] = Handler(commanding.command, scope_of=commanding.scope)

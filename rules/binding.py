@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from msgspec import structs
 
 from gateway.model import Tag, TagSpec
-from rules.expression import BoundTemplate, Program, Run, compile_expression, compile_template
-from rules.windows import Window, WindowSpec, make_window
+
+if TYPE_CHECKING:
+    from rules.expression import BoundTemplate, Program, Run
+    from rules.windows import Window, WindowSpec
 
 KEEP_GOOD = 64
 """Conditions and actions: an input that is not good has no value."""
@@ -69,18 +72,27 @@ class Binder:
 
     def condition(self, text: str, device: str) -> Look:
         """A condition: True, False, or None while an input is not good. Raises ExpressionError."""
-        return Look(compile_expression(text, device, self.find, condition=True), self, KEEP_GOOD)
+        return self._look(text, device, KEEP_GOOD, condition=True)
 
     def value(self, text: str, device: str, *, keep: int = KEEP_GOOD) -> Look:
         """An expression of any type. Raises ExpressionError."""
-        return Look(compile_expression(text, device, self.find, condition=False), self, keep)
+        return self._look(text, device, keep, condition=False)
+
+    def _look(self, text: str, device: str, keep: int, *, condition: bool) -> Look:
+        from rules.expression import compile_expression  # only a gateway with rules has a use for it
+
+        return Look(compile_expression(text, device, self.find, condition=condition), self, keep)
 
     def template(self, text: str, device: str) -> BoundTemplate:
         """A text with tags in it. Raises ExpressionError."""
+        from rules.expression import compile_template
+
         return compile_template(text, device, self.find).bind(self.slots)
 
     def window(self, spec: WindowSpec) -> Window:
         """The window that everybody shares who asks for the same."""
+        from rules.windows import make_window
+
         spec = structs.replace(spec, lateness_ms=self._lateness)
         window = self.windows.get(spec)
         if window is None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
@@ -28,7 +28,9 @@ from rules.steps import CompiledStep
 from rules.tagnodes import TagNode, fit
 from rules.timers import Timers
 from rules.values import Do, Instant, Outlet, RuleEvent, Transition
-from rules.windows import Window, WindowSpec
+
+if TYPE_CHECKING:
+    from rules.windows import Window, WindowSpec
 
 MAX_DEPTH = 8
 STRIKES = 3

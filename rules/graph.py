@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gateway.model import Tag
 from gateway.rulebook import AlarmSpec, ExpressionError, RuleBook, RuleSpec
@@ -14,7 +14,9 @@ from rules.nodes import AlarmNode, Hands, Node, RuleNode
 from rules.sequences import Player, Stage
 from rules.steps import compile_steps
 from rules.tagnodes import TagNode
-from rules.windows import Window, WindowSpec
+
+if TYPE_CHECKING:
+    from rules.windows import Window, WindowSpec
 
 T = TypeVar("T")
 
@@ -41,9 +43,9 @@ class Graph:
         self.computed = {tag.slot for tag in virtual if tag.slot not in self.memory}
         self.tag_nodes = {node.tag.slot: node for node in computed}
         self.alarm_nodes = {
-            spec.key: node
+            spec.key: alarm
             for spec in alarm_specs(book)
-            if (node := self._made(spec.key, AlarmNode, spec, binder, hands, alarms)) is not None
+            if (alarm := self._made(spec.key, AlarmNode, spec, binder, hands, alarms)) is not None
         }
         self.rule_nodes: dict[str, RuleNode] = {}
         self.players: dict[str, Player] = {}

@@ -8,7 +8,7 @@ and is gone through again silently. Whatever is known from before counts as good
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -17,7 +17,9 @@ from gateway.rulebook import RuleBook
 from rules.engine import Engine
 from rules.nodes import Node
 from rules.values import Instant
-from rules.windows import WindowSpec
+
+if TYPE_CHECKING:
+    from rules.windows import WindowSpec
 
 SNAPSHOT = 1
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.model import Quality, Tag, Value
-from gateway.rulebook import AlarmSpec, RuleSpec
+from gateway.rulebook import AlarmSpec, Every, RuleSpec
 from rules.alarms.book import DESIGN, AlarmBook
 from rules.binding import Binder, Look
 from rules.columns import Columns
 from rules.condition import Condition, Step
-from rules.expression import BoundTemplate
-from rules.schedule import Schedule
 from rules.timers import Timers
 from rules.values import Input, Instant
-from rules.windows import Window
+
+if TYPE_CHECKING:
+    from rules.expression import BoundTemplate
+    from rules.schedule import Schedule
+    from rules.windows import Window
 
 _GOOD_BELOW = 64
 
@@ -119,6 +121,13 @@ class Node:
         return self.seen(next((slot for _, slot in self.named()), None))
 
 
+def schedule_of(every: Every) -> Schedule:
+    """When it runs. Cron and time zones are imported with the first one."""
+    from rules.schedule import Schedule
+
+    return Schedule(every)
+
+
 class _Conditional(Node):
     """A node with a condition."""
 
@@ -187,7 +196,7 @@ class RuleNode(_Conditional):
         super().__init__(spec.id, on, off, condition, (), hands)
         self.spec = spec
         self.key = f"rule/{spec.id}"
-        self.schedule = Schedule(spec.every) if spec.every is not None else None
+        self.schedule = schedule_of(spec.every) if spec.every is not None else None
         self.alarm: AlarmNode | None = None
         """The alarm that follows it."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -12,8 +12,10 @@ from gateway.model import Value
 from gateway.rulebook import Step
 from rules.binding import Binder, Look
 from rules.columns import Columns
-from rules.expression import BoundTemplate
 from rules.values import Instant
+
+if TYPE_CHECKING:
+    from rules.expression import BoundTemplate
 
 
 class CompiledStep:

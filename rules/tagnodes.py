@@ -8,8 +8,7 @@ from typing import Any
 from gateway.model import Quality, Tag, Value, ValueType
 from gateway.rulebook import VirtualSpec
 from rules.binding import KEEP_USABLE, Binder
-from rules.nodes import Hands, Node
-from rules.schedule import Schedule
+from rules.nodes import Hands, Node, schedule_of
 from rules.totals import Total
 from rules.values import Instant
 
@@ -30,7 +29,7 @@ class TagNode(Node):
         self.tag = tag
         self.key = f"virtual/{tag.name}"
         self.total = Total(spec.kind) if spec.kind != "value" else None
-        self.reset_at = Schedule(spec.reset) if spec.reset is not None else None
+        self.reset_at = schedule_of(spec.reset) if spec.reset is not None else None
         self.held = 0
         """Results that its deadband held back."""
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from gateway.rulebook import Checked, FindTag
-from rules.expression.program import compile_expression
-from rules.expression.templates import compile_template
 
 
 class RuleExpressions:
-    """Checks expressions, templates and cron lines; implements gateway.rulebook.Expressions."""
+    """Checks expressions, templates and cron lines; implements gateway.rulebook.Expressions. What each needs is
+    imported with the first one.
+    """
 
     def check(self, text: str, device: str, find: FindTag) -> Checked:
+        from rules.expression.program import compile_expression
+
         program = compile_expression(text, device, find, condition=False)
         return Checked(program.type, program.tags)
 
     def check_template(self, text: str, device: str, find: FindTag) -> tuple[str, ...]:
+        from rules.expression.templates import compile_template
+
         return compile_template(text, device, find).tags
 
     def check_cron(self, text: str, zone: str) -> None:
-        from rules.cron import Cron  # its time zones are read only where somebody has such a line
+        from rules.cron import Cron
 
         Cron(text, zone)

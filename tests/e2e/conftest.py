@@ -1,5 +1,6 @@
-"""The scene of the main job."""
+"""The scene of the main job, and the one with rules."""
 
+from tests.support.ruled import ruled
 from tests.support.scene import make_scene
 
-__all__ = ["make_scene"]
+__all__ = ["make_scene", "ruled"]

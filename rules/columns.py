@@ -39,7 +39,7 @@ class Columns:
         self.before_at[slot] = self.arrived[slot]
         self.arrived[slot] = at
         self.ts[slot] = ts
-        if quality < _GOOD_BELOW:
+        if quality < _GOOD_BELOW or self.quality[slot] < _GOOD_BELOW:  # it was good until now
             self.good_at[slot] = at
         if differs:
             self.values[slot] = value

@@ -170,6 +170,8 @@ class Ruling:
         engine = self.engine
         if engine is None:
             raise RuntimeError("the rules have not started yet")
+        if self._busy:
+            raise RuntimeError("the rules are in the middle of an event")
         found: list[T] = []
         self._run(lambda: found.append(engine.orders.order(what, self._at(), self._store.offset)), guarded=False)
         return found[0]

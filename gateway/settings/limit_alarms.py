@@ -216,7 +216,7 @@ class LimitMaker:
             self._problems.at(self._layers.origin("stale"), "`stale` is above 0s and at most 30d", "write 60s")
             return None
         text, limit = self._tag.braced, number(seconds)
-        return Limit(f"age({text}) > {limit} or not is_good({text})", "", f"not heard from for {limit} s, or not good")
+        return Limit(f"age({text}) > {limit}", "", f"not known to be good for {limit} s")
 
 
 def number(value: float, plus: float = 0) -> str:

@@ -310,3 +310,25 @@ def test_totals_count_hours_and_integrals():
     assert values["starts"] == 2
     assert values["hours"] == pytest.approx(1.0)
     assert values["energy"] == pytest.approx(3.0 * 4800 / 3600)
+
+
+def test_age_counts_from_when_the_value_was_last_good_whatever_was_reported():
+    spec = RuleSpec("r", when="age(boiler.temperature) > 30", start=(Step("log", text="old"),))
+    world = World(spec)
+    world.read(boiler_temperature=1.0)
+    for _ in range(10):
+        world.pass_time(20)
+        world.engine.polled("boiler", world.at)  # unchanged, so nothing was reported
+    world.read(Quality.BAD_COMM, boiler_temperature=None)
+    world.pass_time(30)
+    assert world.done == []
+    world.pass_time(2)
+    assert len(world.done) == 1
+
+
+def test_a_tag_that_is_never_heard_is_old_from_the_start_on():
+    world = World(RuleSpec("r", when="age(boiler.temperature) > 30", start=(Step("log", text="old"),)))
+    world.pass_time(30)
+    assert world.done == []
+    world.pass_time(2)
+    assert len(world.done) == 1

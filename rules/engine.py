@@ -94,9 +94,7 @@ class Engine:
 
     def on_batch(self, batch: Batch, at: int, offset: int) -> None:
         """A batch has arrived. Cheap when nobody watches its tags."""
-        plan = self._plans.get(id(batch.block))
-        if plan is None or plan.block is not batch.block:
-            plan = self._plan(batch.block)
+        plan = self._plan(batch.block)
         if not plan.watched:
             return
         now = self.enter(at, offset)
@@ -423,10 +421,16 @@ class Engine:
         self._read(tag.slot, value, 0, ts, self.now.at)
         self.outlet.computed((tag,), (value,), (0,), ts, self.now.at)
 
+    def watches(self, block: Block) -> bool:
+        """Whether anybody looks at a tag of it."""
+        return bool(self._plan(block).watched)
+
     def _plan(self, block: Block) -> _Plan:
-        if len(self._plans) >= _MAX_PLANS:
-            del self._plans[next(iter(self._plans))]
-        plan = self._plans[id(block)] = _Plan(block, self.graph.watched | self.graph.computed)
+        plan = self._plans.get(id(block))
+        if plan is None or plan.block is not block:
+            if len(self._plans) >= _MAX_PLANS:
+                del self._plans[next(iter(self._plans))]
+            plan = self._plans[id(block)] = _Plan(block, self.graph.watched | self.graph.computed)
         return plan
 
     def rewind(self, at: int) -> None:

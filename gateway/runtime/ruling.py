@@ -130,7 +130,7 @@ class Ruling:
     def on_batch(self, batch: Batch) -> None:
         """A batch is on the bus and in the journal's buffer. Never raises."""
         engine = self.engine
-        if engine is None or self._effects.publishing:
+        if engine is None or self._effects.publishing or not (self._tapes or engine.watches(batch.block)):
             return
         if self._busy:  # a driver that publishes from inside a write that the engine began
             self._later.append(lambda: self.on_batch(batch))

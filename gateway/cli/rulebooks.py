@@ -94,7 +94,15 @@ def load_running(state: Path, folder: Path) -> Loaded:
         files = None
     if files is None:
         return load_rules(folder)
-    return Loaded(load_files(files, Registry().load, env=os.environ, credentials=credentials_of(folder), base=folder))
+    settings = load_files(
+        files,
+        Registry().load,
+        env=os.environ,
+        credentials=credentials_of(folder),
+        base=folder,
+        expressions=RuleExpressions(),
+    )
+    return Loaded(settings)
 
 
 def folder_above(file: Path) -> Path:

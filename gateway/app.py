@@ -174,6 +174,7 @@ async def _serve(config_dir: Path, settings: GatewaySettings, found: _Found, loa
     sockets = settings.store.path / "fieldpost.sock"
     local = LocalServer(sockets, handlers(node), logging.getLogger("fieldpost.local"))
     watchdog = Watchdog(settings.store.path, health)
+    node.lags = watchdog.lags
     vitals = Vitals(settings.store.path, clock, health, lambda: _tls_files(node.settings))
     supervisor = node.supervisor
     supervisor.add_core("store", store.run)

@@ -14,11 +14,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import os
 import sys
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -35,6 +37,7 @@ LIMIT_S = 30.0
 WARN_S = 3.0
 TICK_S = 0.5
 CULPRIT_FILE = "blocked_by.json"
+_LAGS_S = 60.0
 
 _log = logging.getLogger("fieldpost.watchdog")
 
@@ -75,6 +78,7 @@ class Watchdog:
         self.lag = 0.0
         """Seconds by which the loop's last wake-up was late."""
         self.max_lag = 0.0
+        self._lags: deque[float] = deque(maxlen=max(1, round(_LAGS_S / self._tick_s)))
         self.blocked_by: Culprit | None = None
         """Who blocked the loop last, in this process."""
 
@@ -94,8 +98,17 @@ class Watchdog:
                 await asyncio.sleep(self._tick_s)
                 self.lag = max(0.0, time.monotonic() - before - self._tick_s)
                 self.max_lag = max(self.max_lag, self.lag)
+                self._lags.append(self.lag)
         finally:
             self._closing.set()
+
+    def lags(self) -> dict[str, float]:
+        """By how many ms the loop's wake-ups were late: the last one, the 99th percentile of the last minute, the worst
+        since the start.
+        """
+        recent = sorted(self._lags)
+        p99 = recent[math.ceil(0.99 * len(recent)) - 1] if recent else 0.0
+        return {name: round(s * 1000, 2) for name, s in (("last", self.lag), ("p99", p99), ("max", self.max_lag))}
 
     def _feed_systemd(self) -> None:
         now = time.monotonic()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,6 +87,8 @@ class Node:
     drift: bool = False
     restored: Mapping[tuple[str, str], Any] = field(default_factory=dict)
     restart_required: list[str] = field(default_factory=list)
+    lags: Callable[[], dict[str, float]] = dict
+    """By how many ms the event loop's wake-ups are late."""
 
     async def switch(self, new: GatewaySettings, plan: Plan) -> None:
         """Make `new` run: stop what is gone or changed, start what is new or changed, leave the rest alone."""
@@ -186,6 +188,7 @@ class Node:
             "uplinks": self.uplinks.status(),
             "channels": self._channels_view(),
             "journal": self.store.stats(),
+            "loop_lag_ms": self.lags(),
             "units": self.supervisor.units(),
             "issues": [
                 {

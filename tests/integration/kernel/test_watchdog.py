@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from gateway.clock import SystemClock
@@ -120,3 +121,16 @@ async def test_a_block_that_ends_in_time_is_told_in_the_log_and_forgotten(tmp_pa
     assert watchdog.blocked_by.unit == "driver:slow[x]"
     assert watchdog.max_lag > 0.1
     assert ended == []
+
+
+async def test_the_lags_of_the_loop_are_kept_for_a_minute(tmp_path: Path) -> None:
+    watchdog = Watchdog(tmp_path, Health(SystemClock()), limit_s=60.0, warn_s=50.0, tick_s=0.02)
+    assert watchdog.lags() == {"last": 0.0, "p99": 0.0, "max": 0.0}
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(watchdog.run())
+        await eventually(lambda: watchdog.lag)
+        time.sleep(0.3)  # noqa: ASYNC251 - what the watchdog is for
+        await eventually(lambda: watchdog.lags()["max"] >= 250)
+        assert watchdog.lags()["p99"] >= 250
+        await eventually(lambda: watchdog.lags()["last"] < 250)
+        watching.cancel()

@@ -13,6 +13,7 @@ GUIDES = (
     DOCS / "tutorial" / "first-gateway.md",
     DOCS / "how-to" / "fleet.md",
     DOCS / "how-to" / "alarms.md",
+    DOCS / "how-to" / "rules-cookbook.md",
     DOCS / "explanation" / "rules.md",
 )
 """Pages whose command lines and links are checked, besides the reference."""

@@ -13,21 +13,19 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from msgspec import structs
-
 from gateway.model import Batch, Block, Quality, Tag, Value
-from gateway.rulebook import RuleBook, RuleSpec, Step
+from gateway.rulebook import RuleBook
 from rules.alarms.book import AlarmBook
 from rules.binding import Binder
 from rules.columns import NEVER, Columns
+from rules.deeds import Deeds
 from rules.graph import Graph, alarm_specs
 from rules.nodes import AlarmNode, Node, RuleNode
 from rules.orders import Orders
 from rules.schedules import Schedules
-from rules.steps import CompiledStep
-from rules.tagnodes import TagNode, fit
+from rules.tagnodes import TagNode
 from rules.timers import Timers
-from rules.values import Do, Instant, Outlet, RuleEvent, Transition
+from rules.values import Instant, Outlet, RuleEvent, Transition
 
 if TYPE_CHECKING:
     from rules.windows import Window, WindowSpec
@@ -77,12 +75,11 @@ class Engine:
         self._heap: list[int] | None = None
         self._restless: set[int] = set()
         self._computed: list[tuple[Tag, Value, int]] = []
-        self._sets: list[tuple[Tag, Value, str]] = []
         self._forced: set[int] = set()
-        self._actions = 0
         self._ts = 0
         self._plans: dict[int, _Plan] = {}
         self.alarms = AlarmBook(alarm_specs(book), self._alarm, self._alarm_row)
+        self.deeds = Deeds(self)
         self.schedules = Schedules(self)
         self.orders = Orders(self)
         self.install(book, list(tags), {})
@@ -181,12 +178,13 @@ class Engine:
         for depth in range(MAX_DEPTH + 1):
             self._round()
             self.columns.changed.clear()
-            if not self._sets:
+            if not self.deeds.sets:
                 break
             if depth == MAX_DEPTH:
-                self._cut()
+                self.deeds.cut(depth)
                 break
-            self._apply_sets()
+            for tag, value in self.deeds.take():
+                self.remember(tag, value, self.now.wall)
         if self._restless and not self.silent and self.timers.deadline("tick") is None:
             self.timers.set("tick", (self.now.at // TICK_MS + 1) * TICK_MS, self._tick)
         self.orders.arm()
@@ -290,7 +288,7 @@ class Engine:
     def touch_index(self, indices: Iterable[int]) -> None:
         self._dirty.update(indices)
 
-    # --- what nodes and sequences do
+    # --- what nodes do
 
     def started(self, node: RuleNode) -> None:
         """A rule's condition has become active: its actions, then its alarm."""
@@ -306,59 +304,6 @@ class Engine:
     def _alarm_of(self, node: RuleNode, *, active: bool) -> None:
         if node.alarm is not None:
             node.alarm.follow(node, self.now, active=active)
-
-    def act(
-        self, rule: RuleSpec, edge: str, step: CompiledStep, values: tuple[tuple[str, Value], ...], text: str
-    ) -> None:
-        """A step is due."""
-        dry_run = rule.dry_run or self.graph.book.dry_run
-        own: list[tuple[str, Value]] = []
-        rest: list[tuple[str, Value]] = []
-        for name, value in values:
-            tag = self._memory_tag(step.kind, name)
-            (rest if tag is None else own).append((name, value if tag is None else fit(tag, value)[0]))
-        if own:
-            self._do(rule, edge, structs.replace(step.step, kind="set"), tuple(own), "", dry_run=dry_run)
-        if rest or not own:
-            self._do(rule, edge, step.step, tuple(rest), text, dry_run=dry_run)
-        for name, value in () if dry_run else own:
-            self._sets.append((self.graph.binder.tags[name], value, rule.id))
-
-    def _memory_tag(self, kind: str, name: str) -> Tag | None:
-        """The tag if it is one that the engine itself keeps."""
-        tag = self.graph.binder.tags.get(name) if kind in ("set", "write") else None
-        return tag if tag is not None and tag.slot in self.graph.memory else None
-
-    def _do(
-        self,
-        rule: RuleSpec,
-        edge: str,
-        step: Step,
-        values: tuple[tuple[str, Value], ...],
-        text: str,
-        *,
-        dry_run: bool,
-    ) -> None:
-        self._actions += 1
-        self.outlet.do(Do(self._actions, rule.id, edge, step, self.now, values, text, dry_run))
-
-    def skipped(self, rule: RuleSpec, text: str) -> None:
-        self.tell(RuleEvent(rule.id, "skipped", self.now, text=text))
-
-    def _apply_sets(self) -> None:
-        sets, self._sets = self._sets, []
-        self._ts = self.now.wall
-        for tag, value, _ in sets:
-            self._read(tag.slot, value, 0, self.now.wall, self.now.at)
-            if not self.silent:
-                self.outlet.computed((tag,), (value,), (0,), self.now.wall, self.now.at)
-
-    def _cut(self) -> None:
-        rules = sorted({rule for _, _, rule in self._sets})
-        self._sets.clear()
-        text = f"rules set each other's tags in a circle: {', '.join(rules)}; cut after {MAX_DEPTH} rounds"
-        for rule in rules:
-            self.tell(RuleEvent(rule, "cut", self.now, text=text))
 
     def tell(self, event: RuleEvent) -> None:
         if not self.silent:
@@ -382,7 +327,7 @@ class Engine:
     def install(self, book: RuleBook, tags: list[Tag], known: Mapping[WindowSpec, Window]) -> None:
         """Compile a rule book in the place of the one before."""
         binder = Binder(tags, self.now.wall - self.now.at, known)
-        graph = Graph(book, tags, self, self, self.alarms, binder)
+        graph = Graph(book, tags, self, self.deeds, self.alarms, binder)
         self.schedules.forget_hops()
         size = max((tag.slot for tag in tags), default=-1) + 1
         self.columns = Columns(size, {tag.slot: tag.device for tag in tags}, self.now.at)
@@ -416,10 +361,11 @@ class Engine:
         self.settle()
 
     def remember(self, tag: Tag, value: Value, ts: int) -> None:
-        """A memory tag has this value, set earlier: told as any reading is."""
+        """A memory tag has this value, set by a rule or earlier: told as any reading is."""
         self._ts = ts
         self._read(tag.slot, value, 0, ts, self.now.at)
-        self.outlet.computed((tag,), (value,), (0,), ts, self.now.at)
+        if not self.silent:
+            self.outlet.computed((tag,), (value,), (0,), ts, self.now.at)
 
     def watches(self, block: Block) -> bool:
         """Whether anybody looks at a tag of it."""

@@ -22,9 +22,14 @@ ROW = 1
 class Stage(Protocol):
     """What sequences need of the engine."""
 
-    columns: Columns
-    timers: Timers
-    now: Instant
+    @property
+    def columns(self) -> Columns: ...
+
+    @property
+    def timers(self) -> Timers: ...
+
+    @property
+    def now(self) -> Instant: ...
 
     def keep(self, key: str, row: Any) -> None: ...
 

@@ -53,7 +53,7 @@ def take(engine: Engine) -> dict[str, Any]:
         "sequences": {name: [player.edge, player._next, player._kept] for name, player in graph.players.items()},
         "last": dict(engine.schedules.last),
         "timers": _timers(engine),
-        "actions": engine._actions,
+        "actions": engine.deeds.count,
     }
 
 
@@ -71,7 +71,7 @@ def resume(book: RuleBook, tags: Sequence[Tag], outlet: Outlet, taken: Mapping[s
         _resume_nodes(engine, taken)
         _resume_alarms(engine, taken["alarms"])
         engine.schedules.last.update(taken["last"])
-        engine._actions = int(taken["actions"])
+        engine.deeds.count = int(taken["actions"])
         _resume_timers(engine, taken["timers"])
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, msgspec.ValidationError) as error:
         raise NotABaseline(f"it does not fit these rules: {error!r}") from error

@@ -6,6 +6,7 @@ happened are those of its entry in the journal, a little after the moment itself
 
 from __future__ import annotations
 
+import ast
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
@@ -15,6 +16,9 @@ from msgspec import Struct
 from rules.replay.orders import BY_PEOPLE, alarm_key
 
 TOLERANCE_MS = 2000
+_STEP_OF = {"shadow_set": "desired"}
+ENDED_MS = 30_000
+"""An action's entry stands at its end: it waited for its turn, was written and read back."""
 
 
 class Effect(Struct, frozen=True):
@@ -47,7 +51,9 @@ class Comparison(Struct, frozen=True):
 
 
 def compare(here: Iterable[Effect], real: Iterable[Effect], tolerance_ms: int = TOLERANCE_MS) -> Comparison:
-    """Pair effects of the same key whose times differ by at most `tolerance_ms`, oldest first."""
+    """Pair effects of the same key whose times differ by at most `tolerance_ms` (real actions may be ENDED_MS later),
+    oldest first.
+    """
     waiting: dict[tuple[str, ...], list[Effect]] = defaultdict(list)
     for effect in sorted(real, key=_when):
         waiting[effect.key].append(effect)
@@ -58,7 +64,8 @@ def compare(here: Iterable[Effect], real: Iterable[Effect], tolerance_ms: int = 
         queue = waiting[effect.key]
         while queue and queue[0].ts < effect.ts - tolerance_ms:
             only_real.append(queue.pop(0))
-        if queue and queue[0].ts <= effect.ts + tolerance_ms:
+        late_ms = tolerance_ms + (ENDED_MS if effect.kind == "action" else 0)
+        if queue and queue[0].ts <= effect.ts + late_ms:
             matched.append((effect, queue.pop(0)))
         else:
             only_here.append(effect)
@@ -95,11 +102,30 @@ def effects_in(row: dict[str, Any]) -> list[Effect]:
 
 def _of_audit(row: dict[str, Any]) -> list[Effect]:
     who = str(row.get("who", ""))
-    if not who.startswith("rule:") or row.get("dry_run"):
+    if not who.startswith("rule:") or row.get("dry_run") or row.get("state") == "dry_run":
         return []
-    on = f"{row['device']}.{row['tag']}" if row.get("device") and row.get("tag") else ""
-    value = row.get("new") if on else None
-    return [Effect(row["ts"], "action", who.removeprefix("rule:"), str(row.get("what", "")), on, value)]
+    rule, what = who.removeprefix("rule:"), _STEP_OF.get(str(row.get("what")), str(row.get("what", "")))
+    return [Effect(row["ts"], "action", rule, what, on, value) for on, value in _assigned(row)]
+
+
+def _assigned(row: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Tags and values of an audit entry; what is refused before it is tried has them as texts."""
+    device, new = row.get("device"), row.get("new")
+    if device and row.get("tag"):
+        return [(f"{device}.{row['tag']}", new)]
+    if device and row.get("path"):
+        return [(f"{device}.{str(row['path']).replace('.', '/')}", new)]
+    if row.get("values"):
+        pairs = [str(text).partition("=") for text in row["values"]]
+        return [(name, _literal(value)) for name, _, value in pairs]
+    return [("", None)]
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def _by_people(row: dict[str, Any]) -> bool:

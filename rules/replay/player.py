@@ -17,6 +17,7 @@ from rules.engine import Engine
 from rules.keeping import Kept, go_live
 from rules.replay.entries import Entry
 from rules.replay.orders import Order
+from rules.replay.outcomes import Outcomes
 from rules.replay.timeline import Timeline
 from rules.values import Outlet
 
@@ -187,6 +188,13 @@ def own_tags(book: RuleBook, tags: Iterable[Tag]) -> frozenset[int]:
     steps = [step for rule in book.rules for step in (*rule.start, *rule.end) if step.kind in ("set", "write")]
     assigned = {assignment.tag for step in steps for assignment in step.assign}
     return frozenset(tag.slot for name, tag in virtual.items() if tag.spec.virtual.kind != "memory" or name in assigned)
+
+
+def watched_tags(book: RuleBook, tags: Sequence[Tag]) -> list[str]:
+    """Full names of the tags whose readings matter to the book. Raises ExpressionError."""
+    engine = Engine(book, tags, Outcomes(lambda _line: None), at=0, offset=0, budget=False, silent=True)
+    own = own_tags(book, tags)
+    return [tag.name for tag in tags if tag.slot in engine.graph.watched and tag.slot not in own]
 
 
 def _blocks(tags: Iterable[Tag]) -> dict[str, Block]:

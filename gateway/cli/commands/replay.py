@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from rules.replay import Effect
 
 
+_MOST_BYTES = 200_000
+"""So much of a request is for names of tags; where there are more, all readings are asked for."""
+
+
 class _Span(Struct, frozen=True):
     """What is asked for, UTC ms. `from_ms`: from where readings are fed, so that windows are full at `since_ms`."""
 
@@ -53,6 +57,7 @@ def _replay(session: Session, loaded: Loaded, span: _Span) -> Replayed:
     from rules.replay import Outcomes, Replay, compare
     from rules.replay.comparing import effects_in, effects_of
     from rules.replay.outcomes import as_text
+    from rules.replay.player import watched_tags
 
     effects: list[Effect] = []
     with line_writer(session.option("out")) as write, session.client() as client:
@@ -67,7 +72,9 @@ def _replay(session: Session, loaded: Loaded, span: _Span) -> Replayed:
         events = list(history.entries("event", kinds=["audit", "clock"], who="rule:"))
         run = Replay(loaded.book, loaded.tags, Outcomes(take))
         feeding = Feeding(run, (row for row in events if row["kind"] == "clock"), alarms)
-        feeding.run(history.entries("telemetry"))
+        names = watched_tags(loaded.book, loaded.tags)
+        fits = sum(len(name.encode()) + 3 for name in names) <= _MOST_BYTES
+        feeding.run(history.entries("telemetry", tags=names if fits else []))
         feeding.finish(span.until_ms)
     followed = CATALOGUE.keys() | {spec.id for spec in loaded.book.alarms if spec.issue}
     real = [effect for row in (*alarms, *events) if row.get("id") not in followed for effect in effects_in(row)]

@@ -76,13 +76,13 @@ def test_anything_else_is_no_entry(change: dict[str, Any]) -> None:
 # --- what goes together
 
 
-def effect(ts: int, value: Any = True, who: str = "r", on: str = "pump.run") -> Effect:
-    return Effect(ts, "action", who, "write", on, value)
+def effect(ts: int, value: Any = True, who: str = "r", on: str = "pump.run", kind: str = "action") -> Effect:
+    return Effect(ts, kind, who, "write", on, value)
 
 
 def test_effects_pair_by_name_value_and_time_each_once() -> None:
-    here = [effect(1000), effect(5000), effect(9000), effect(20_000)]
-    real = [effect(1003), effect(5900), effect(5950), effect(20_100, value=False)]
+    here = [effect(ts, kind="alarm") for ts in (1000, 5000, 9000, 20_000)]
+    real = [effect(ts, kind="alarm") for ts in (1003, 5900, 5950)] + [effect(20_100, value=False, kind="alarm")]
     found = compare(here, real)
     assert [(a.ts, b.ts) for a, b in found.matched] == [(1000, 1003), (5000, 5900)]
     assert [one.ts for one in found.only_here] == [9000, 20_000]
@@ -91,9 +91,15 @@ def test_effects_pair_by_name_value_and_time_each_once() -> None:
     assert compare(here, here).equal
 
 
+def test_the_entry_of_an_action_stands_at_its_end() -> None:
+    assert compare([effect(1000)], [effect(25_000)]).equal
+    assert not compare([effect(1000, kind="alarm")], [effect(25_000, kind="alarm")]).equal
+    assert not compare([effect(25_000)], [effect(1000)]).equal
+
+
 @given(st.lists(st.integers(0, 100_000)), st.lists(st.integers(0, 100_000)), st.integers(1, 2000))
 def test_every_effect_is_told_exactly_once(here: list[int], real: list[int], tolerance: int) -> None:
-    found = compare([effect(ts) for ts in here], [effect(ts) for ts in real], tolerance)
+    found = compare([effect(ts, kind="alarm") for ts in here], [effect(ts, kind="alarm") for ts in real], tolerance)
     assert sorted([a.ts for a, _ in found.matched] + [one.ts for one in found.only_here]) == sorted(here)
     assert sorted([b.ts for _, b in found.matched] + [one.ts for one in found.only_real]) == sorted(real)
     assert all(abs(a.ts - b.ts) <= tolerance for a, b in found.matched)
@@ -124,6 +130,11 @@ def test_real_entries_of_rules_and_of_chattering_alarms_are_effects() -> None:
     audit = {"kind": "audit", "ts": 5, "who": "rule:r", "what": "write", "device": "pump", "tag": "run", "new": True}
     assert effects_in(audit) == [effect(5)]
     assert effects_in({**audit, "who": "anna"}) == []
+    assert effects_in({**audit, "state": "dry_run"}) == []
+    edit = {"kind": "audit", "ts": 5, "who": "rule:r", "what": "shadow_set", "device": "d", "path": "a.b", "new": 1}
+    assert [(one.what, one.on, one.value) for one in effects_in(edit)] == [("desired", "d.a/b", 1)]
+    refused = {"kind": "audit", "ts": 5, "who": "rule:r", "what": "write", "values": ["pump.run=True", "p.s='x'"]}
+    assert [(one.on, one.value) for one in effects_in(refused)] == [("pump.run", True), ("p.s", "x")]
     assert effects_in({**audit, "dry_run": True}) == []
     assert effects_in({"kind": "clock", "ts": 5}) == []
     folded = {

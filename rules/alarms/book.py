@@ -202,6 +202,8 @@ class AlarmBook:
         if alarm.state in ANNOUNCED:
             self._first_out.comes(alarm.spec.group, key)
         self._plan(alarm)
+        if shift:  # the row's times are of another boot: the next restart must not take them for its own
+            self._keep_row(alarm)
         self._drop_design(alarm, now)
         return ""
 

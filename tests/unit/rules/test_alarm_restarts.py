@@ -201,3 +201,16 @@ def test_a_suppression_by_design_that_is_no_longer_configured_ends(by: str) -> N
     else:
         desk.restart()
     assert desk.events[-1] == ("unsuppress", "suppressed", "normal")
+
+
+def test_after_a_reboot_the_times_that_are_kept_are_of_the_new_boot() -> None:
+    desk = Desk(spec())
+    desk.pass_ms(1000)
+    desk.shelve(3600)
+    desk.restart(1000, boot_at=50)  # the boot clock began anew, far below the end of the shelving
+    desk.restart(1000)
+    assert desk.state() == "shelved"
+    desk.pass_ms(3_597_000)
+    assert desk.state() == "shelved"
+    desk.pass_ms(1000)
+    assert desk.state() == "normal"

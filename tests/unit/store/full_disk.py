@@ -17,8 +17,9 @@ from pathlib import Path
 
 from gateway.errors import StoreFull
 from gateway.health import Health
+from gateway.model import Batch
 from gateway.testing import ManualClock
-from tests.unit.store.kit import batch, block, everything, numbers, opened
+from tests.unit.store.kit import block, everything, numbers, opened
 
 
 def fill(path: Path) -> None:
@@ -46,7 +47,8 @@ async def main(mount: Path, before: int) -> None:
         refused = 0
         for i in range(rounds):
             for _ in range(20):
-                store.append(batch(shared, [rng.random() for _ in range(100)], ts=made))
+                values = [rng.random() for _ in range(100)]
+                store.append(Batch(shared, values, clock.wall_ms() + made, clock.mono() + made / 1000))
                 made += 100
             if i % 5 == 0:
                 store.append_entry("alarm", {"ts": made, "kind": "alarm"})

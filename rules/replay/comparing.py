@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from rules.alarms.machine import ACTIVE, AWAY
 from rules.replay.orders import BY_PEOPLE, alarm_key
 
 TOLERANCE_MS = 2000
@@ -23,7 +24,7 @@ ENDED_MS = 30_000
 
 class Effect(Struct, frozen=True):
     """One effect. `ts` in UTC ms. `who`: the rule, or `id@entity` of the alarm. `what`: the kind of step; of an alarm
-    empty. `on`: the tag. `value`: what was written, or the alarm's state.
+    empty. `on`: the tag. `value`: what was written; of an alarm active, over, or the state that it is away in.
     """
 
     ts: int
@@ -48,6 +49,14 @@ class Comparison(Struct, frozen=True):
     @property
     def equal(self) -> bool:
         return not self.only_here and not self.only_real
+
+    def within(self, since: int, until: int) -> Comparison:
+        """Only what is of that time, UTC ms; a pair is of the time of its first."""
+        return Comparison(
+            tuple(pair for pair in self.matched if since <= pair[0].ts <= until),
+            tuple(one for one in self.only_here if since <= one.ts <= until),
+            tuple(one for one in self.only_real if since <= one.ts <= until),
+        )
 
 
 def compare(here: Iterable[Effect], real: Iterable[Effect], tolerance_ms: int = TOLERANCE_MS) -> Comparison:
@@ -76,7 +85,7 @@ def compare(here: Iterable[Effect], real: Iterable[Effect], tolerance_ms: int = 
 def effects_of(line: dict[str, Any]) -> list[Effect]:
     """The effects of a line of outcomes. Dry runs, orders of people and phases of rules are none."""
     if line["kind"] == "alarm" and not _by_people(line):
-        return [Effect(line["ts"], "alarm", alarm_key(line), "", "", line["state"])]
+        return [Effect(line["ts"], "alarm", alarm_key(line), "", "", _phase(line["state"]))]
     if line["kind"] != "action" or line.get("dry_run"):
         return []
     values = line.get("values")
@@ -91,13 +100,20 @@ def effects_in(row: dict[str, Any]) -> list[Effect]:
         case "alarm":
             if _by_people(row) or row.get("event") is None:
                 return []
-            return [Effect(row["ts"], "alarm", alarm_key(row), "", "", row["state"])]
+            return [Effect(row["ts"], "alarm", alarm_key(row), "", "", _phase(row["state"]))]
         case "chattering":
             key = alarm_key(row)
-            return [Effect(ts, "alarm", key, "", "", state) for ts, state, *_ in row.get("transitions", ())]
+            return [Effect(ts, "alarm", key, "", "", _phase(state)) for ts, state, *_ in row.get("transitions", ())]
         case "audit":
             return _of_audit(row)
     return []
+
+
+def _phase(state: str) -> str:
+    """What rules have to do with a state: whether somebody acknowledged before the replay begins is not their doing."""
+    if state in ACTIVE:
+        return "active"
+    return state if state in AWAY else "over"
 
 
 def _of_audit(row: dict[str, Any]) -> list[Effect]:

@@ -190,11 +190,21 @@ def own_tags(book: RuleBook, tags: Iterable[Tag]) -> frozenset[int]:
     return frozenset(tag.slot for name, tag in virtual.items() if tag.spec.virtual.kind != "memory" or name in assigned)
 
 
-def watched_tags(book: RuleBook, tags: Sequence[Tag]) -> list[str]:
-    """Full names of the tags whose readings matter to the book. Raises ExpressionError."""
+class Needs(Struct, frozen=True):
+    """What a book needs of the past. `tags`: full names of those whose readings matter; `window_ms`: how far back its
+    windows look.
+    """
+
+    tags: list[str]
+    window_ms: int
+
+
+def needs_of(book: RuleBook, tags: Sequence[Tag]) -> Needs:
+    """Raises ExpressionError for a book that does not fit the tags."""
     engine = Engine(book, tags, Outcomes(lambda _line: None), at=0, offset=0, budget=False, silent=True)
     own = own_tags(book, tags)
-    return [tag.name for tag in tags if tag.slot in engine.graph.watched and tag.slot not in own]
+    watched = [tag.name for tag in tags if tag.slot in engine.graph.watched and tag.slot not in own]
+    return Needs(watched, engine.longest_window)
 
 
 def _blocks(tags: Iterable[Tag]) -> dict[str, Block]:

@@ -97,6 +97,11 @@ def test_the_entry_of_an_action_stands_at_its_end() -> None:
     assert not compare([effect(25_000)], [effect(1000)]).equal
 
 
+def test_what_began_before_the_time_that_is_asked_for_is_not_missed_in_it() -> None:
+    found = compare([effect(1000), effect(9000)], [effect(1800), effect(9100), effect(60_000)]).within(1500, 20_000)
+    assert (len(found.matched), found.only_here, found.only_real) == (1, (), ())
+
+
 @given(st.lists(st.integers(0, 100_000)), st.lists(st.integers(0, 100_000)), st.integers(1, 2000))
 def test_every_effect_is_told_exactly_once(here: list[int], real: list[int], tolerance: int) -> None:
     found = compare([effect(ts, kind="alarm") for ts in here], [effect(ts, kind="alarm") for ts in real], tolerance)
@@ -119,7 +124,7 @@ def test_what_is_an_effect_and_what_is_not() -> None:
     assert effects_of({"kind": "rule", "ts": 5, "rule": "r", "what": "started"}) == []
     row = {"kind": "alarm", "ts": 5, "id": "hot", "device": "boiler", "event": "active", "state": "unack_active"}
     (alarm,) = effects_of(row)
-    assert (alarm.who, alarm.value) == ("hot@boiler", "unack_active")
+    assert (alarm.who, alarm.value) == ("hot@boiler", "active")
     assert effects_in(row) == [alarm]
     assert effects_in({**row, "entity": "gateway"})[0].who == "hot@gateway"
     assert effects_of({**row, "event": "ack", "who": "anna"}) == []
@@ -142,9 +147,9 @@ def test_real_entries_of_rules_and_of_chattering_alarms_are_effects() -> None:
         "ts": 9,
         "id": "hot",
         "device": "boiler",
-        "transitions": [[5, "normal", 1], [9, "x", 2]],
+        "transitions": [[5, "normal", 1], [9, "shelved", 2]],
     }
-    assert [(one.ts, one.value) for one in effects_in(folded)] == [(5, "normal"), (9, "x")]
+    assert [(one.ts, one.value) for one in effects_in(folded)] == [(5, "over"), (9, "shelved")]
 
 
 # --- orders

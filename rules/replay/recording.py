@@ -102,7 +102,7 @@ def _tag(row: dict[str, Any]) -> Tag:
 
 
 def _without_secrets(book: RuleBook) -> RuleBook:
-    """Headers and notifications may carry passwords, and decide nothing."""
+    """URLs and headers of webhooks and notifications may carry passwords, and decide nothing."""
     return structs.replace(book, rules=tuple(_plain(rule) for rule in book.rules), notify=())
 
 
@@ -111,4 +111,4 @@ def _plain(rule: RuleSpec) -> RuleSpec:
 
 
 def _steps(steps: Sequence[Step]) -> tuple[Step, ...]:
-    return tuple(structs.replace(step, headers=()) for step in steps)
+    return tuple(structs.replace(step, headers=(), url="") for step in steps)

@@ -11,6 +11,9 @@ from benchmarks.report import Row, heading, show
 ALL = (
     "requests_per_poll",
     "rule_expressions",
+    "rule_reaction",
+    "rules_load",
+    "rules_memory",
     "start",
     "latency",
     "cpu_1hz",

@@ -45,7 +45,7 @@ def heading() -> str:
     disk = subprocess.run(["stat", "-f", "-c", "%T", place], capture_output=True, text=True, check=False).stdout.strip()
     return (
         f"{model}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}, "
-        f"loop {loop}, pymodbus {metadata.version('pymodbus')}, store on {disk}, rules off"
+        f"loop {loop}, pymodbus {metadata.version('pymodbus')}, store on {disk}; without rules but where a row names them"
     )
 
 

@@ -15,7 +15,7 @@ Line = dict[str, Any]
 
 _STEP_FIELDS = {
     "publish": ("topic", "uplink", "retain"),
-    "webhook": ("url", "method"),
+    "webhook": ("method",),
     "log": ("level",),
     "command": ("op", "device"),
     "notify": ("to",),

@@ -51,6 +51,11 @@ class Keeper:
 
         self._store.submit(work, Level.LAZY).add_done_callback(_told)
 
+    @property
+    def is_new(self) -> bool:
+        """Whether there is no snapshot yet."""
+        return not _is_row(self._store.table(TABLE).get("snapshot"))
+
     async def bring_back(self, engine: Engine) -> None:
         """Give a silent engine its memory: the snapshots, then what the journal has since."""
         self._alive = self._last_reading()

@@ -81,6 +81,8 @@ class Ruling:
         await self._keeper.bring_back(engine)
         self.engine = engine
         self._run(lambda: keeping.go_live(engine, self._keeper.kept(), self._at(), self._store.offset))
+        if self._keeper.is_new:  # from here on the journal has the rest, however soon the end comes
+            self._keeper.checkpoint(engine)
         for issue in self._health.open():
             self.issue(issue, is_set=True)
         self._clock.call_later(SWEEP_S, self._sweep)

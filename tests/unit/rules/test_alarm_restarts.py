@@ -1,4 +1,4 @@
-"""Alarms over a restart in each state, over a reload, and rows that are of no use."""
+"""FL-48: alarms over a restart in each state, over a reload, and rows that are of no use."""
 
 from __future__ import annotations
 

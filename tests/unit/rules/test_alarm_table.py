@@ -1,4 +1,4 @@
-"""Every cell of the transition table, on a book whose alarm was brought into the state by what people do.
+"""FL-48: every cell of the transition table, on a book whose alarm was brought into the state by what people do.
 
 The table below is written by hand from ISA-18.2 and the words of docs/reference/alarms.md.
 """

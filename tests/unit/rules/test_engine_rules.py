@@ -1,4 +1,6 @@
-"""Rules in time: for, until, on_bad, edge, sequences, memory tags, circles, faults."""
+"""Rules in time (FL-47): for, until, on_bad, edge, sequences, memory tags; circles and faults (FL-46); computed tags with
+the worst quality of their inputs (FL-54).
+"""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A recorded day, replayed from the journal: the same each time, and the same as the engine that was there."""
+"""FL-70: a recorded day, replayed from the journal: the same each time, and the same as the engine that was there."""
 
 from __future__ import annotations
 

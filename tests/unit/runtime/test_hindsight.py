@@ -1,4 +1,4 @@
-"""Why an alarm came and what a rule did: from a real journal."""
+"""FL-71: why an alarm came and what a rule did: from a real journal."""
 
 from __future__ import annotations
 

@@ -14,17 +14,19 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
 from gateway import logs, sdnotify
-from gateway.clock import SystemClock, trust_of
+from gateway.clock import SystemClock, boot_id, trust_of
 from gateway.errors import ConfigError, GatewayError
 from gateway.health import Health
+from gateway.journal import Level
 from gateway.local.handlers import handlers
 from gateway.local.server import LocalServer
 from gateway.registry import Registry
-from gateway.release import release_ms
+from gateway.release import release_ms, version
 from gateway.runtime.node import Node
 from gateway.settings.credentials import credentials_of
 from gateway.settings.generations import Generations
@@ -204,6 +206,11 @@ async def _serve(config_dir: Path, settings: GatewaySettings, found: _Found, loa
     return await _run_supervised(node)
 
 
+def start_entry(wall_ms: int) -> dict[str, Any]:
+    """The event of a start: what came before it in the journal was written by another process."""
+    return {"ts": wall_ms, "kind": "start", "version": version(), "boot": boot_id()}
+
+
 def _tls_files(settings: GatewaySettings) -> dict[str, TlsSettings]:
     return {uplink.name: uplink.tls for uplink in settings.uplinks if uplink.tls is not None}
 
@@ -238,6 +245,7 @@ async def _run_supervised(node: Node) -> int:
         running = group.create_task(_supervise(node), name="supervisor")
         stop = group.create_task(stopping.wait(), name="signals")
         node.ready = True
+        node.store.append_entry("event", start_entry(node.clock.wall_ms()), Level.SOON)
         sdnotify.notify("READY=1", f"STATUS=running generation of {node.settings.id}")
         _log.info("ready: gateway %s, configuration %s", node.settings.id, node.settings.hash)
         await asyncio.wait({running, stop}, return_when=asyncio.FIRST_COMPLETED)

@@ -146,9 +146,14 @@ class LatestValues:
         if heard == _NEVER and tag.spec.access is Access.WRITE:
             quality = Quality.UNCERTAIN  # nobody ever asks for it: that nothing was heard is no fault
         if heard != _NEVER:
-            if quality < Quality.UNCERTAIN:
+            if quality < Quality.UNCERTAIN and not _is_total(tag):  # polls say nothing of it
                 heard = max(heard, self._polled.get(tag.device, heard))
             age = max(0, round((self._clock.mono() - heard) * 1000))
         ts = self._ts[tag.slot] or None
         kept = self._kept.get(tag.device, {}).get(tag.slot)
         return Current(tag, self._values[tag.slot], quality, ts, age, kept and kept[:2])
+
+
+def _is_total(tag: Tag) -> bool:
+    """Whether its value is what has added up until it was told last."""
+    return tag.spec.virtual is not None and tag.spec.virtual.kind != "value"

@@ -12,7 +12,7 @@ from gateway.errors import WriteRejected
 from gateway.health import Health
 from gateway.holds import Hold, Holds
 
-LOCAL = "local"
+LOCAL, RULE = "local", "rule"
 ISSUE = "device_maintenance"
 
 
@@ -58,7 +58,8 @@ class Maintenance:
         if hold is None:
             return ""
         why = f": {hold.reason}" if hold.reason else ""
-        return f"{device} is under maintenance by {hold.who}{why}; writes from afar are refused"
+        what = "rules do not write to it" if via == RULE else "writes from afar are refused"
+        return f"{device} is under maintenance by {hold.who}{why}; {what}"
 
     def _from_afar(self, device: str, via: str) -> None:
         hold = self.holds.get(device)

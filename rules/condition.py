@@ -32,9 +32,9 @@ class Step(enum.Enum):
 
 
 class Condition:
-    """One condition at work. `t_cond`: UTC ms when what made it active (or may) became true."""
+    """One condition at work. UTC ms: `t_cond` when what made it active (or may) became true, `t_active` when it did."""
 
-    __slots__ = ("_edge", "_elapsed", "_hold", "_off_ms", "_on_ms", "_ready", "_since", "phase", "t_cond")
+    __slots__ = ("_edge", "_elapsed", "_hold", "_off_ms", "_on_ms", "_ready", "_since", "phase", "t_active", "t_cond")
 
     def __init__(self, on_ms: int, off_ms: int = 0, *, hold: bool = True, edge: bool = False) -> None:
         """`edge`: it becomes active only after it was seen false."""
@@ -47,6 +47,7 @@ class Condition:
         self._elapsed = 0
         self.phase = Phase.IDLE
         self.t_cond = 0
+        self.t_active = 0
 
     @property
     def is_active(self) -> bool:
@@ -59,6 +60,19 @@ class Condition:
             return None
         wanted = self._on_ms if self.phase is Phase.PENDING else self._off_ms
         return self._since + max(0, wanted - self._elapsed)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a delay stands still, for want of a good input."""
+        return self.phase in (Phase.PENDING, Phase.ENDING) and self._since is None
+
+    def left(self, now: Instant) -> int:
+        """Ms of the delay that are left; 0 where none runs."""
+        if self.phase not in (Phase.PENDING, Phase.ENDING):
+            return 0
+        wanted = self._on_ms if self.phase is Phase.PENDING else self._off_ms
+        passed = self._elapsed + (0 if self._since is None else now.at - self._since)
+        return max(0, wanted - passed)
 
     def see(self, on: bool | None, off: bool | None, now: Instant) -> Step:
         """Look at it: `on` begins it, `off` ends it; None where an input is not good."""
@@ -78,7 +92,7 @@ class Condition:
         if due is None or due > now.at:
             return Step.NOTHING
         if self.phase is Phase.PENDING:
-            return self._start()
+            return self._start(now)
         return self._end(ready=True)
 
     def _idle(self, on: bool | None, now: Instant) -> Step:
@@ -88,7 +102,7 @@ class Condition:
             return Step.NOTHING
         self.t_cond = now.wall
         if self._on_ms <= 0:
-            return self._start()
+            return self._start(now)
         self.phase, self._since, self._elapsed = Phase.PENDING, now.at, 0
         return Step.NOTHING
 
@@ -137,8 +151,9 @@ class Condition:
     def _rest(self, phase: Phase) -> None:
         self.phase, self._since, self._elapsed = phase, None, 0
 
-    def _start(self) -> Step:
+    def _start(self, now: Instant) -> Step:
         self._rest(Phase.ACTIVE)
+        self.t_active = now.wall
         return Step.STARTED
 
     def _end(self, *, ready: bool) -> Step:
@@ -149,7 +164,7 @@ class Condition:
 
     def take_over(self, old: Condition) -> None:
         """It replaces one of another form: what is active stays so, delays that run begin anew."""
-        self.t_cond = old.t_cond
+        self.t_cond, self.t_active = old.t_cond, old.t_active
         if old.is_active:
             self._rest(Phase.ACTIVE)
 
@@ -158,7 +173,7 @@ class Condition:
         if self.phase is Phase.IDLE and self._ready:
             return None
         since = None if self._since is None else now.wall - (now.at - self._since)
-        row = {"v": ROW, "p": self.phase.value, "c": self.t_cond, "e": self._elapsed, "s": since}
+        row = {"v": ROW, "p": self.phase.value, "c": self.t_cond, "a": self.t_active, "e": self._elapsed, "s": since}
         return row if self._ready else {**row, "r": False}
 
     def restore(self, row: Any, alive: int) -> bool:
@@ -166,10 +181,11 @@ class Condition:
         try:
             if row["v"] != ROW:
                 return False
-            phase, t_cond, elapsed, since = Phase(row["p"]), int(row["c"]), int(row["e"]), row["s"]
+            phase, elapsed, since = Phase(row["p"]), int(row["e"]), row["s"]
+            self.t_cond, self.t_active = int(row["c"]), int(row.get("a", row["c"]))
         except (KeyError, TypeError, ValueError):
             return False
-        self.phase, self.t_cond, self._since = phase, t_cond, None
+        self.phase, self._since = phase, None
         self._elapsed = elapsed + (max(0, alive - int(since)) if since is not None else 0)
         self._ready = bool(row.get("r", True))
         return True

@@ -27,6 +27,7 @@ class Deeds:
         self._engine = engine
         self.count = 0
         self.sets: list[tuple[Tag, Value, str]] = []
+        self._setters: set[str] = set()
 
     @property
     def columns(self) -> Columns:
@@ -60,6 +61,7 @@ class Deeds:
             self._tell(rule, edge, step.step, tuple(rest), text, dry_run=dry_run)
         for name, value in () if dry_run else own:
             self.sets.append((engine.graph.binder.tags[name], value, rule.id))
+            self._setters.add(rule.id)
 
     def _memory_tag(self, kind: str, name: str) -> Tag | None:
         """The tag if it is one that the engine itself keeps."""
@@ -89,9 +91,13 @@ class Deeds:
         sets, self.sets = self.sets, []
         return [(tag, value) for tag, value, _ in sets]
 
+    def over(self) -> None:
+        """The event is over."""
+        self._setters.clear()
+
     def cut(self, rounds: int) -> None:
         """Rules go round in a circle: what they set last is not set any more."""
-        rules = sorted({rule for _, _, rule in self.sets})
+        rules = sorted(self._setters)
         self.sets.clear()
         text = f"rules set each other's tags in a circle: {', '.join(rules)}; cut after {rounds} rounds"
         for rule in rules:

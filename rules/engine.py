@@ -185,6 +185,7 @@ class Engine:
                 break
             for tag, value in self.deeds.take():
                 self.remember(tag, value, self.now.wall)
+        self.deeds.over()
         if self._restless and not self.silent and self.timers.deadline("tick") is None:
             self.timers.set("tick", (self.now.at // TICK_MS + 1) * TICK_MS, self._tick)
         self.orders.arm()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gateway.model import Tag
@@ -72,7 +73,8 @@ class Graph:
 
     def _make_rules(self, hands: Hands, stage: Stage) -> None:
         for spec in self.book.rules:
-            node = self._made(spec.id, RuleNode, spec, self.binder, hands)
+            dry_run = spec.dry_run or self.book.dry_run
+            node = self._made(spec.id, partial(RuleNode, dry_run=dry_run), spec, self.binder, hands)
             player = self._made(spec.id, self._player, spec, stage) if node is not None else None
             if node is not None and player is not None:
                 self.rule_nodes[spec.id], self.players[spec.id] = node, player

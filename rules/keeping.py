@@ -180,4 +180,4 @@ def _adopt_nodes(engine: Engine, old: dict[tuple[str, str], Node]) -> None:
             continue
         node.adopt(before, engine.now)
     for gone in old.values():
-        gone.leave()
+        gone.leave(engine.now)

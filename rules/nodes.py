@@ -12,7 +12,7 @@ from rules.binding import Binder, Look
 from rules.columns import Columns
 from rules.condition import Condition, Step
 from rules.timers import Timers
-from rules.values import Input, Instant
+from rules.values import Input, Instant, RuleEvent
 
 if TYPE_CHECKING:
     from rules.expression import BoundTemplate
@@ -42,6 +42,10 @@ class Hands(Protocol):
 
     def computed(self, tag: Tag, value: Value, quality: int) -> None:
         """A virtual tag has this value now."""
+        ...
+
+    def tell(self, event: RuleEvent) -> None:
+        """Something has happened to a rule."""
         ...
 
     def touch(self, node: Node) -> None:
@@ -97,7 +101,7 @@ class Node:
             for mine, theirs in zip(self.bounds, old.bounds, strict=True):
                 mine.restore(theirs.state())
 
-    def leave(self) -> None:
+    def leave(self, _now: Instant) -> None:
         """It is not in the rule book any more."""
 
     def inputs(self) -> tuple[Input, ...]:
@@ -173,7 +177,7 @@ class _Conditional(Node):
         """Whether a delay of `old` that runs may run on here."""
         raise NotImplementedError
 
-    def leave(self) -> None:
+    def leave(self, _now: Instant) -> None:
         self.hands.timers.cancel(self.key)
         self.hands.keep(self.key, None)
 
@@ -187,14 +191,15 @@ class RuleNode(_Conditional):
 
     kind = "rule"
 
-    def __init__(self, spec: RuleSpec, binder: Binder, hands: Hands) -> None:
+    def __init__(self, spec: RuleSpec, binder: Binder, hands: Hands, *, dry_run: bool = False) -> None:
+        """`dry_run`: it acts on nothing, by its own word or the rule book's."""
         binder.late_by(spec.lateness_s)
         on = binder.condition(spec.when, spec.device) if spec.when else None
         off = binder.condition(spec.until, spec.device) if spec.until else None
         binder.late_by(0)
-        condition = Condition(round(spec.for_s * 1000), hold=spec.on_bad == "hold", edge=spec.edge)
-        super().__init__(spec.id, on, off, condition, (), hands)
         self.spec = spec
+        self.dry_run = dry_run
+        super().__init__(spec.id, on, off, self._fresh(), (), hands)
         self.key = f"rule/{spec.id}"
         self.schedule = schedule_of(spec.every) if spec.every is not None else None
         self.alarm: AlarmNode | None = None
@@ -219,10 +224,22 @@ class RuleNode(_Conditional):
             getattr(mine, name) == getattr(before, name) for name in ("when", "for_s", "until", "on_bad", "edge")
         )
 
-    def leave(self) -> None:
-        super().leave()
+    def adopt(self, old: Node, now: Instant) -> None:
+        super().adopt(old, now)
+        if isinstance(old, RuleNode) and old.dry_run and not self.dry_run and self.condition.is_active:
+            self.condition = self._fresh()  # what its start would have done was never done
+
+    def leave(self, now: Instant) -> None:
+        super().leave(now)
+        if self.condition.is_active:
+            gone = RuleEvent(self.name, "ended", now, self.condition.t_cond, text="no longer configured")
+            self.hands.tell(gone)
         self.hands.timers.cancel(f"every/{self.name}")
         self.hands.keep(f"every/{self.name}", None)
+
+    def _fresh(self) -> Condition:
+        spec = self.spec
+        return Condition(round(spec.for_s * 1000), hold=spec.on_bad == "hold", edge=spec.edge)
 
     def may_run(self, now: Instant) -> bool:
         """By the clock: whether its condition, if it has one, is met."""

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from gateway.rulebook import AlarmSpec
 from rules.alarms.book import MAINTENANCE, AlarmBook
-from rules.alarms.catalogue import spec_of
+from rules.alarms.catalogue import MADE_BY_PEOPLE, spec_of
 from rules.graph import alarm_specs
 from rules.values import Instant
 
@@ -93,7 +93,9 @@ class Orders:
         own = [spec for spec in book.alarms if spec.issue == issue]
         chosen = next((spec for spec in own if spec.entity == entity), None)
         chosen = chosen or next((spec for spec in own if spec.entity == ALL), None)
-        return spec_of(issue, entity) if chosen is None else structs.replace(chosen, id=issue, entity=entity)
+        if chosen is not None:
+            return structs.replace(chosen, id=issue, entity=entity)
+        return None if issue in MADE_BY_PEOPLE else spec_of(issue, entity)
 
     def maintenance(self, device: str, at: int, offset: int, *, on: bool) -> None:
         """Alarms of a device are suppressed while people work on it."""

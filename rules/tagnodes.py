@@ -12,7 +12,8 @@ from rules.nodes import Hands, Node, schedule_of
 from rules.totals import Total
 from rules.values import Instant
 
-_MINUTE_MS = 60_000
+SHOWN_MS = 10_000
+"""How often a total that grows is told anew."""
 _GOOD_BELOW = 64
 
 
@@ -45,7 +46,7 @@ class TagNode(Node):
         assert self.total is not None
         self.total.see(self.run(self.bound, now), now.at)
         if self.total.grows:
-            deadline = (now.at // _MINUTE_MS + 1) * _MINUTE_MS
+            deadline = (now.at // SHOWN_MS + 1) * SHOWN_MS
             if self.hands.timers.deadline(self.key) != deadline:
                 self.hands.timers.set(self.key, deadline, lambda: self.hands.touch(self))
 
@@ -77,7 +78,7 @@ class TagNode(Node):
         ):
             self.total = old.total
 
-    def leave(self) -> None:
+    def leave(self, _now: Instant) -> None:
         self.hands.timers.cancel(self.key)
         self.hands.timers.cancel(f"reset/{self.name}")
 
@@ -106,7 +107,19 @@ class TagNode(Node):
         return abs(value - last) <= report.deadband
 
 
-_INTEGERS = {kind for kind in ValueType if "int" in kind.value or "bcd" in kind.value or "mod10k" in kind.value}
+def _whole_numbers() -> dict[ValueType, tuple[int, int]]:
+    """What each integer type holds: both ends included."""
+    found = {ValueType.BCD16: (0, 9_999), ValueType.BCD32: (0, 99_999_999)}
+    found |= {ValueType.MOD10K32: (0, 99_999_999), ValueType.MOD10K64: (0, 9_999_999_999_999_999)}
+    for kind in ValueType:
+        head, _, bits = kind.value.partition("int")
+        if bits:
+            size = int(bits)
+            found[kind] = (0, 2**size - 1) if head == "u" else (-(2 ** (size - 1)), 2 ** (size - 1) - 1)
+    return found
+
+
+_WHOLE = _whole_numbers()
 
 
 def fit(tag: Tag, value: Any) -> tuple[Value, int]:
@@ -118,8 +131,11 @@ def fit(tag: Tag, value: Any) -> tuple[Value, int]:
         return value, 0
     if not math.isfinite(value):
         return None, int(Quality.BAD)
-    if kind in _INTEGERS:
+    if kind in _WHOLE:
         value = round(value)
+        low, high = _WHOLE[kind]
+        if not low <= value <= high:
+            return None, int(Quality.BAD_RANGE)
     elif kind in (ValueType.FLOAT32, ValueType.FLOAT64):
         value = float(value)
     span = tag.spec.range

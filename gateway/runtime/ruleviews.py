@@ -13,7 +13,9 @@ from rules.values import Input
 
 
 def rules(engine: Engine) -> list[dict[str, Any]]:
-    """Each rule: its phase, since when, and until when a delay runs (UTC ms, 0 where there is none)."""
+    """Each rule: its phase, since when, and until when a delay runs (UTC ms, 0 where there is none). `held`: a delay
+    stands still, as an input is not good; `left`: ms of the delay.
+    """
     return [_rule(engine, node) for node in engine.rules()]
 
 
@@ -26,7 +28,9 @@ def _rule(engine: Engine, node: RuleNode) -> dict[str, Any]:
     return {
         "id": spec.id,
         "state": state,
-        "since": condition.t_cond if condition.phase.value != "idle" else 0,
+        "since": condition.t_active if condition.is_active else condition.t_cond if state == "pending" else 0,
+        "held": condition.is_held,
+        "left": condition.left(engine.now),
         "due": 0 if due is None else due + offset,
         "when": spec.when,
         "until": spec.until,

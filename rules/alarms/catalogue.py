@@ -102,6 +102,10 @@ CATALOGUE: dict[str, SystemAlarm] = {
 """By the id of the issue."""
 
 
+MADE_BY_PEOPLE = frozenset(("device_maintenance",))
+"""Issues that tell what people do: alarms only where the configuration asks for it."""
+
+
 def spec_of(issue: str, entity: str) -> AlarmSpec | None:
     """The alarm that follows the issue of that id and entity. None for an issue that has no alarm."""
     found = CATALOGUE.get(issue)

@@ -233,3 +233,20 @@ def test_rows_and_snapshots_of_another_form_are_left_alone():
     world.restart()
     assert "sequence/hot" not in world.rows
     assert "gone@nowhere" not in world.alarm_rows
+
+
+def test_what_was_only_dry_is_done_when_it_counts():
+    dry = RuleSpec("r", when="boiler.temperature > 80", dry_run=True, start=(write("pump.run", True),))
+    world = World(dry)
+    world.read(boiler_temperature=85.0)
+    assert [action.dry_run for action in world.actions] == [True]
+    world.reload(RuleSpec("r", when="boiler.temperature > 80", start=(write("pump.run", True),)))
+    assert [action.dry_run for action in world.actions] == [True, False]
+
+
+def test_an_active_rule_that_is_taken_out_has_ended():
+    world = World(RuleSpec("r", when="boiler.temperature > 80", end=(write("pump.run", False),)))
+    world.read(boiler_temperature=85.0)
+    world.reload()
+    assert [(event.what, event.text) for event in world.events][-1] == ("ended", "no longer configured")
+    assert world.done == []

@@ -181,8 +181,8 @@ def test_rules_in_a_circle_are_cut_at_depth_eight_and_nothing_else_suffers():
     )
     world.read(plant_mode=0)
     cut = [event for event in world.events if event.what == "cut"]
-    assert len(cut) == 1
-    assert "circle" in cut[0].text
+    assert [event.rule for event in cut] == ["down", "up"]
+    assert "down, up" in cut[0].text
     assert len(world.actions) == 9
     world.read(boiler_temperature=85.0)
     assert world.done[-1][1:] == ("write", "pump.run", True)
@@ -334,3 +334,23 @@ def test_a_tag_that_is_never_heard_is_old_from_the_start_on():
     assert world.done == []
     world.pass_time(2)
     assert len(world.done) == 1
+
+
+def test_a_computed_value_that_its_type_cannot_hold_is_bad_range():
+    more = {
+        "plant": [
+            computed("small", "boiler.temperature * 10000", ValueType.INT16),
+            computed("whole", "boiler.temperature / 4", ValueType.INT32),
+        ]
+    }
+    world = World(more=more)
+    world.read(boiler_temperature=20.0)
+    assert world.published[-2:] == [("plant.small", None, int(Quality.BAD_RANGE)), ("plant.whole", 5, 0)]
+
+
+def test_a_total_that_grows_is_told_every_ten_seconds():
+    world = World(more={"plant": [computed("hours", "pump.run", how="hours")]})
+    world.read(pump_run=True)
+    world.published.clear()
+    world.pass_time(60)
+    assert len(world.published) == 6

@@ -23,6 +23,7 @@ from gateway.errors import ConfigError, Problem
 from gateway.registry import Registry
 from gateway.settings.credentials import CredentialFolders
 from gateway.settings.loader import load_files, read_tree
+from gateway.wired import wired_channel
 from rules.expression import RuleExpressions
 
 
@@ -146,7 +147,7 @@ def _channel(files: dict[str, bytes], name: str, session: Session, registry: Reg
         )
     except ConfigError as error:
         raise ConfigError([_outside(problem) for problem in error.problems]) from error
-    return settings.channels[0]
+    return wired_channel(settings.channels[0])  # what the gateway computes is in no device
 
 
 def _outside(problem: Problem) -> Problem:

@@ -126,6 +126,19 @@ def test_what_the_profile_does_not_name_does_not_exist(pump):
         assert b"pump" in client.ask(b"\x2b\x0e\x01\x00")
 
 
+def test_what_the_gateway_computes_is_in_no_device(processes, tmp_path):
+    tags = PROFILE["pump"]["tags"] | {
+        "full": {"type": "bool", "value": "{level} > 600"},
+        "runs": {"type": "uint32", "counts": "{run}"},
+    }
+    path = tmp_path / "computed.yaml"
+    path.write_text(yaml.safe_dump({"pump": {"tags": tags}}))
+    device = Simulated(processes, tmp_path, str(path), *FIXED)
+    assert "tags 5" in device.say("show")["text"]
+    with Client(device) as client:
+        assert good(client)
+
+
 def good(client: Client) -> bool:
     return client.ask(read(12, 1)) == b"\x03\x02\x00\x03"
 

@@ -138,19 +138,19 @@ def test_a_start_with_a_dead_device_and_a_last_value_above_the_limit_writes_noth
     """Stopped in the middle of its time: the condition was true for whoever looks at the last values or the journal."""
     ruled.channel("boiler", ruled.boiler, timeout="30s")
     ruled.rules(
-        hot={**HOT, "for": "3s", "alarm": {"priority": "high"}},
-        other={"when": "boiler.temperature > 80", "for": "3s", "start": [{"write": {"pump.run": True}}]},
+        hot={**HOT, "for": "2s", "alarm": {"priority": "high"}},
+        other={"when": "boiler.temperature > 80", "for": "2s", "start": [{"write": {"pump.run": True}}]},
     )
-    ruled.alarms(high={"tag": "boiler.temperature", "above": 80, "on_delay": "3s"})
+    ruled.alarms(high={"tag": "boiler.temperature", "above": 80, "on_delay": "2s"})
     ruled.start()
     ruled.show(temperature=85)
     assert ruled.gateway.stop() == 0
     server = ruled.boiler.server
     server.mode, server.exception = ("silent", 0) if fault == "silent" else ("good", 4)
-    for _ in range(3):
+    for _ in range(scaled(2, 5)):
         ruled.gateway.start()
         ruled.wait_good("pump.speed")
-        time.sleep(scaled(4, 10))
+        time.sleep(scaled(2.5, 10))
         row = ruled.tag("boiler.temperature")
         known = (row["value"], row["quality"])
         assert known == ((85, "uncertain/last-known") if fault == "silent" else (None, "bad/comm")), known

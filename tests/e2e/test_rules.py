@@ -211,3 +211,40 @@ def test_an_interlock_stands_before_every_way_of_writing(ruled: Ruled) -> None:
     assert cloud.result(cloud.send("write", "boiler", {"values": {"valve": True}}))["code"] == 200
     assert ruled.boiler.writes() == [(VALVE, ON)]
     ruled.end()
+
+
+def test_a_channel_that_is_changed_in_the_middle_of_a_time_only_makes_it_stand_still(ruled: Ruled) -> None:
+    ruled.virtual(peak={"type": "uint16", "value": "max(boiler.temperature, 10m)"})
+    ruled.rules(hot={**HOT, "for": "3s", "alarm": ALARM})
+    ruled.start()
+    ruled.show(temperature=95)
+    before = int(time.time() * 1000)
+    more = {"other": {"address": "holding/2", "type": "uint16"}}
+    ruled.channel("boiler", ruled.boiler, more)
+    ruled.gateway.ask("apply")
+    ruled.wait_writes([(VALVE, ON)])
+    entry = ruled.wait_states("hot", "unack_active")[0]
+    assert entry["t_cond"] <= before
+    assert ruled.tag("site.peak")["value"] == 95
+    ruled.show(temperature=20)
+    ruled.wait_states("hot", "unack_active", "unack_rtn")
+    assert ruled.tag("site.peak")["value"] == 95
+    ruled.end()
+
+
+def test_a_write_that_fails_is_an_issue_of_its_rule_and_stops_nothing_else(ruled: Ruled) -> None:
+    ruled.rules(hot={**HOT, "start": [{"write": {"pump.run": True}}, {"write": {"boiler.valve": True}}]})
+    ruled.start()
+    ruled.pump.server.mode = "silent"
+    ruled.show(temperature=85)
+    ruled.wait_writes([(VALVE, ON)])
+    failed = ruled.wait_audit(who="rule:hot", tag="run", state="failed")
+    assert failed["code"] >= 500
+    wait_until(lambda: [row for row in ruled.gateway.issues() if row["entity"] == "hot"], 20, every=0.2, why="an issue")
+    ruled.pump.server.mode = "good"
+    ruled.show(temperature=20)
+    ruled.wait_good("pump.speed")
+    ruled.set(temperature=85)
+    wait_until(lambda: (RUN, ON) in ruled.pump.writes(), 30, why="it works again")
+    wait_until(lambda: not [row for row in ruled.gateway.issues() if row["entity"] == "hot"], 20, every=0.2, why="over")
+    ruled.end()

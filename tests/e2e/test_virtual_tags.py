@@ -134,3 +134,21 @@ def test_only_a_memory_can_be_written_and_only_within_its_type(site: Ruled) -> N
     site.wait_tag("site.seen", 9)
     site.wait_writes([(SIREN, ON)])
     site.end()
+
+
+def test_totals_and_latches_go_on_over_a_kill_soon_after_the_first_start(site: Ruled) -> None:
+    """No snapshot has been due yet, and no window looks back: the journal has everything since the start."""
+    latch = {"type": "bool", "value": "hysteresis(boiler.temperature, 30, 80)"}
+    site.virtual(**{name: tag for name, tag in COMPUTED.items() if name != "peak"}, latch=latch)
+    site.start()
+    for value in (85, 20, 95, 50):
+        site.show(temperature=value)
+    site.wait_tag("site.starts", 2)
+    site.wait_tag("site.latch", True)
+    assert shown(site, "latch", "starts") == [True, 2]
+    wait_until(lambda: 50 in [row.value for row in site.sink.snapshot().readings()], 20, why="it is on disk")
+    site.crash()
+    site.show(temperature=51)
+    assert shown(site, "latch", "starts") == [True, 2]
+    assert site.tag("site.hours")["value"] > 0
+    site.end()

@@ -141,7 +141,7 @@ class Actor:
             _log.exception("a message of rule %s could not be handed over", action.rule)
             outcome = Outcome(FAILED, 500, f"{type(error).__name__}: {error}")
         else:
-            outcome = Outcome(FAILED, 429, f"not taken by {', '.join(missed)}") if missed else Outcome()
+            outcome = Outcome(FAILED, 429, "; ".join(missed)) if missed else Outcome()
         self._end(action, outcome)
 
     def _end(self, action: Action, outcome: Outcome, *, asked: bool = False) -> None:

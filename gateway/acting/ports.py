@@ -64,7 +64,7 @@ class Doors(Protocol):
         ...
 
     def notify(self, to: Sequence[str], text: str, who: str) -> Sequence[str]:
-        """Hand a message to notifications; the names of those that do not take it."""
+        """Hand a message to notifications; which of them do not take it, and why not."""
         ...
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.notifying.ports import News
+from gateway.notifying.wording import Fields
 from gateway.rulebook import PRIORITIES, NotifySpec
 
 ACTIVE, CLEAR, ACK, SHELVED = "active", "clear", "ack", "shelved"
@@ -28,6 +29,11 @@ def is_told(spec: NotifySpec, news: News, what: str) -> bool:
     if what not in spec.on or not (spec.every_alarm or spec.name in news.spec.notify):
         return False
     return _rank(news.spec.priority) >= _rank(spec.priority)
+
+
+def is_pressing(fields: Fields) -> bool:
+    """Whether an alarm that is active is told whatever the notification's limit says."""
+    return bool(fields["priority"] == PRIORITIES[-1])
 
 
 def goes_on(news: News) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from msgspec import Struct
@@ -15,6 +15,8 @@ from gateway.clock import Clock
 from gateway.driver import Memory
 from gateway.errors import StoreError
 from gateway.health import Health
+from gateway.notifying.limiting import PREFIX as LIMITS
+from gateway.notifying.limiting import Allowance, said
 from gateway.notifying.ports import NotDelivered
 from gateway.notifying.wording import Fields, with_count
 from gateway.rulebook import NotifySpec
@@ -24,6 +26,7 @@ WAITING = 100
 OLDEST_S = 3600.0
 """A message that could not be delivered for so long is given up: whoever would get it looks at the alarms instead."""
 ISSUE = "notify_failed"
+_OTHER_ROWS = ("held", LIMITS.rstrip("/"))
 _RETRY_FIRST_S, _RETRY_CAP_S = 2.0, 120.0
 _REPAIR = "mend what the text names; the issue ends with the next message that is delivered"
 
@@ -52,7 +55,7 @@ class Mailbox:
         self._clock = clock
         self._health = health
         self._queue: deque[_Waiting] = deque()
-        self._recent: deque[float] = deque()
+        self._allowance = Allowance(spec.name, memory, clock, health)
         self._held = 0
         self._number = 0
         self._bell = asyncio.Event()
@@ -62,15 +65,25 @@ class Mailbox:
         """What the rows of a notification's messages begin with."""
         return f"queue/{name}/"
 
-    def put(self, fields: Fields, repetition: tuple[int, int] | None = None) -> bool:
-        """Take a message. False when it is held back: too many in too short a time, or too many wait."""
+    @staticmethod
+    def is_row(row: str, names: Collection[str]) -> bool:
+        """Whether a row is kept for one of these notifications."""
+        kind, _, rest = row.partition("/")
+        return (kind == "queue" and rest.partition("/")[0] in names) or (kind in _OTHER_ROWS and rest in names)
+
+    def put(self, fields: Fields, repetition: tuple[int, int] | None = None, *, pressing: bool = False) -> str:
+        """Take a message. Why it is held back: too many wait, or its limit is reached, which does not hold for a
+        `pressing` one; empty when it is taken.
+        """
         if len(self._queue) >= WAITING:
             self._tell(f"{WAITING} messages wait; further ones are left out")
-            self._held += 1
-            return False
-        if self._too_fast():
-            self._held += 1
-            return False
+            self._hold(1)
+            return f"held back, as {WAITING} messages wait"
+        limit = self.spec.limit
+        if not self._allowance.take(limit, always=pressing) and limit is not None:
+            self._hold(1)
+            self._allowance.tell(limit)
+            return f"held back by its {said(limit)}"
         self._number += 1
         wall = self._clock.wall_ms()
         row = f"{self.prefix(self.spec.name)}{wall:014}.{self._number % 10_000:04}"
@@ -78,10 +91,13 @@ class Mailbox:
         self._keep(row, {"fields": fields, "repetition": repetition, "since": wall})
         self._queue.append(message)
         self._bell.set()
-        return True
+        return ""
 
     def restore(self) -> None:
-        """Take up what was not delivered before the start."""
+        """Take up what was not delivered before the start, and how much was sent."""
+        self._allowance.restore(self.spec.limit)
+        held = self._memory.get(self._held_row)
+        self._held = held if isinstance(held, int) else 0
         prefix = self.prefix(self.spec.name)
         for row, kept in sorted(self._memory.items().items()):
             if not row.startswith(prefix):
@@ -101,6 +117,8 @@ class Mailbox:
         """The notification is not there any more, nor what waits for it."""
         while self._queue:
             self._memory.delete(self._queue.popleft().row)
+        self._hold(-self._held)
+        self._allowance.forget()
         self._health.clear(ISSUE, self.spec.name)
 
     async def run(self) -> None:
@@ -135,27 +153,27 @@ class Mailbox:
                 self._tell(f"{type(error).__name__} (see the log)")
                 break
             else:
-                self._held -= held
+                self._hold(-held)
                 self._health.clear(ISSUE, self.spec.name)
                 return
             await self._clock.sleep(pause.next())
-        self._held += 1
+        self._hold(1)
         _log.warning("notification %s: a message was given up", self.spec.name)
+
+    def _hold(self, more: int) -> None:
+        """So many more messages that nobody got; the next one that is delivered tells their number."""
+        self._held += more
+        if self._held:
+            self._keep(self._held_row, self._held)
+        elif more:
+            self._memory.delete(self._held_row)
+
+    @property
+    def _held_row(self) -> str:
+        return f"held/{self.spec.name}"
 
     def _key(self, message: _Waiting) -> str:
         return f"{message.row.rpartition('/')[2]}.{self.spec.name}"
-
-    def _too_fast(self) -> bool:
-        if self.spec.limit is None:
-            return False
-        count, per_s = self.spec.limit
-        now = self._clock.mono()
-        while self._recent and now - self._recent[0] >= per_s:
-            self._recent.popleft()
-        if len(self._recent) >= count:
-            return True
-        self._recent.append(now)
-        return False
 
     def _tell(self, text: str) -> None:
         self._health.set(ISSUE, self.spec.name, f"notification {self.spec.name}: {text}", _REPAIR)

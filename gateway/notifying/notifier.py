@@ -13,7 +13,8 @@ from collections.abc import Collection, Iterable, Sequence
 from gateway.clock import Clock
 from gateway.driver import Memory
 from gateway.health import Health
-from gateway.notifying.choosing import ACTIVE, goes_on, is_told, told_as
+from gateway.notifying.choosing import ACTIVE, goes_on, is_pressing, is_told, told_as
+from gateway.notifying.limiting import ISSUE as LIMITED
 from gateway.notifying.mailbox import Mailbox
 from gateway.notifying.ports import News, Publishes
 from gateway.notifying.reminders import PREFIX, Reminders
@@ -73,9 +74,10 @@ class Notifier:
             _log.exception("people were not told of an alarm")
 
     def send(self, to: Sequence[str], text: str, who: str) -> list[str]:
-        """Give a message of `who` to notifications; the names of those that are not there or hold it back."""
+        """Give a message of `who` to notifications; which of them do not take it, and why not."""
         fields = said(text, who, self._gateway, self._clock.wall_ms())
-        return [name for name in to if name not in self._boxes or not self._boxes[name].put(fields)]
+        refused = [(name, self._boxes[name].put(fields) if name in self._boxes else "there is none") for name in to]
+        return [f"{name}: {why}" for name, why in refused if why]
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -102,15 +104,15 @@ class Notifier:
             return
         fields = fields_of(news, self._gateway)
         for name, box in self._boxes.items():
-            if is_told(box.spec, news, what):
-                box.put(fields)
+            if is_told(box.spec, news, what) and not _is_its_own(news, name):
+                box.put(fields, pressing=what == ACTIVE and is_pressing(fields))
                 if what == ACTIVE:
                     self._reminders.begin(name, key, fields)
 
     def _again(self, name: str, fields: Fields, repetition: tuple[int, int]) -> None:
         box = self._boxes.get(name)
         if box is not None:
-            box.put(fields, repetition)
+            box.put(fields, repetition, pressing=is_pressing(fields))
 
     def _start(self, name: str) -> None:
         if self._group is not None:
@@ -124,7 +126,11 @@ class Notifier:
 
     def _forget_strangers(self) -> None:
         """Rows of notifications that are not configured any more."""
-        kept = tuple(Mailbox.prefix(name) for name in self._boxes)
         for row in self._memory.items():
-            if not row.startswith((PREFIX, *kept)):
+            if not (row.startswith(PREFIX) or Mailbox.is_row(row, self._boxes)):
                 self._memory.delete(row)
+
+
+def _is_its_own(news: News, name: str) -> bool:
+    """That messages are held back is not told by the notification that holds them back: it would take their room."""
+    return news.spec.issue == LIMITED and news.spec.entity == name

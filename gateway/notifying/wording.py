@@ -126,4 +126,4 @@ def _plain(value: Value) -> Any:
 
 
 def _iso(wall_ms: int) -> str:
-    return datetime.fromtimestamp(wall_ms / 1000.0, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(wall_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

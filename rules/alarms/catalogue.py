@@ -87,6 +87,7 @@ _OTHERS = (
     ("rule_cycle", "rule", "high", "Rules set each other off in a circle and were cut", "Break the circle"),
     ("action_failed", "rule", "medium", "An action of a rule did not succeed", "See the text of the issue"),
     ("notify_failed", "rule", "medium", "A notification could not be delivered", "Check its address and credentials"),
+    ("notify_limited", "rule", "medium", "Messages to people are held back by a limit", "See why so many alarms come"),
     ("unit_failed", "gateway", "high", "A part of the gateway crashed several times", "See the log"),
     ("unit_auth", "gateway", "high", "The other side refuses our identity", "Check user, password and certificate"),
     ("unit_stuck", "gateway", "high", "A part of the gateway did not end when told", "Restart the gateway"),

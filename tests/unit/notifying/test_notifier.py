@@ -11,6 +11,7 @@ import pytest
 
 from gateway.errors import GatewayError
 from gateway.health import Health
+from gateway.notifying.limiting import said
 from gateway.notifying.mailbox import OLDEST_S, WAITING
 from gateway.notifying.notifier import Notifier
 from gateway.rulebook import AlarmSpec, NotifySpec, Resend
@@ -309,6 +310,74 @@ async def test_a_template_without_the_text_says_what_was_held_back_on_a_line_of_
     assert rig.door.texts() == ["hot", "hot\n(1 more message was held back)"]
 
 
+async def test_an_urgent_alarm_that_becomes_active_is_never_held_back_by_the_limit(make: Any) -> None:
+    rig = make(mqtt(limit=(1, 600.0), on=("active", "clear")))
+    for number in range(3):
+        await rig.take(id=f"a{number}", priority="high")
+    await rig.take(id="fire", priority="urgent")
+    await rig.take(event="clear", state="unack_rtn", id="fire", priority="urgent")
+    assert [message["id"] for message in rig.door.messages] == ["a0", "fire"]
+
+
+async def test_while_messages_are_held_back_an_issue_says_so(make: Any) -> None:
+    rig = make(mqtt(limit=(2, 3600.0)), mqtt("boss"))
+    for _ in range(2):
+        await rig.take()
+        await rig.clock.advance(60)
+    assert rig.issues() == {}
+    await rig.take()
+    assert rig.issues() == {"shift": "notification shift: messages are held back by its limit of 2 an hour"}
+    await rig.clock.advance(3600 - 121)
+    assert list(rig.issues()) == ["shift"]
+    await rig.clock.advance(2)
+    assert rig.issues() == {}
+
+
+async def test_that_it_holds_back_messages_takes_no_room_in_the_notification_itself(make: Any) -> None:
+    rig = make(mqtt(limit=(2, 600.0)), mqtt("boss", limit=(2, 600.0)))
+    limited = AlarmSpec("notify_limited", "shift", issue="notify_limited")
+    at = Instant(0, rig.clock.wall_ms())
+    rig.notifier.take(Transition(limited, "active", "", "unack_active", at))
+    await rig.clock.settle()
+    assert [message["id"] for message in rig.door.messages] == ["notify_limited"]
+
+
+async def test_a_restart_gives_no_new_allowance_and_forgets_no_count(make: Any) -> None:
+    rig = make(mqtt(limit=(2, 600.0)), mqtt("gone", limit=(2, 600.0)))
+    for _ in range(4):
+        await rig.take()
+    await rig.clock.advance(300)
+    await rig.end()
+    again = make(mqtt(limit=(2, 600.0)), memory=rig.memory, clock=rig.clock)
+    await again.take()
+    assert again.door.messages == []
+    await again.clock.advance(301)
+    await again.take()
+    assert again.door.texts() == ["Boiler at 81.0 \u00b0C (3 more messages were held back)"]
+    assert list(again.memory.items()) == ["limit/shift"]
+
+
+@pytest.mark.parametrize(("limit", "text"), [((20, 3600.0), "20 an hour"), ((3, 600.0), "3 in 10 minutes")])
+def test_a_limit_in_words(limit: Any, text: str) -> None:
+    assert said(limit) == f"limit of {text}"
+
+
+async def test_a_generous_limit_counts_every_message_and_keeps_a_short_row(make: Any) -> None:
+    rig = make(mqtt(limit=(300, 3600.0)))
+    for _ in range(310):
+        await rig.take()
+        await rig.clock.advance(0.5)
+    assert len(rig.door.messages) == 300
+    assert len(rig.memory.items()["limit/shift"]) < 70
+
+
+async def test_the_time_of_a_message_is_not_rounded_up(make: Any) -> None:
+    rig = make(mqtt())
+    rig.clock.step_wall(0.999)
+    await rig.take()
+    assert rig.door.messages[0]["time"] == "2027-01-15T08:00:00Z"
+
+
 async def test_the_queue_is_bounded_and_a_slow_way_holds_up_no_other(make: Any) -> None:
     async with WebServer(HANG) as server:
         slow = NotifySpec("slow", "webhook", (("url", server.url), ("timeout_s", 30.0)))
@@ -323,9 +392,9 @@ async def test_the_queue_is_bounded_and_a_slow_way_holds_up_no_other(make: Any) 
 
 async def test_a_message_of_a_rule_goes_to_those_that_it_names(make: Any) -> None:
     rig = make(mqtt(), mqtt("boss", priority="urgent", limit=(1, 60.0)))
-    assert rig.notifier.send(["shift", "boss", "nobody"], "hello", "rule:r") == ["nobody"]
+    assert rig.notifier.send(["shift", "boss", "nobody"], "hello", "rule:r") == ["nobody: there is none"]
     await rig.clock.settle()
-    assert rig.notifier.send(["boss"], "hello", "rule:r") == ["boss"]
+    assert rig.notifier.send(["boss"], "hello", "rule:r") == ["boss: held back by its limit of 1 a minute"]
     await rig.clock.settle()
     assert [(message["text"], message["who"]) for message in rig.door.messages] == [("hello", "rule:r")] * 2
 

@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs/reference/issues.md"
 SETTERS = {"set", "_set", "issue", "_raise", "Threshold"}
-KEEP_CONSTANTS = {"context.py", "devices.py", "failing.py", "mailbox.py", "supervisor.py", "watchdog.py"}
+KEEP_CONSTANTS = {"context.py", "devices.py", "failing.py", "limiting.py", "mailbox.py", "supervisor.py", "watchdog.py"}
 KINDS = (
     "action|answers|bus|certificate|clock|config|cpu|cursor|device|disk|driver|generations|loop|memory|notify|rule|store"
     "|tag|unit|uplink|values"

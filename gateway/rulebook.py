@@ -6,7 +6,7 @@ texts here; whoever checks or runs them is handed in as an `Expressions`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -17,18 +17,42 @@ from gateway.model import TagSpec
 PRIORITIES = ("diagnostic", "low", "medium", "high", "urgent")
 """ISA-18.2 priorities, least first."""
 ON_BAD = ("hold", "reset")
+RULE_OPS = (
+    "alarm_ack",
+    "alarm_list",
+    "alarm_out_of_service",
+    "alarm_reset",
+    "alarm_shelve",
+    "alarm_unshelve",
+    "call",
+    "demote",
+    "force",
+    "interval",
+    "maintenance",
+    "promote",
+    "read",
+    "rebirth",
+    "refresh",
+    "rescan",
+    "resend",
+    "restart_channel",
+    "resync",
+    "write",
+)
+"""Commands that a rule may give: those of the op table that are not for administrators."""
 STEP_KINDS = ("write", "desired", "set", "publish", "webhook", "log", "command", "notify", "delay")
 
 
 class ExpressionError(GatewayError):
     """An expression, template or cron text that cannot be used. `offset` is the place in the text, from 0; `hint` the
-    corrected form.
+    corrected form; `absent` the name as written, without braces, where it names no tag.
     """
 
-    def __init__(self, text: str, offset: int = 0, hint: str = "") -> None:
+    def __init__(self, text: str, offset: int = 0, hint: str = "", *, absent: str = "") -> None:
         super().__init__(text)
         self.offset = offset
         self.hint = hint
+        self.absent = absent
 
 
 FindTag = Callable[[str, str], TagSpec | None]
@@ -49,6 +73,11 @@ class Expressions(Protocol):
 
     Every method raises ExpressionError.
     """
+
+    @property
+    def issues(self) -> Collection[str]:
+        """Ids of the gateway's issues that alarms may follow."""
+        ...
 
     def check(self, text: str, device: str, find: FindTag) -> Checked:
         """An expression: its type and the tags it reads."""

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from gateway.rulebook import AlarmSpec
 from gateway.settings.convert import fields_of, to_struct
 from gateway.settings.expression_places import Places, known_names, tag_at
-from gateway.settings.ids import ID_RULE, is_id, suggest_id
+from gateway.settings.ids import ID_RULE, did_you_mean, is_id, suggest_id
 from gateway.settings.inventory import Entry
 from gateway.settings.limit_alarms import KINDS, NUMERIC, Limit, LimitMaker, Watched, number
 from gateway.settings.matching import Matching
@@ -24,6 +24,7 @@ GATEWAY = "gateway"
 MAX_DELAY_S = 24 * 3600.0
 _ONE_OF = ("issue", *KINDS, "when")
 _LIMIT = "add `tag: pump.speed` and `above: 1400`, or `when: EXPRESSION`"
+_ISSUES = "docs/reference/issues.md has them all: device_offline, disk_low, uplink_offline"
 _EXPRESSIONS = ("when", "until", "suppress")
 _FOR_TAGS = {"deadband": NUMERIC, "until": ("when",), "on_bad": (*KINDS, "when")}
 
@@ -145,9 +146,12 @@ class Alarms:
 
     def _of_issue(self, keys: AlarmKeys, here: _Here) -> list[tuple[AlarmSpec, Limit | None]]:
         issue = keys.issue or ""
-        if not is_id(issue):
+        known = self._places.issues
+        if issue not in known:
+            hint = did_you_mean(issue, known)
+            hint = hint if hint.startswith("did you mean") else _ISSUES
             place = here.layers.origin("issue")
-            self._problems.at(place, f"`{issue}` is no id of an issue", "write device_offline", spoils=True)
+            self._problems.at(place, f"`{issue}` is no id of an issue", hint, spoils=True)
             return []
         if not keys.enabled and not here.device:
             self.quiet.append(issue)

@@ -4,7 +4,7 @@ were written.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from gateway.model import TagSpec
@@ -32,6 +32,11 @@ class Places:
             return True
         self.problems.at(origin, NOBODY, spoils=True)
         return False
+
+    @property
+    def issues(self) -> Collection[str]:
+        """Issues that alarms may follow; asked only where the tree is usable."""
+        return () if self._expressions is None else self._expressions.issues
 
     def condition(self, text: str, origin: Origin, device: str, *, what: str) -> Checked | None:
         """An expression that is true or false and reads at least one tag."""

@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from gateway.model import Access, TagSpec, ValueType
-from gateway.rulebook import STEP_KINDS, Assignment, Step
+from gateway.rulebook import RULE_OPS, STEP_KINDS, Assignment, Step
 from gateway.settings.constants import constant
 from gateway.settings.convert import show
 from gateway.settings.endpoints import check_timeout, check_topic, check_url, headers_of, uplink_name
 from gateway.settings.expression_places import Places, known_names, tag_at
-from gateway.settings.ids import did_you_mean, is_id
+from gateway.settings.ids import did_you_mean
 from gateway.settings.positions import Origin
 from gateway.settings.rule_keys import CommandKeys, LogKeys, PublishKeys, TellKeys, ValueKeys, WebhookKeys
 from gateway.settings.sections import section
@@ -219,14 +219,15 @@ class StepReader:
         )
         if not self._places.template(keys.text, place, device):
             return None
-        return Step("notify", text=keys.text, to=to)
+        return Step("notify", text=keys.text, to=to or tuple(known))
 
     def _command(self, value: Any, origin: Origin, device: str) -> Step | None:
         keys = self._section(CommandKeys, value, origin, "write command: {op: refresh, device: pump}")
         if keys is None:
             return None
-        if not is_id(keys.op):
-            self._problems.at(origin.child("op"), f"`{keys.op}` is no name of a command", "write refresh")
+        if keys.op not in RULE_OPS:
+            message = f"`{keys.op}` is no command that a rule can give"
+            self._problems.at(origin.child("op"), message, did_you_mean(keys.op, RULE_OPS))
         inventory = self._places.inventory
         target = keys.device if keys.device is not None else device
         if target and inventory.get(target) is None and not inventory.excuses(target):

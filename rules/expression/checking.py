@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from gateway.rulebook import Checked, FindTag
 
 
@@ -9,6 +11,12 @@ class RuleExpressions:
     """Checks expressions, templates and cron lines; implements gateway.rulebook.Expressions. What each needs is
     imported with the first one.
     """
+
+    @property
+    def issues(self) -> Collection[str]:
+        from rules.alarms.catalogue import CATALOGUE
+
+        return CATALOGUE.keys()
 
     def check(self, text: str, device: str, find: FindTag) -> Checked:
         from rules.expression.program import compile_expression

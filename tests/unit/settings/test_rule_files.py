@@ -136,14 +136,15 @@ def test_each_step_is_read(load: Load, text: str, step: Step) -> None:
 
 
 def test_a_step_sets_a_memory_and_tells_people(load: Load) -> None:
-    gateway = plant()["gateway.yaml"] + "notify: {shift: {mqtt: {topic: plant/alarms}}}\n"
+    notify = "notify: {shift: {mqtt: {topic: plant/alarms}}, office: {mqtt: {topic: office}, alarms: named}}\n"
+    gateway = plant()["gateway.yaml"] + notify
     text = "a: {when: pump1.run, start: [{set: {plant.target: 5, plant.note: on}}, {notify: stop}, "
     text += "{notify: {text: stop, to: shift}}]}\n"
     tree = plant(gateway=gateway, rules=text)
     (rule,) = load({**tree, "channels/plant.yaml": MEMORY}, drivers={"toy": TOY, "virtual": VIRTUAL}).book.rules
     assert rule.start == (
         Step("set", assign=(Assignment("plant.target", 5), Assignment("plant.note", "on"))),
-        Step("notify", text="stop"),
+        Step("notify", text="stop", to=("shift", "office")),
         Step("notify", text="stop", to=("shift",)),
     )
 

@@ -52,13 +52,18 @@ class Look:
 
 
 class Binder:
-    """All that one generation of an engine compiles. `known`: windows of the generation before, to go on with."""
+    """All that one generation of an engine compiles. `at`: boot clock now, when new windows begin to watch. `known`:
+    windows of the generation before, to go on with.
+    """
 
-    def __init__(self, tags: Iterable[Tag], offset: int, known: Mapping[WindowSpec, Window] | None = None) -> None:
+    def __init__(
+        self, tags: Iterable[Tag], at: int, offset: int, known: Mapping[WindowSpec, Window] | None = None
+    ) -> None:
         self.tags: dict[str, Tag] = {tag.name: tag for tag in tags}
         self.slots: dict[str, int] = {name: tag.slot for name, tag in self.tags.items()}
         self.windows: dict[WindowSpec, Window] = {}
         self._known = known or {}
+        self._at = at
         self._offset = offset
         self._specs: dict[tuple[str, str], TagSpec] = {(tag.device, tag.path): tag.spec for tag in self.tags.values()}
         self._lateness = 0
@@ -97,5 +102,6 @@ class Binder:
         window = self.windows.get(spec)
         if window is None:
             known = self._known.get(spec)
-            window = self.windows[spec] = known if known is not None else make_window(spec, self._offset)
+            window = known if known is not None else make_window(spec, self._at, self._offset)
+            self.windows[spec] = window
         return window

@@ -327,7 +327,7 @@ class Engine:
 
     def install(self, book: RuleBook, tags: list[Tag], known: Mapping[WindowSpec, Window]) -> None:
         """Compile a rule book in the place of the one before."""
-        binder = Binder(tags, self.now.wall - self.now.at, known)
+        binder = Binder(tags, self.now.at, self.now.wall - self.now.at, known)
         graph = Graph(book, tags, self, self.deeds, self.alarms, binder)
         self.schedules.forget_hops()
         size = max((tag.slot for tag in tags), default=-1) + 1

@@ -110,6 +110,7 @@ def go_live(engine: Engine, kept: Kept, at: int, offset: int) -> None:
         raise RuntimeError("the engine is live already")
     alive = min(kept.alive - offset, at) if kept.alive else engine.now.at
     _interrupt(engine, Instant(alive, alive + offset))
+    lose_sight(engine, alive, at)
     engine.enter(at, offset)
     engine.silent = False
     now = engine.now
@@ -141,6 +142,15 @@ def _interrupt(engine: Engine, alive: Instant) -> None:
     for node in engine.tag_nodes():
         if node.total is not None:
             node.total.pause(alive.at)
+
+
+def lose_sight(engine: Engine, alive: int, at: int) -> None:
+    """Nobody watched from `alive` to `at`, ms on the boot clock. A window narrower than that, or newer than `alive`, is
+    watched anew from `at` on; for another one the time is a gap.
+    """
+    for spec, window in engine.graph.binder.windows.items():
+        if window.since is not None and (at - alive > spec.size_ms or window.since > alive):
+            window.watched_since(at)
 
 
 def _set_memory(engine: Engine, rows: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from gateway.model import Batch, Block, Quality, Tag, Value
 from gateway.rulebook import RuleBook
 from rules.alarms.refusal import AlarmRefused
 from rules.engine import Engine
-from rules.keeping import Kept, go_live
+from rules.keeping import Kept, go_live, lose_sight
 from rules.replay.entries import Entry
 from rules.replay.orders import Order
 from rules.replay.outcomes import Outcomes
@@ -113,13 +113,13 @@ class Replay:
             return self.engine
         if place.another_boot:
             assert before is not None
-            self._lose_sight(before, old_offset)
+            self._lose_sight(before, old_offset, place.at)
         if place.offset != old_offset:  # what was due before fires by the clock that held until then
             self.engine.advance(place.at, old_offset)
         self.engine.advance(place.at, place.offset)
         return self.engine
 
-    def _lose_sight(self, at: int, offset: int) -> None:
+    def _lose_sight(self, at: int, offset: int, until: int) -> None:
         """Nobody watched from the last input to the next boot: what is known is from before."""
         self.played.boots += 1
         assert self.engine is not None
@@ -131,6 +131,7 @@ class Replay:
                 quality = [int(Quality.LAST_KNOWN)] * len(rows)
                 self.engine.on_batch(Batch(block, values, at + offset, at / 1000, index, quality), at, offset)
         self._known.clear()
+        lose_sight(self.engine, at, until)
 
     def _batch(self, entry: Entry) -> Batch | None:
         """The entry as the engine takes it; None when nothing of it is for the engine."""

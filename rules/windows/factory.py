@@ -9,8 +9,8 @@ from rules.windows.spec import MAX_SAMPLES, MAX_SIZE_MS, WindowSpec
 from rules.windows.window import Window
 
 
-def make_window(spec: WindowSpec, offset_ms: int = 0) -> Window:
-    """A window of this kind, empty. `offset_ms`: UTC minus boot clock now.
+def make_window(spec: WindowSpec, at: int, offset_ms: int = 0) -> Window:
+    """A window of this kind, empty, and watched from now on. `at`: boot clock now; `offset_ms`: UTC minus that.
 
     Raises ValueError for a spec that makes no window: no width or two, wider than the limits, a hop wider than the
     window or over samples.
@@ -22,5 +22,5 @@ def make_window(spec: WindowSpec, offset_ms: int = 0) -> Window:
     if by_number:
         return Samples(spec.samples, spec.lateness_ms)
     if spec.hop_ms:
-        return Hopping(spec.size_ms, spec.hop_ms, spec.lateness_ms, offset_ms)
-    return Sliding(spec.size_ms, spec.lateness_ms)
+        return Hopping(spec.size_ms, spec.hop_ms, at, spec.lateness_ms, offset_ms)
+    return Sliding(spec.size_ms, at, spec.lateness_ms)

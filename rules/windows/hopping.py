@@ -20,7 +20,8 @@ class Hopping:
     """Figures over [b - size, b), closed at each boundary b plus the lateness; size = hop is a tumbling window.
 
     Boundaries are the multiples of the hop on the UTC wall clock (not on the site's). Before the first one, no figure
-    has a value. Of several that passed unseen, only the last counts.
+    has a value; nor after one where not all of [b - size, b) was watched. Of several that passed unseen, only the last
+    counts.
 
     A wall clock that is set moves the boundaries, never the readings: the next one is then the first multiple that is
     more than half a hop after the one before; where that has passed already, the hop ends right after its newest
@@ -33,11 +34,12 @@ class Hopping:
 
     __slots__ = (
         "_ahead", "_closed", "_hop", "_lateness", "_newest", "_next", "_now", "_offset", "_result", "_size", "_track",
-        "late", "settled",
+        "late", "settled", "since",
     )  # fmt: skip
 
-    def __init__(self, size_ms: int, hop_ms: int, lateness_ms: int = 0, offset_ms: int = 0) -> None:
+    def __init__(self, size_ms: int, hop_ms: int, since: int, lateness_ms: int = 0, offset_ms: int = 0) -> None:
         self._size, self._hop, self._lateness = size_ms, hop_ms, lateness_ms
+        self.since = since
         self._offset = offset_ms
         self._track = Track(size_ms + 2 * hop_ms)
         self._ahead: list[tuple[int, Value]] = []
@@ -56,6 +58,10 @@ class Hopping:
 
     def move(self, now: Instant) -> None:
         self._advance(now)
+
+    def watched_since(self, at: int) -> None:
+        self.since = at
+        self.settled = False
 
     def _advance(self, now: Instant) -> int:
         offset = now.wall - now.at
@@ -115,8 +121,9 @@ class Hopping:
         boundary = self._next
         start = self._closed if self._size == self._hop else min(boundary - self._size, self._closed)
         self._track.move(start, start - 1, boundary)
-        self._result = [_figure(getattr(self._track, name)) for name in _FIGURES]
-        self.settled = self._track.quiet and not self._ahead
+        is_whole = start >= self.since
+        self._result = [_figure(getattr(self._track, name)) for name in _FIGURES] if is_whole else None
+        self.settled = is_whole and self._track.quiet and not self._ahead
         self._begin(boundary)
 
     # Readings
@@ -179,13 +186,14 @@ class Hopping:
     # Restarts
 
     def state(self) -> Any:
-        times = [self._offset, self._closed, self._next, self._now, self._newest]
+        times = [self.since, self._offset, self._closed, self._next, self._now, self._newest]
         ahead = [list(reading) for reading in self._ahead]
         return [times, ahead, self._result, self.late, self.settled, self._track.state()]
 
     def restore(self, state: Any, shift: int) -> None:
         times, ahead, self._result, self.late, self.settled, track = state
-        offset, closed, following, now, newest = times
+        since, offset, closed, following, now, newest = times
+        self.since = since + shift
         self._offset = offset - shift
         self._closed, self._next = closed + shift, following + shift
         self._now = None if now is None else now + shift

@@ -17,10 +17,13 @@ _TIE = 20
 
 
 class Samples:
-    """Figures over the last `size` good readings, as Window says. Time alone changes nothing."""
+    """Figures over the last `size` good readings, as Window says. Time alone changes nothing. Until there are so many,
+    only the count is known.
+    """
 
     __slots__ = ("_head", "_high", "_keys", "_lateness", "_low", "_newest", "_now", "_size", "_sums", "_values", "late")
 
+    since: int | None = None
     due: int | None = None
     settled = True
 
@@ -88,7 +91,15 @@ class Samples:
             del self._keys[: self._head], self._values[: self._head]
             self._head = 0
 
+    def watched_since(self, at: int) -> None:
+        pass
+
+    def _require_all(self) -> None:
+        if self.count() < self._size:
+            raise NoValue
+
     def _moments(self) -> Moments:
+        self._require_all()
         if self._sums is None:
             self._sums = Moments()
             for value in self._values[self._head :]:
@@ -113,11 +124,13 @@ class Samples:
         return self._moments().total()
 
     def min(self) -> float:
+        self._require_all()
         if self._low is None:
             self._low = self._extreme(largest=False)
         return self._low.value()
 
     def max(self) -> float:
+        self._require_all()
         if self._high is None:
             self._high = self._extreme(largest=True)
         return self._high.value()
@@ -126,13 +139,11 @@ class Samples:
         return len(self._keys) - self._head
 
     def first(self) -> Value:
-        if not self.count():
-            raise NoValue
+        self._require_all()
         return self._values[self._head]
 
     def last(self) -> Value:
-        if not self.count():
-            raise NoValue
+        self._require_all()
         return self._values[-1]
 
     def rate(self) -> float:

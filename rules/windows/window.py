@@ -11,12 +11,24 @@ from rules.values import Instant
 class Window(Protocol):
     """Readings of one tag, and figures over them. Times in ms on the boot clock.
 
-    Each figure raises NoValue where there is none: nothing good inside, a text where a number is needed, or a sum
-    that no float can hold.
+    Each figure raises NoValue where there is none: nothing good inside, a text where a number is needed, a sum that no
+    float can hold, or a window that does not know its whole width yet. One over a time has no figure at all, no count
+    either, until it was watched for as long as it is wide; one over samples only counts until it has all of them.
     """
 
     late: int
     """Readings that came too late and were left out."""
+
+    @property
+    def since(self) -> int | None:
+        """Since when its readings are watched. None: it is over samples and does not ask for that."""
+        ...
+
+    def watched_since(self, at: int) -> None:
+        """Its readings are known without a hole that matters since `at`: earlier when they came from the journal, later
+        when nobody watched for a while. Nothing to a window over samples.
+        """
+        ...
 
     def add(self, event_at: int, value: Value, good: bool, now: Instant) -> None:
         """A reading that was true at `event_at`; it may be older than the newest, or newer than `now`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -17,6 +18,8 @@ from rules.values import Input, Instant
 VERSION = 1
 
 _GOOD = "good"
+_PLACE = re.compile(r"\{\{|\}\}|\{[^{}]*\}")
+_ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 
 
 class Kept(Struct):
@@ -68,8 +71,13 @@ class Alarm(Kept):
 
     @property
     def shown_text(self) -> str:
-        """As it was when the alarm became active; else as configured."""
-        return self.text or self.spec.text
+        """As it was when the alarm became active; else as configured, with an ellipsis for each value."""
+        return self.text or without_values(self.spec.text)
+
+    @property
+    def standing_since(self) -> int:
+        """While it is active and told of: since when it is. Else its last transition. UTC ms."""
+        return self.t_active if self.t_active and self.state in ACTIVE else self.since
 
     def began(
         self, now: Instant, t_cond: int, t_active: int, value: Value, text: str, inputs: tuple[Input, ...]
@@ -132,6 +140,16 @@ def _wrong(row: _Row) -> str:
     return ""
 
 
+def without_values(template: str) -> str:
+    """A text with values, for people, while there are none."""
+    return _PLACE.sub(lambda found: found[0][0] if len(set(found[0])) == 1 else _ELLIPSIS, template)
+
+
 def shown_quality(quality: str) -> str:
     """Plain good is not told (protocol.md 1.3)."""
     return "" if quality == _GOOD else quality
+
+
+def is_good(quality: str) -> bool:
+    """Whether a value of this quality can be trusted; so can one of which nothing is said."""
+    return not quality or quality.partition("/")[0] == _GOOD

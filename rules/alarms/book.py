@@ -8,7 +8,7 @@ from typing import Any
 from gateway.model import Value
 from gateway.rulebook import AlarmSpec
 from rules.alarms import machine, views
-from rules.alarms.alarm import Alarm, shown_quality
+from rules.alarms.alarm import Alarm, is_good, shown_quality
 from rules.alarms.firstout import FirstOut
 from rules.alarms.flood import Figures
 from rules.alarms.machine import ANNOUNCED, AWAY, NORMAL, OUT_OF_SERVICE, SHELVED, UNACK_ACTIVE, UNACKED, Step
@@ -20,6 +20,8 @@ DESIGN = "design"
 MAINTENANCE = "maintenance"
 
 _NAMED = frozenset((machine.ACK_ACTIVE, machine.ACK_LATCHED, SHELVED, OUT_OF_SERVICE))
+_COMES_AND_GOES = frozenset(("active", "clear"))
+"""What chattering is counted by: not what people do about it."""
 
 Emit = Callable[[Transition, dict[str, Any] | None], None]
 Keep = Callable[[str, dict[str, Any]], None]
@@ -116,6 +118,8 @@ class AlarmBook:
         else:
             alarm.condition = False
             alarm.value = value
+            if is_good(quality):  # the value that ended it can be trusted, whatever was before
+                alarm.quality = ""
         self._enter(alarm, "active" if active else "clear", now, quality=shown_quality(quality))
 
     def input_quality(self, key: str, good: bool, now: Instant, quality: str = "bad") -> None:
@@ -317,7 +321,7 @@ class AlarmBook:
             alarm.until,
             first,
             alarm.n,
-            alarm.chatter.transition(now.at),
+            alarm.chatter.transition(now.at) if event in _COMES_AND_GOES else alarm.chatter.is_on(now.at),
             alarm.inputs if announced else (),
         )
         self._settle(alarm)

@@ -17,7 +17,8 @@ STALE_MS = 24 * 3_600_000
 
 def rows(alarms: Iterable[Alarm], now: Instant) -> list[dict[str, Any]]:
     """A dict for each: what waits for an ack first, then by priority, then the newest. Times in UTC ms, 0 where there
-    is none; `left` in ms. `condition` says whether it is active underneath.
+    is none; `left` in ms. `condition` says whether it is active underneath. `since`: while it is active and told of
+    since when, else its last transition.
     """
     return [_row(alarm, now) for alarm in sorted(alarms, key=_rank)]
 
@@ -39,7 +40,7 @@ def standing(alarms: Iterable[Alarm], now: Instant) -> dict[str, Any]:
 
 
 def _rank(alarm: Alarm) -> tuple[bool, int, int, str]:
-    return alarm.state not in UNACKED, -PRIORITIES.index(alarm.spec.priority), -alarm.since, alarm.key
+    return alarm.state not in UNACKED, -PRIORITIES.index(alarm.spec.priority), -alarm.standing_since, alarm.key
 
 
 def _row(alarm: Alarm, now: Instant) -> dict[str, Any]:
@@ -69,6 +70,6 @@ def _row(alarm: Alarm, now: Instant) -> dict[str, Any]:
         "latched": spec.latched,
         "first_out": alarm.first_out,
         "chattering": alarm.chatter.is_on(now.at),
-        "since": alarm.since,
+        "since": alarm.standing_since,
         "n": alarm.n,
     }

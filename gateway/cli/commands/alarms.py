@@ -10,6 +10,7 @@ from gateway.cli.output import clean
 from gateway.cli.session import CommandFailed, Exit, Session
 
 _AWAY = ("shelved", "suppressed", "out_of_service")
+_ACTIVE = ("unack_active", "ack_active")
 _SERIOUS = ("high", "urgent")
 _HEADER = ("alarm", "state", "priority", ">for", ">value", "text", "")
 
@@ -142,8 +143,12 @@ def entry_line(entry: dict[str, Any]) -> str:
 
 def happened(entry: dict[str, Any]) -> str:
     """What happened to an alarm and where that left it."""
-    folded = f"{entry.get('n')} transitions, " if entry.get("kind") == "chattering" else ""
-    return f"{folded}{entry.get('event') or entry.get('kind')} -> {entry.get('state')}"
+    what, state = entry.get("event"), str(entry.get("state"))
+    if entry.get("kind") == "chattering":
+        count = entry.get("n", 1)
+        what = f"{count} transitions" if count > 1 else "active" if state in _ACTIVE else "clear"
+        what = f"{what} (chattering)"
+    return f"{what or entry.get('kind')} -> {state}"
 
 
 def remarks(entry: dict[str, Any]) -> list[str]:

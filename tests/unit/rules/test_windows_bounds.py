@@ -11,7 +11,7 @@ import pytest
 from rules.values import NoValue
 from rules.windows import WindowSpec, make_window
 from rules.windows.track import MAX_READINGS
-from tests.unit.rules.window_oracle import figures, instant
+from tests.unit.rules.window_oracle import figures, instant, watched
 
 DAY = 24 * 3600 * 1000
 
@@ -23,19 +23,19 @@ def fill(window, readings):
 
 def test_a_million_ms_of_hard_numbers_leaves_no_drift():
     chance = random.Random(5)
-    window = make_window(WindowSpec("a.b", size_ms=200))
+    window = watched(WindowSpec("a.b", size_ms=200))
     hard = [0.1, -0.3, 1e16, 1e-9, 3, 1e300, -1e300, 7.7e15, True]
     readings = [(at, chance.choice(hard)) for at in range(0, 300_000, 10)]
     fill(window, readings[:1])
     figures(window)  # from now on all of them are kept up
     fill(window, readings[1:])
-    fresh = make_window(WindowSpec("a.b", size_ms=200))
+    fresh = watched(WindowSpec("a.b", size_ms=200))
     fill(fresh, readings[-40:])
     assert figures(window) == figures(fresh)
 
 
 def test_a_very_large_number_that_has_gone_leaves_nothing_behind():
-    window = make_window(WindowSpec("a.b", size_ms=100))
+    window = watched(WindowSpec("a.b", size_ms=100))
     fill(window, [(0, 1e308), (1, 0.1), (50, 0.3)])
     assert window.avg() > 1e305
     fill(window, [(150, 0.3)])
@@ -45,14 +45,14 @@ def test_a_very_large_number_that_has_gone_leaves_nothing_behind():
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None, 10**400])
 def test_what_is_no_number_is_a_gap_and_poisons_nothing(value):
-    window = make_window(WindowSpec("a.b", size_ms=100))
+    window = watched(WindowSpec("a.b", size_ms=100))
     fill(window, [(0, 5), (20, value), (40, 7), (50, 7)])
     assert (window.count(), window.min(), window.max(), window.last()) == (3, 5, 7, 7)
     assert window.avg() == float(Fraction(5 * 20 + 7 * 10, 30))
 
 
 def test_a_sum_that_no_float_can_hold_is_no_value_until_it_can():
-    window = make_window(WindowSpec("a.b", size_ms=100))
+    window = watched(WindowSpec("a.b", size_ms=100))
     fill(window, [(0, 1.7e308), (1, 1.7e308)])
     with pytest.raises(NoValue):
         window.sum()
@@ -63,7 +63,7 @@ def test_a_sum_that_no_float_can_hold_is_no_value_until_it_can():
 
 def test_a_flood_of_readings_stays_within_memory_and_close_to_the_truth():
     size = 60_000
-    window = make_window(WindowSpec("a.b", size_ms=size))
+    window = watched(WindowSpec("a.b", size_ms=size))
     most = 0
     for at in range(150_000):
         window.add(at, at % 1000, True, instant(at))
@@ -79,7 +79,7 @@ def test_a_flood_of_readings_stays_within_memory_and_close_to_the_truth():
 
 def test_merged_readings_that_are_all_inside_count_exactly():
     readings = [(at * 1000, (at * 7919) % 1009 / 10) for at in range(40_000)]
-    window = make_window(WindowSpec("a.b", size_ms=DAY))
+    window = watched(WindowSpec("a.b", size_ms=DAY))
     fill(window, readings)
     assert len(window._track) < MAX_READINGS
     values = [Fraction(value) for _, value in readings]
@@ -91,14 +91,14 @@ def test_merged_readings_that_are_all_inside_count_exactly():
 
 
 def test_a_burst_in_one_millisecond_stays_within_memory():
-    window = make_window(WindowSpec("a.b", size_ms=1000))
+    window = watched(WindowSpec("a.b", size_ms=1000))
     fill(window, [(5, n) for n in range(50_000)])
     assert len(window._track) < MAX_READINGS
     assert (window.count(), window.min(), window.max(), window.last()) == (50_000, 0, 49_999, 49_999)
 
 
 def test_a_late_reading_that_belongs_among_merged_ones_is_left_out_and_counted():
-    window = make_window(WindowSpec("a.b", size_ms=DAY, lateness_ms=DAY))
+    window = watched(WindowSpec("a.b", size_ms=DAY, lateness_ms=DAY))
     fill(window, [(at * 1000, 1) for at in range(30_000)])
     before = window.count()
     window.add(3500, 100, True, instant(30_000_000))
@@ -108,9 +108,9 @@ def test_a_late_reading_that_belongs_among_merged_ones_is_left_out_and_counted()
 
 
 def test_a_window_with_merged_readings_goes_on_after_a_restart():
-    window = make_window(WindowSpec("a.b", size_ms=DAY))
+    window = watched(WindowSpec("a.b", size_ms=DAY))
     fill(window, [(at * 1000, at % 17 / 3) for at in range(30_000)])
-    fresh = make_window(WindowSpec("a.b", size_ms=DAY))
+    fresh = watched(WindowSpec("a.b", size_ms=DAY))
     fresh.restore(window.state(), -5000)
     assert figures(fresh) == figures(window)
     for at in range(30_000, 110_000, 500):
@@ -120,7 +120,7 @@ def test_a_window_with_merged_readings_goes_on_after_a_restart():
 
 
 def test_readings_that_wait_for_a_boundary_are_bounded_too():
-    window = make_window(WindowSpec("a.b", size_ms=1000, hop_ms=1000, lateness_ms=3_600_000))
+    window = watched(WindowSpec("a.b", size_ms=1000, hop_ms=1000, lateness_ms=3_600_000))
     counts = []
     for at in range(100_000):
         window.add(at, 1, True, instant(at))
@@ -132,7 +132,7 @@ def test_readings_that_wait_for_a_boundary_are_bounded_too():
 
 
 def test_a_long_silence_costs_one_hop_not_one_for_each_that_passed():
-    window = make_window(WindowSpec("a.b", size_ms=1000, hop_ms=10))
+    window = watched(WindowSpec("a.b", size_ms=1000, hop_ms=10))
     window.add(5, 3.0, True, instant(5))
     window.move(instant(10**13))
     assert window.due == 10**13 + 10
@@ -153,4 +153,4 @@ def test_a_long_silence_costs_one_hop_not_one_for_each_that_passed():
 )
 def test_a_spec_that_makes_no_window_is_refused(spec):
     with pytest.raises(ValueError):
-        make_window(spec)
+        make_window(spec, 0)

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from rules.values import Instant
+from rules.values import Instant, NoValue
 from rules.windows import hopping as hopping_module
 from rules.windows.extreme import Extreme
 from rules.windows.hopping import Hopping
@@ -18,6 +18,7 @@ from tests.unit.rules.test_windows_oracle import same
 from tests.unit.rules.window_oracle import HoppingOracle, SamplesOracle, SlidingOracle, instant
 
 SIZE, HOP, LATENESS = 100, 50, 20
+SINCE = 1000
 
 
 class OneMillisecondWider(Sliding):
@@ -93,23 +94,52 @@ class RestartsOnTheOldClock(Sliding):
         super().restore(state, 0)
 
 
+class ToldByTheFirstReading(Sliding):
+    """It does not wait until it has been watched."""
+
+    @property
+    def _is_full(self):
+        return self._now is not None
+
+
+class ToldByHalf(Sliding):
+    @property
+    def _is_full(self):
+        return self._now is not None and self._now - self._size // 2 >= self.since
+
+
+class ToldByAPartOfAHop(Hopping):
+    """The first hop after the start counts, however little of it was seen."""
+
+    def _close(self):
+        since, self.since = self.since, self.since - self._size
+        super()._close()
+        self.since = since
+
+
+class ToldByTheFirstSample(Samples):
+    def _require_all(self):
+        if not self.count():
+            raise NoValue
+
+
 class OneTooMany(Samples):
     def __init__(self, size, lateness):
         super().__init__(size + 1, lateness)
 
 
 def sliding(kind=Sliding):
-    return kind(SIZE, LATENESS), SlidingOracle(SIZE, LATENESS)
+    return kind(SIZE, SINCE, LATENESS), SlidingOracle(SIZE, LATENESS, SINCE)
 
 
 def hopping(kind=Hopping):
-    return kind(SIZE, HOP, LATENESS), HoppingOracle(SIZE, HOP, LATENESS)
+    return kind(SIZE, HOP, SINCE, LATENESS), HoppingOracle(SIZE, HOP, LATENESS, SINCE)
 
 
 def follow(window, oracle, seed):
-    """A stream with everything in it; the restart at its middle."""
+    """A stream with everything in it; the restart at its middle, and twice a time that nobody watched."""
     chance = random.Random(seed)
-    at, offset, shift = 1000, 0, 0
+    at, offset, shift = SINCE, 0, 0
     for n in range(200):
         at += chance.choice([0, 1, 3, 10, 40, 150])
         offset += chance.choice([0] * 20 + [777, -5_020])
@@ -118,6 +148,9 @@ def follow(window, oracle, seed):
         window.add(event_at + shift, value, good, instant(at + shift, offset - shift))
         oracle.add(event_at, value, good, instant(at, offset))
         same(window, oracle)
+        if n in {50, 150}:
+            oracle.since = at
+            window.watched_since(at + shift)
         if n == 100:
             state, shift = window.state(), shift - 900
             window.restore(state, -900)
@@ -131,7 +164,15 @@ def test_windows_without_a_defect_pass(make, seed):
 
 @pytest.mark.parametrize(
     "kind",
-    [OneMillisecondWider, FillsGaps, LateIsNewest, NoLateReadings, RestartsOnTheOldClock],
+    [
+        OneMillisecondWider,
+        FillsGaps,
+        LateIsNewest,
+        NoLateReadings,
+        RestartsOnTheOldClock,
+        ToldByTheFirstReading,
+        ToldByHalf,
+    ],
     ids=lambda k: k.__name__,
 )
 def test_the_oracle_catches_a_sliding_window_with(kind):
@@ -139,15 +180,16 @@ def test_the_oracle_catches_a_sliding_window_with(kind):
         follow(*sliding(kind), seed=1)
 
 
-@pytest.mark.parametrize("kind", [DeafToTheClock, BoundaryInside], ids=lambda k: k.__name__)
+@pytest.mark.parametrize("kind", [DeafToTheClock, BoundaryInside, ToldByAPartOfAHop], ids=lambda k: k.__name__)
 def test_the_oracle_catches_a_hopping_window_with(kind):
     with pytest.raises(AssertionError):
         follow(*hopping(kind), seed=1)
 
 
-def test_the_oracle_catches_a_window_of_one_sample_too_many():
+@pytest.mark.parametrize("kind", [OneTooMany, ToldByTheFirstSample], ids=lambda k: k.__name__)
+def test_the_oracle_catches_a_window_of_samples_with(kind):
     with pytest.raises(AssertionError):
-        follow(OneTooMany(5, LATENESS), SamplesOracle(5, LATENESS), seed=1)
+        follow(kind(5, LATENESS), SamplesOracle(5, LATENESS), seed=1)
 
 
 def test_the_oracle_catches_a_held_value_that_is_forgotten():

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.values import NoValue
-from rules.windows import WindowSpec, make_window
-from tests.unit.rules.window_oracle import instant
+from rules.windows import WindowSpec
+from tests.unit.rules.window_oracle import instant, watched
 
 HOP = 60_000
 TUMBLING = WindowSpec("a.b", size_ms=HOP, hop_ms=HOP)
@@ -26,7 +26,7 @@ def close(window, at, offset, closed):
 
 
 def test_a_hop_closes_on_the_multiple_of_the_wall_clock_plus_the_lateness():
-    window = make_window(WindowSpec("a.b", size_ms=HOP, hop_ms=HOP, lateness_ms=2000))
+    window = watched(WindowSpec("a.b", size_ms=HOP, hop_ms=HOP, lateness_ms=2000))
     window.move(instant(10_000, offset=25_000))
     assert window.due == 35_000 + 2000
     window.add(34_999, 5, True, instant(36_000, 25_000))
@@ -37,7 +37,7 @@ def test_a_hop_closes_on_the_multiple_of_the_wall_clock_plus_the_lateness():
 
 
 def test_before_its_first_hop_has_closed_a_window_has_no_figures():
-    window = make_window(TUMBLING)
+    window = watched(TUMBLING)
     window.add(10, 5, True, instant(10))
     for figure in (window.avg, window.count, window.last):
         with pytest.raises(NoValue):
@@ -46,7 +46,7 @@ def test_before_its_first_hop_has_closed_a_window_has_no_figures():
 
 @given(st.lists(st.tuples(st.integers(0, 20_000), STEPS), min_size=1, max_size=150))
 def test_each_reading_counts_in_exactly_one_tumbling_hop_over_any_clock_steps(stream):
-    window, at, offset, closed = make_window(TUMBLING), 0, 0, []
+    window, at, offset, closed = watched(TUMBLING), 0, 0, []
     window.move(instant(at, offset))
     for silence, step in stream:
         at += silence
@@ -64,7 +64,7 @@ def test_each_reading_counts_in_exactly_one_tumbling_hop_over_any_clock_steps(st
 
 
 def test_jitter_of_the_clock_closes_no_hop_twice():
-    window, closed = make_window(TUMBLING), []
+    window, closed = watched(TUMBLING), []
     for at in range(0, 600_000, 100):
         close(window, at, (at // 100) % 3 - 1, closed)
         window.add(at, 1, True, instant(at, (at // 100) % 3 - 1))
@@ -75,7 +75,7 @@ def test_jitter_of_the_clock_closes_no_hop_twice():
 
 
 def test_a_clock_set_back_and_forth_by_whole_hops_changes_nothing():
-    window = make_window(TUMBLING)
+    window = watched(TUMBLING)
     window.move(instant(1000))
     due = window.due
     window.move(instant(2000, 3_600_000))
@@ -84,7 +84,7 @@ def test_a_clock_set_back_and_forth_by_whole_hops_changes_nothing():
 
 
 def test_where_the_new_boundary_has_passed_the_hop_ends_after_its_newest_reading():
-    window = make_window(TUMBLING)
+    window = watched(TUMBLING)
     for at in (0, 10_000, 50_000):
         window.add(at, 1, True, instant(at))
     window.move(instant(55_000, 20_000))  # the boundary would have been at 40,000

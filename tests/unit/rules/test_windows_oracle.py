@@ -19,6 +19,10 @@ NUMBERS = st.one_of(
 TEXTS = st.sampled_from(["run", "stop", "", None])
 SILENCES = st.sampled_from([0, 0, 0, 1, 1, 2, 7, 40, 100, 101, 250, 3000, 90_000])
 DELAYS = st.sampled_from([0, 0, 0, 0, 1, 5, 30, 200, -5])  # a negative one: a reading from the future
+WATCHED = st.sampled_from([0, 0, -1, -60, -100, -5000, 3])
+"""What is said of when the watching began, against now; there is always somebody who began to watch before BEGIN."""
+BEGIN = 1000
+SINCE = st.sampled_from([BEGIN - 100_000, BEGIN - 100, BEGIN - 3, BEGIN, BEGIN + 200])
 OFFSETS = st.sampled_from([0, 1, 499, 700, -700, 60_000, -3_600_000, 10**12, 10**12 + 12_345])
 
 
@@ -27,7 +31,8 @@ def streams(values=NUMBERS):
     time = st.tuples(st.just("time"), SILENCES | st.just(-50))
     step = st.tuples(st.just("step"), OFFSETS)
     restart = st.tuples(st.just("restart"), st.sampled_from([0, -100_000, 12_345]))
-    return st.lists(st.one_of(reading, reading, reading, time, step, restart), min_size=5, max_size=40)
+    watched = st.tuples(st.just("watched"), WATCHED)
+    return st.lists(st.one_of(reading, reading, reading, time, step, restart, watched), min_size=5, max_size=40)
 
 
 def through_a_file(state):
@@ -36,14 +41,17 @@ def through_a_file(state):
 
 def run(stream, window, oracle, spec, check):
     """Both see the same; `shift` is what restarts have added to the boot clock since."""
-    at, offset, shift = 1000, 0, 0
+    at, offset, shift = BEGIN, 0, 0
     for kind, *event in stream:
         if kind == "step":
             offset = event[0]
         elif kind == "restart":
-            fresh = make_window(spec, offset)
+            fresh = make_window(spec, at + shift, offset)
             fresh.restore(through_a_file(window.state()), event[0])
             window, shift = fresh, shift + event[0]
+        elif kind == "watched":
+            oracle.since = at + event[0]
+            window.watched_since(oracle.since + shift)
         elif kind == "time":
             at += event[0]
             window.move(instant(at + shift, offset - shift))
@@ -67,10 +75,10 @@ def same(window, oracle):
 
 
 @settings(max_examples=200)
-@given(streams(), st.sampled_from([1, 2, 100, 101, 5000]), st.sampled_from([0, 0, 5, 100, 10_000]))
-def test_a_sliding_window_is_what_its_definition_says(stream, size, lateness):
+@given(streams(), st.sampled_from([1, 2, 100, 101, 5000]), st.sampled_from([0, 0, 5, 100, 10_000]), SINCE)
+def test_a_sliding_window_is_what_its_definition_says(stream, size, lateness, since):
     spec = WindowSpec("a.b", size_ms=size, lateness_ms=lateness)
-    run(stream, make_window(spec), SlidingOracle(size, lateness), spec, same)
+    run(stream, make_window(spec, since), SlidingOracle(size, lateness, since), spec, same)
 
 
 @settings(max_examples=200)
@@ -78,28 +86,29 @@ def test_a_sliding_window_is_what_its_definition_says(stream, size, lateness):
     streams(),
     st.sampled_from([(100, 100), (100, 30), (10, 10), (5000, 1000), (2000, 2000), (90, 89)]),
     st.sampled_from([0, 0, 5, 100, 10_000]),
+    SINCE,
 )
-def test_a_hopping_window_is_what_its_definition_says(stream, widths, lateness):
+def test_a_hopping_window_is_what_its_definition_says(stream, widths, lateness, since):
     size, hop = widths
     spec = WindowSpec("a.b", size_ms=size, hop_ms=hop, lateness_ms=lateness)
-    run(stream, make_window(spec), HoppingOracle(size, hop, lateness), spec, same)
+    run(stream, make_window(spec, since), HoppingOracle(size, hop, lateness, since), spec, same)
 
 
 @settings(max_examples=200)
 @given(streams(), st.sampled_from([1, 2, 3, 10]), st.sampled_from([0, 0, 5, 100]))
 def test_a_window_of_samples_is_what_its_definition_says(stream, size, lateness):
     spec = WindowSpec("a.b", samples=size, lateness_ms=lateness)
-    run(stream, make_window(spec), SamplesOracle(size, lateness), spec, same)
+    run(stream, make_window(spec, 0), SamplesOracle(size, lateness), spec, same)
 
 
 @given(streams(TEXTS), st.sampled_from([0, 100]))
 def test_texts_have_a_first_a_last_and_a_count(stream, lateness):
     for spec, oracle in (
-        (WindowSpec("a.b", size_ms=100, lateness_ms=lateness), SlidingOracle(100, lateness)),
-        (WindowSpec("a.b", size_ms=100, hop_ms=50, lateness_ms=lateness), HoppingOracle(100, 50, lateness)),
+        (WindowSpec("a.b", size_ms=100, lateness_ms=lateness), SlidingOracle(100, lateness, BEGIN)),
+        (WindowSpec("a.b", size_ms=100, hop_ms=50, lateness_ms=lateness), HoppingOracle(100, 50, lateness, BEGIN)),
         (WindowSpec("a.b", samples=3, lateness_ms=lateness), SamplesOracle(3, lateness)),
     ):
-        run(stream, make_window(spec), oracle, spec, same)
+        run(stream, make_window(spec, BEGIN), oracle, spec, same)
 
 
 @given(streams(), st.sampled_from([0, 100]))
@@ -107,7 +116,7 @@ def test_a_settled_window_does_not_change_by_time_alone(stream, lateness):
     def stays(window, _):
         if not window.settled:
             return
-        before, later = figures(window), make_window(spec)
+        before, later = figures(window), make_window(spec, 0)
         later.restore(window.state(), 0)
         for ahead in (1, 17, 100, 1000, 100_000):
             now = 10**9 if later.due is None else later.due
@@ -115,8 +124,8 @@ def test_a_settled_window_does_not_change_by_time_alone(stream, lateness):
             assert figures(later) == before
 
     for spec, oracle in (
-        (WindowSpec("a.b", size_ms=100, lateness_ms=lateness), SlidingOracle(100, lateness)),
-        (WindowSpec("a.b", size_ms=100, hop_ms=50, lateness_ms=lateness), HoppingOracle(100, 50, lateness)),
-        (WindowSpec("a.b", size_ms=100, hop_ms=100, lateness_ms=lateness), HoppingOracle(100, 100, lateness)),
+        (WindowSpec("a.b", size_ms=100, lateness_ms=lateness), SlidingOracle(100, lateness, BEGIN)),
+        (WindowSpec("a.b", size_ms=100, hop_ms=50, lateness_ms=lateness), HoppingOracle(100, 50, lateness, BEGIN)),
+        (WindowSpec("a.b", size_ms=100, hop_ms=100, lateness_ms=lateness), HoppingOracle(100, 100, lateness, BEGIN)),
     ):
-        run(stream, make_window(spec), oracle, spec, stays)
+        run(stream, make_window(spec, BEGIN), oracle, spec, stays)

@@ -6,8 +6,15 @@ import math
 from fractions import Fraction
 
 from rules.values import Instant, NoValue
+from rules.windows import make_window
+from rules.windows.spec import MAX_SIZE_MS
 
 FIGURES = ("avg", "min", "max", "sum", "count", "stddev", "first", "last", "rate")
+
+
+def watched(spec):
+    """A window that has been watched for as long as any can be wide, at 0."""
+    return make_window(spec, -MAX_SIZE_MS)
 
 
 def figures(window):
@@ -109,8 +116,8 @@ def _root(square):
 
 
 class SlidingOracle:
-    def __init__(self, size, lateness):
-        self.size = size
+    def __init__(self, size, lateness, since):
+        self.size, self.since = size, since
         self.readings = Readings(lateness)
         self.now = -math.inf
 
@@ -126,10 +133,15 @@ class SlidingOracle:
         self.now = max(self.now, now.at)
 
     def figures(self):
-        return self.readings.stretch(self.now - self.size, self.now, start_inside=False)
+        begin = self.now - self.size
+        if begin < self.since:
+            return dict.fromkeys(FIGURES)
+        return self.readings.stretch(begin, self.now, start_inside=False)
 
 
 class SamplesOracle:
+    since = None
+
     def __init__(self, size, lateness):
         self.size = size
         self.readings = Readings(lateness)
@@ -148,6 +160,8 @@ class SamplesOracle:
 
     def figures(self):
         kept = sorted(reading for reading in self.readings.all if reading[2] is not None)[-self.size :]
+        if len(kept) < self.size:
+            return {**dict.fromkeys(FIGURES), "count": len(kept)}
         inside = [(at, value) for at, _, value in kept]
         values = [value for _, value in inside]
         result = _compute(inside, values, [(value, 1) for value in values], None)
@@ -159,8 +173,8 @@ class SamplesOracle:
 class HoppingOracle:
     """Boundaries as the definition of Hopping says, one after the other."""
 
-    def __init__(self, size, hop, lateness):
-        self.size, self.hop = size, hop
+    def __init__(self, size, hop, lateness, since):
+        self.size, self.hop, self.since = size, hop, since
         self.readings = Readings(lateness)
         self.offset = 0
         self.closed = self.next = None
@@ -203,7 +217,10 @@ class HoppingOracle:
             return  # nobody sees this one
         before = Readings(0)
         before.all = [reading for reading in self.readings.all if reading[0] < self.next]
-        self.result = before.stretch(start, self.next, start_inside=True)
+        if start < self.since:
+            self.result = dict.fromkeys(FIGURES)
+        else:
+            self.result = before.stretch(start, self.next, start_inside=True)
         self.closed, self.next = self.next, self._following()
 
     def _following(self):

@@ -45,11 +45,7 @@ class _Field(Struct, frozen=True):
             )
         number = int(text[:9])
         if not self.low <= number <= self.high:
-            raise ExpressionError(
-                f"{text} is no {self.name}: {self.low} to {self.high}",
-                offset,
-                f"{min(self.high, max(self.low, number))}",
-            )
+            raise ExpressionError(f"{text} is no {self.name}: {self.low} to {self.high}", offset)
         return number
 
 

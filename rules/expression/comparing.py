@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ _SIGNS = {
     ast.In: "in",
     ast.NotIn: "not in",
 }
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?\Z")
 _QUALITIES = [quality.text for quality in Quality]
 
 
@@ -79,7 +81,16 @@ def _label_hint(writer: Writer, left: Code, right: Code, sign: str) -> str:
         for number, label in labels:
             if label == word:
                 return f"`{short(word)}` is the label of {number}: write `{sign} {number}`"
-    return ""
+    return _unquoted(left.type, right.literal) or _unquoted(right.type, left.literal)
+
+
+def _unquoted(other: Type, word: Literal | None) -> str:
+    """A number or a bool that was put in quotes."""
+    if not isinstance(word, str):
+        return ""
+    if other is Type.BOOL:
+        return "true and false have no quotes"
+    return f"a number has no quotes: write {short(word)}" if _NUMBER.match(word) else ""
 
 
 def _member(writer: Writer, node: ast.Compare) -> Code:

@@ -30,6 +30,8 @@ _SPELLING = {
     "≤": "<=",
     "=>": ">=",
     "≥": ">=",
+    "<<": "<",
+    ">>": ">",
     "?": "x if condition else y",
     ":": "x if condition else y",
     "^": "x * x",
@@ -58,8 +60,7 @@ _MEANINGLESS = {
     "#": "a comment cannot stand in an expression",
     ";": "one expression cannot hold two",
     "->": "an arrow has no place here",
-    "<<": "there are no shifts here",
-    ">>": "there are no shifts here",
+    "°": "a number has no unit here",
 }
 
 WORDS = {

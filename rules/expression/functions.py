@@ -43,9 +43,7 @@ def call(writer: Writer, node: ast.Call) -> Code:
         writer.fail(node, f"there is no function `{short(token.text)}`", hint)
     given = len(node.args)
     if given < function.least:
-        writer.fail(
-            node, f"`{token.text}` takes at least {function.least}, here are {given}", f"write {function.usage}"
-        )
+        writer.fail(node, *_too_few(writer, token.text, function, node))
     if given > function.most:
         writer.fail(
             node.args[function.most],
@@ -53,6 +51,14 @@ def call(writer: Writer, node: ast.Call) -> Code:
             f"write {function.usage}",
         )
     return function.build(writer, token.text, node)
+
+
+def _too_few(writer: Writer, name: str, function: Function, node: ast.Call) -> tuple[str, str]:
+    """What is said of a call with too few arguments, and its hint."""
+    if function.build is not tagfunctions.window_figure:
+        return f"`{name}` takes at least {function.least}, here are {len(node.args)}", f"write {function.usage}"
+    tag = writer.written(node.args[0]) if node.args else "tag"
+    return f"`{name}` takes a tag and a time", f"write {name}({'tag' if tag == '...' else tag}, 5m)"
 
 
 def _plain(writer: Writer, name: str, node: ast.Call) -> Code:

@@ -48,7 +48,8 @@ class Names:
         """The tag of a TAG token. Raises ExpressionError with what was probably meant."""
         found = self.find(token.value)
         if found is None:
-            raise ExpressionError(self._absent(token.value), token.at, self._hint(token))
+            hint = self._hint(token)
+            raise ExpressionError(self._absent(token.value), token.at, hint, absent=token.value)
         if found.spec.access is Access.WRITE:
             raise ExpressionError(f"{found.name} can only be written, it never has a value", token.at)
         return found
@@ -69,7 +70,7 @@ class Names:
     def _absent(self, written: str) -> str:
         device, path = self.place(written)
         if not device:
-            return f"`{short(written)}` names no device"
+            return f"`{short(written)}` is no tag: here a tag is named with its device"
         return f"there is no tag `{short(f'{device}.{path}')}`"
 
     def _hint(self, token: Token) -> str:

@@ -13,10 +13,11 @@ from gateway.model import Value
 from gateway.rulebook import ExpressionError, FindTag
 from rules.expression.columns import Columns
 from rules.expression.guard import check_tree
+from rules.expression.meant import tags_of
 from rules.expression.names import Names
 from rules.expression.runtime import HELPERS, Latch
 from rules.expression.shape import Tree
-from rules.expression.tokens import Kind, tokenise
+from rules.expression.tokens import tokenise
 from rules.expression.types import Type
 from rules.expression.writer import Writer
 from rules.windows import Window, WindowSpec
@@ -107,7 +108,7 @@ def compile_expression(text: str, device: str, find: FindTag, *, condition: bool
     tokens = [names.admit(token) for token in tokenise(text)]
     tree = Tree(tokens)
     check_tree(tree)
-    named = {token.at: names.resolve(token) for token in tokens if token.kind is Kind.TAG}
+    named = tags_of(names, tokens)
     try:
         return _program(text, Writer(tree, named), condition=condition)
     except RecursionError:

@@ -81,18 +81,20 @@ class _Checker:
         self._wants_operand = True
         self._prefixes = 0
         self._operands = 0
+        self._place = 0
 
     def run(self) -> None:
         for place, token in enumerate(self._tokens):
+            self._place = place
             self._take(token, self._tokens[place + 1] if place + 1 < len(self._tokens) else None)
             self._before = token
-        last = self._tokens[-1]
+        self._place, last = len(self._tokens), self._tokens[-1]
         if len(self._levels) > 1:
             opened = self._levels[-1].opened_by
             assert opened is not None
             raise ExpressionError("this bracket is never closed", opened.at, f"`{_CLOSING[opened.text]}` is missing")
         if self._wants_operand:
-            raise ExpressionError(f"something is missing after `{short(last.text)}`", last.end)
+            raise ExpressionError(f"something is missing after `{short(last.text)}`", last.end, self._unit())
         self._no_open_if()
 
     def _take(self, token: Token, following: Token | None) -> None:
@@ -111,7 +113,9 @@ class _Checker:
         if not self._wants_operand:
             assert self._before is not None
             raise ExpressionError(
-                f"an operator is missing between `{short(self._before.text)}` and `{short(token.text)}`", token.at
+                f"an operator is missing between `{short(self._before.text)}` and `{short(token.text)}`",
+                token.at,
+                self._unit() if token.kind is Kind.TAG and token.text.isalpha() else "",
             )
         self._operands += 1
         if self._operands > MAX_OPERANDS:
@@ -156,7 +160,7 @@ class _Checker:
             if not level.is_call:
                 raise ExpressionError("nothing stands in these brackets", before.at)
         elif before.kind is not Kind.COMMA:
-            raise ExpressionError(f"something is missing after `{short(before.text)}`", token.at)
+            raise ExpressionError(f"something is missing after `{short(before.text)}`", token.at, self._unit())
 
     def _comma(self, token: Token) -> None:
         if self._wants_operand:
@@ -192,6 +196,7 @@ class _Checker:
     def _prefix(self, token: Token) -> None:
         if token.text not in _SIGNS and token.text != "not":
             hint = "write `x if condition else y`" if token.text in {"if", "else"} else ""
+            hint = hint or self._unit()
             if token.kind is Kind.KEYWORD and not hint:
                 hint = f"a tag of that name stands in braces: {{{token.text}}}"
             raise ExpressionError(f"something is missing before `{token.text}`", token.at, hint)
@@ -202,6 +207,16 @@ class _Checker:
         self._prefixes += 1
         if self._prefixes > MAX_NESTING:
             raise ExpressionError(f"more than {MAX_NESTING} signs in a row", token.at)
+
+    def _unit(self) -> str:
+        """The hint where a number with a unit stands before this place: `80 %`, `80 rpm`."""
+        before = self._tokens[: self._place]
+        if before and before[-1].text == "%":
+            before = before[:-1]
+        number = before[-1] if before else None
+        if number is None or number.kind is not Kind.CONSTANT or isinstance(number.value, str | bool):
+            return ""
+        return f"a number has no unit here: write {short(number.text)}"
 
     def _no_open_if(self) -> None:
         if self._levels[-1].ifs:

@@ -98,6 +98,8 @@ def _field(text: str, at: int, names: Names) -> tuple[str, Show, int]:
     name = written.strip(" ")
     if not name:
         raise ExpressionError("there is no tag in these braces", at, "write {tag}; a brace itself is written {{")
+    if name[0] in "\"'":
+        raise ExpressionError(f"`{short(name)}` is no tag", at, "a brace itself is written {{ and }}")
     found = names.resolve(Token(Kind.TAG, "{" + written + "}", at, name))
     if not colon:
         return found.name, _plain(found.spec), end + 1

@@ -95,6 +95,27 @@ CASES = [
     ("lеvel > 1", "еvel", "U+0435 CYRILLIC", "letters a to z"),
     ("level\x00", "\x00", "U+0000", ""),
     ("burner and reset", "reset", "only be written", ""),
+    ("status == night", "night", "no tag", 'stands in quotes: "night"'),
+    ("night != status", "night", "no tag", 'stands in quotes: "night"'),
+    ("status in (day, night)", "day", "no tag", 'stands in quotes: "day"'),
+    ("status not in ('day', night)", "night", "no tag", 'stands in quotes: "night"'),
+    ("burner == on", "on", "no tag", "write `true`"),
+    ("burner != No", "No", "no tag", "write `false`"),
+    ("burner == high", "high", "no tag", "a bool is `true` or `false`"),
+    ("mode == heat", "heat", "no tag", "the label of 1: write 1"),
+    ("level == high", "high", "no tag", ""),
+    ("level > 80%", "", "missing after `%`", "no unit here: write 80"),
+    ("(level > 80%) and burner", ")", "missing after `%`", "no unit here: write 80"),
+    ("level > 80 % and burner", "and", "missing before `and`", "no unit here: write 80"),
+    ("level > 80 degC", "degC", "operator is missing", "no unit here: write 80"),
+    ("level > 80 °C", "°", "no unit here", ""),
+    ("level > '80'", "'80'", "compared with a text", "no quotes: write 80"),
+    ("'-1.5' < level", "level", "compared with a number", "no quotes: write -1.5"),
+    ("burner == 'true'", "'true'", "compared with a text", "no quotes"),
+    ("level >> 80", ">> 80", "not known", "`>`"),
+    ("level << 80", "<< 80", "not known", "`<`"),
+    ("avg(level) > 5", "avg", "takes a tag and a time", "write avg(level, 5m)"),
+    ("count() > 5", "count", "takes a tag and a time", "write count(tag, 5m)"),
 ]
 
 
@@ -113,7 +134,7 @@ def test_an_error_names_its_place_and_what_to_write(text, at, said, hint):
 def test_a_name_without_a_device_needs_one_where_there_is_none():
     with pytest.raises(ExpressionError) as caught:
         compile_expression("level > 1", "", find, condition=True)
-    assert "names no device" in str(caught.value)
+    assert "a tag is named with its device" in str(caught.value)
     assert caught.value.hint == "write `device.level`"
 
 

@@ -77,6 +77,7 @@ def test_tags_are_told_in_order_each_once():
         ("at {boiler.temprature:.1f}", "{boiler", "no tag `boiler.temprature`", "`boiler.temperature`"),
         ("at {temperature", "{temperature", "never closed", "{{"),
         ("at temperature}", "}", "never opened", "}}"),
+        ('{"t": 5}', "{", "is no tag", "{{ and }}"),
         ("at {}", "{}", "no tag in these braces", "{tag}"),
         ("at {temperature:9999f}", "9999f", "no format", ".1f"),
         ("at {temperature:d}", "d}", "shows whole numbers", ".0f"),

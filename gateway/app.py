@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -199,10 +200,10 @@ async def _serve(config_dir: Path, settings: GatewaySettings, found: _Found, loa
     for channel in settings.channels:
         node.channels.start(channel, aliases, node.restored)
     node.notifier.reload(settings.book.notify)
-    await node.ruling.start(settings.book)
+    node.maintenance.restore()
+    await node.ruling.start(settings.book, node.maintenance.holds.all())
     node.notifier.standing(node.ruling.waiting_for_ack())
     node.forces.restore()
-    node.maintenance.restore()
     return await _run_supervised(node)
 
 
@@ -244,6 +245,8 @@ async def _run_supervised(node: Node) -> int:
     async with asyncio.TaskGroup() as group:
         running = group.create_task(_supervise(node), name="supervisor")
         stop = group.create_task(stopping.wait(), name="signals")
+        # What lives from the start on is not gone through again: a full collection of it stops the loop for 20 ms.
+        gc.freeze()
         node.ready = True
         node.store.append_entry("event", start_entry(node.clock.wall_ms()), Level.SOON)
         sdnotify.notify("READY=1", f"STATUS=running generation of {node.settings.id}")

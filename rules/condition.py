@@ -168,16 +168,18 @@ class Condition:
         if old.is_active:
             self._rest(Phase.ACTIVE)
 
-    def row(self, now: Instant) -> dict[str, Any] | None:
+    def row(self) -> dict[str, Any] | None:
         """What is kept over a restart; None when there is nothing to keep."""
         if self.phase is Phase.IDLE and self._ready:
             return None
-        since = None if self._since is None else now.wall - (now.at - self._since)
-        row = {"v": ROW, "p": self.phase.value, "c": self.t_cond, "a": self.t_active, "e": self._elapsed, "s": since}
+        row: dict[str, Any] = {"v": ROW, "p": self.phase.value, "c": self.t_cond, "a": self.t_active}
+        row |= {"e": self._elapsed, "s": self._since}
         return row if self._ready else {**row, "r": False}
 
-    def restore(self, row: Any, alive: int) -> bool:
-        """Take up a row. `alive`: UTC ms up to which somebody watched: later time does not count. False: unusable."""
+    def restore(self, row: Any, alive: int, shift: int) -> bool:
+        """Take up a row. `alive`: ms on the boot clock up to which somebody watched: later time does not count.
+        `shift`: what is added to the row's times (another boot). False: unusable.
+        """
         try:
             if row["v"] != ROW:
                 return False
@@ -186,6 +188,6 @@ class Condition:
         except (KeyError, TypeError, ValueError):
             return False
         self.phase, self._since = phase, None
-        self._elapsed = elapsed + (max(0, alive - int(since)) if since is not None else 0)
+        self._elapsed = elapsed + (max(0, alive - int(since) - shift) if since is not None else 0)
         self._ready = bool(row.get("r", True))
         return True

@@ -9,8 +9,8 @@ from msgspec import structs
 from gateway.model import Tag, Value
 from gateway.rulebook import RuleSpec, Step
 from rules.columns import Columns
+from rules.guarding import Guard
 from rules.steps import CompiledStep
-from rules.tagnodes import fit
 from rules.timers import Timers
 from rules.values import Do, Instant, RuleEvent
 
@@ -28,6 +28,7 @@ class Deeds:
         self.count = 0
         self.sets: list[tuple[Tag, Value, str]] = []
         self._setters: set[str] = set()
+        self._guard = Guard(engine)
 
     @property
     def columns(self) -> Columns:
@@ -54,10 +55,17 @@ class Deeds:
         rest: list[tuple[str, Value]] = []
         for name, value in values:
             tag = self._memory_tag(step.kind, name)
-            (rest if tag is None else own).append((name, value if tag is None else fit(tag, value)[0]))
+            if tag is None:
+                rest.append((name, value))
+                continue
+            fitted, refused = self._guard.take(tag, value)
+            if refused:
+                self.skipped(rule, f"{step.kind} {name}: {refused}")
+            else:
+                own.append((name, fitted))
         if own:
             self._tell(rule, edge, structs.replace(step.step, kind="set"), tuple(own), "", dry_run=dry_run)
-        if rest or not own:
+        if rest or not values:
             self._tell(rule, edge, step.step, tuple(rest), text, dry_run=dry_run)
         for name, value in () if dry_run else own:
             self.sets.append((engine.graph.binder.tags[name], value, rule.id))

@@ -341,7 +341,7 @@ class Engine:
     def begin(self) -> None:
         """Nothing has been read yet: rules and alarms wait for it, computed tags have a quality from the start."""
         self._tell_broken()
-        self._restless.update(node.index for node in self.graph.nodes if node.has_age)
+        self._restless.update(node.index for node in self.graph.nodes if node.timed)
         self._look_again(self.graph.first_rule)
 
     def look_again(self) -> None:

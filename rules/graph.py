@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gateway.model import Tag
@@ -129,24 +130,10 @@ def alarm_specs(book: RuleBook) -> list[AlarmSpec]:
 
 
 def _in_order(nodes: Sequence[TagNode]) -> list[TagNode]:
-    """Each after those whose tags it reads. Raises ExpressionError for a circle."""
+    """Each after those whose tags it reads. What goes round in a circle (refused at load) is left out."""
     by_slot = {node.tag.slot: node for node in nodes}
-    done: dict[int, bool] = {}
-    ordered: list[TagNode] = []
-
-    def visit(node: TagNode, chain: tuple[str, ...]) -> None:
-        slot = node.tag.slot
-        if done.get(slot):
-            return
-        if slot in done:
-            raise ExpressionError(f"{' -> '.join((*chain, node.name))} is a circle")
-        done[slot] = False
-        for below in node.slots:
-            if below in by_slot:
-                visit(by_slot[below], (*chain, node.name))
-        done[slot] = True
-        ordered.append(node)
-
-    for node in nodes:
-        visit(node, ())
-    return ordered
+    sorter = TopologicalSorter({slot: [at for at in node.slots if at in by_slot] for slot, node in by_slot.items()})
+    try:
+        return [by_slot[slot] for slot in sorter.static_order()]
+    except CycleError:
+        return []

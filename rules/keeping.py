@@ -94,21 +94,23 @@ def _restore_columns(engine: Engine, rows: Mapping[str, Any], shift: int) -> Non
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """Rows as they were kept: those of `Outlet.keep` by key, those of alarms by `id@entity`. `alive`: UTC ms up to
-    which the gateway is known to have watched. `shift`: what is added to boot-clock times (another boot).
+    """Rows as they were kept: those of `Outlet.keep` by key, those of alarms by `id@entity`. `alive`: ms on the boot
+    clock up to which the gateway is known to have watched; None: nobody knows. `shift`: what is added to the rows' own
+    times (they are of another boot). `maintained`: devices that people work on.
     """
 
     rows: Mapping[str, Any]
     alarms: Mapping[str, Any]
-    alive: int
+    alive: int | None
     shift: int = 0
+    maintained: frozenset[str] = frozenset()
 
 
 def go_live(engine: Engine, kept: Kept, at: int, offset: int) -> None:
     """The end of a silent start: nobody watched until now, from now on everything counts."""
     if not engine.silent:
         raise RuntimeError("the engine is live already")
-    alive = min(kept.alive - offset, at) if kept.alive else engine.now.at
+    alive = engine.now.at if kept.alive is None else min(kept.alive, at)
     _interrupt(engine, Instant(alive, alive + offset))
     lose_sight(engine, alive, at)
     engine.enter(at, offset)
@@ -116,21 +118,23 @@ def go_live(engine: Engine, kept: Kept, at: int, offset: int) -> None:
     now = engine.now
     for node in (*engine.rules(), *engine.alarm_nodes()):
         row = kept.rows.get(node.key)
-        if row is not None:
-            node.condition.restore(row, kept.alive)
+        if row is not None and node.condition.restore(row, alive, kept.shift) and kept.shift:
+            engine.keep(node.key, node.condition.row())
     for key, row in kept.alarms.items():
         if engine.orders.take_up(key, row, kept.shift):
             engine.outlet.keep_alarm(key, None)
     for name, player in engine.graph.players.items():
         if (row := kept.rows.get(f"sequence/{name}")) is not None:
-            player.restore(row, now)
+            player.restore(row, now, kept.shift)
     for key, row in kept.rows.items():
         kind, _, name = key.partition("/")
         if kind in ("every", "reset"):
             engine.schedules.restore(name, row)
+    engine.orders.maintain(kept.maintained)
     engine.schedules.arm()
     engine.begin()
-    _set_memory(engine, kept.rows)
+    for tag in engine.graph.memory.values():
+        set_memory(engine, tag, kept.rows.get(f"memory/{tag.name}"))
 
 
 def _interrupt(engine: Engine, alive: Instant) -> None:
@@ -153,13 +157,11 @@ def lose_sight(engine: Engine, alive: int, at: int) -> None:
             window.watched_since(at)
 
 
-def _set_memory(engine: Engine, rows: Mapping[str, Any]) -> None:
-    """Memory tags have what was set last, or their initial value: nobody else could have changed it meanwhile."""
-    for tag in engine.graph.memory.values():
-        row = rows.get(f"memory/{tag.name}")
-        value, ts = row if isinstance(row, list) and len(row) == 2 else (tag.spec.virtual.initial, engine.now.wall)
-        if value is not None:
-            engine.remember(tag, value, ts)
+def set_memory(engine: Engine, tag: Tag, row: Any = None) -> None:
+    """A memory tag has what was set last, or its initial value: nobody else could have changed it meanwhile."""
+    value, ts = row if isinstance(row, list) and len(row) == 2 else (tag.spec.virtual.initial, engine.now.wall)
+    if value is not None:
+        engine.remember(tag, value, ts)
 
 
 def reload(engine: Engine, book: RuleBook, tags: Iterable[Tag], at: int, offset: int) -> None:
@@ -173,6 +175,7 @@ def reload(engine: Engine, book: RuleBook, tags: Iterable[Tag], at: int, offset:
     engine.columns.adopt(old_columns, slots)
     engine.orders.respecify()
     engine.alarms.reload(engine.orders.specs(), engine.now)
+    engine.orders.maintain()
     for name, player in graph.players.items():
         if name in old_graph.players:
             player.adopt(old_graph.players[name], engine.now)
@@ -180,7 +183,13 @@ def reload(engine: Engine, book: RuleBook, tags: Iterable[Tag], at: int, offset:
         old_graph.players[name].stop()
     _adopt_nodes(engine, {(node.kind, node.name): node for node in old_graph.nodes})
     engine.schedules.arm()
+    for tag in graph.memory.values():
+        if tag.name not in old_names:
+            set_memory(engine, tag)
     engine.look_again()
+    for rule in engine.rules():  # an alarm that is new at a rule that is active
+        if rule.alarm is not None and rule.condition.is_active:
+            rule.alarm.follow(rule, engine.now, active=True)
 
 
 def _adopt_nodes(engine: Engine, old: dict[tuple[str, str], Node]) -> None:

@@ -149,15 +149,15 @@ class _Conditional(Node):
         opposite = None if on is None else not on
         off = opposite if self.off is None else _truth(self.run(self.off, now))
         step = self.condition.see(on, off, now)
-        self.settle(before, now)
+        self.settle(before)
         return step
 
-    def settle(self, before: tuple[object, int | None], now: Instant) -> None:
+    def settle(self, before: tuple[object, int | None]) -> None:
         """Keep and arm if phase or deadline are others than before."""
         condition = self.condition
         if before == (condition.phase, condition.due):
             return
-        self.hands.keep(self.key, condition.row(now))
+        self.hands.keep(self.key, condition.row())
         if condition.due is None:
             self.hands.timers.cancel(self.key)
         else:
@@ -171,7 +171,7 @@ class _Conditional(Node):
             self.condition = old.condition
         else:
             self.condition.take_over(old.condition)
-        self.settle((None, None), now)
+        self.settle((None, None))
 
     def same_delays(self, old: _Conditional) -> bool:
         """Whether a delay of `old` that runs may run on here."""
@@ -263,7 +263,6 @@ class AlarmNode(_Conditional):
         self.spec = spec
         self.key = f"alarm/{spec.key}"
         self._book = book
-        self._suppressed = False
 
     def evaluate(self, now: Instant) -> None:
         self._look_at_suppression(now)
@@ -281,21 +280,12 @@ class AlarmNode(_Conditional):
         names = ("on", "off", "on_delay_s", "off_delay_s", "on_bad")
         return all(getattr(self.spec, name) == getattr(old.spec, name) for name in names)
 
-    def adopt(self, old: Node, now: Instant) -> None:
-        super().adopt(old, now)
-        if isinstance(old, AlarmNode) and old.spec.suppress:
-            self._suppressed = old._suppressed
-            if self._suppressed and self._suppress is None:
-                self._suppressed = False
-                self._book.suppress(self.spec.key, False, DESIGN, now)
-
     def _look_at_suppression(self, now: Instant) -> None:
         if self._suppress is None:
             return
         wanted = self.run(self._suppress, now)
-        if wanted is not None and bool(wanted) is not self._suppressed:
-            self._suppressed = bool(wanted)
-            self._book.suppress(self.spec.key, self._suppressed, DESIGN, now)
+        if wanted is not None:
+            self._book.suppress(self.spec.key, bool(wanted), DESIGN, now)
 
     def tell(self, now: Instant, *, active: bool) -> None:
         """The condition has begun or is over."""

@@ -26,7 +26,7 @@ class Orders:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._maintained: set[str] = set()
+        self._maintained: frozenset[str] = frozenset()
         self._issues: dict[str, AlarmSpec] = {}
 
     def arm(self) -> None:
@@ -99,17 +99,16 @@ class Orders:
 
     def maintenance(self, device: str, at: int, offset: int, *, on: bool) -> None:
         """Alarms of a device are suppressed while people work on it."""
-        if on:
-            self._maintained.add(device)
-        else:
-            self._maintained.discard(device)
+        devices = self._maintained | {device} if on else self._maintained - {device}
+        self.order(lambda _book, _now: self.maintain(devices), at, offset)
 
-        def suppress(book: AlarmBook, now: Instant) -> None:
-            for spec in self.specs():
-                if spec.entity == device:
-                    book.suppress(spec.key, on, MAINTENANCE, now)
-
-        self.order(suppress, at, offset)
+    def maintain(self, devices: frozenset[str] | None = None) -> None:
+        """People work on just these devices (None: on the same as before); alarms may be new, or taken up."""
+        if devices is not None:
+            self._maintained = devices
+        engine = self._engine
+        for spec in self.specs():
+            engine.alarms.suppress(spec.key, spec.entity in self._maintained, MAINTENANCE, engine.now)
 
     def specs(self) -> list[AlarmSpec]:
         """All alarms there are: those of the rule book, and those that issues have brought."""

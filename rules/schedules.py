@@ -48,11 +48,19 @@ class Schedules:
 
     def _arm_rule(self, node: RuleNode) -> None:
         assert node.schedule is not None
-        self._set(f"every/{node.name}", node.schedule.next(self._engine.now.wall, self.last.get(node.name)), node)
+        key = f"every/{node.name}"
+        self._set(key, node.schedule.next(self._engine.now.wall, self._last(key, node.name)), node)
 
     def _arm_reset(self, node: TagNode) -> None:
         assert node.reset_at is not None
-        self._set(f"reset/{node.name}", node.reset_at.next(self._engine.now.wall, self.last.get(node.name)), node)
+        key = f"reset/{node.name}"
+        self._set(key, node.reset_at.next(self._engine.now.wall, self._last(key, node.name)), node)
+
+    def _last(self, key: str, name: str) -> int | None:
+        """When it ran last; for one that never did, when it was first there: runs are missed from then on."""
+        if name not in self.last and not self._engine.silent:
+            self._ran(key, name)
+        return self.last.get(name)
 
     def _set(self, key: str, wall: int, node: RuleNode | TagNode) -> None:
         now = self._engine.now
@@ -69,7 +77,7 @@ class Schedules:
         self._arm_rule(node)
 
     def _reset(self, node: TagNode) -> None:
-        if self._engine.silent and node.total is not None and node.total.at >= self._engine.now.at:
+        if self._engine.silent and node.total is not None and node.total.has_counted(self._engine.now.at):
             return  # its total is from after this time
         self._ran(f"reset/{node.name}", node.name)
         node.reset(self._engine.now)

@@ -16,6 +16,8 @@ from rules.timers import Timers
 from rules.values import Instant
 
 LATE_S = 600.0
+GRACE_MS = 5000
+"""What became due while nobody was there is done so long after the start."""
 ROW = 1
 
 
@@ -78,7 +80,7 @@ class Player:
             step = steps[self._next]
             self._next += 1
             if step.kind == "delay":
-                self._wait(now.at + step.delay_ms, now)
+                self._wait(now.at + step.delay_ms)
                 return
             self._do(step, now)
         self.stop()
@@ -90,17 +92,19 @@ class Player:
         else:
             self._stage.act(self.spec, self.edge, step, values, text)
 
-    def _wait(self, deadline: int, now: Instant) -> None:
+    def _wait(self, deadline: int) -> None:
         written = fingerprint(self._written[self.edge])
-        row = {"v": ROW, "edge": self.edge, "next": self._next, "due": now.wall + deadline - now.at, "of": written}
+        row = {"v": ROW, "edge": self.edge, "next": self._next, "due": deadline, "of": written}
         self._kept = True
         self._stage.keep(self._key, row)
         self._stage.timers.set(self._key, deadline, lambda: self._go_on(self._stage.now))
 
-    def restore(self, row: Any, now: Instant) -> None:
-        """Take up what was waiting before a restart."""
+    def restore(self, row: Any, now: Instant, shift: int) -> None:
+        """Take up what was waiting before a restart. What is due already comes a little later: devices are to be read
+        first. `shift`: what is added to the row's time (another boot).
+        """
         try:
-            edge, next_, due, written = row["edge"], row["next"], row["due"], row["of"]
+            edge, next_, due, written = row["edge"], row["next"], row["due"] + shift, row["of"]
             usable = row["v"] == ROW and written == fingerprint(self._written[edge]) and next_ <= len(self.steps[edge])
         except (KeyError, TypeError):
             usable = False
@@ -108,7 +112,7 @@ class Player:
         if not usable:
             self.stop()
             return
-        late_ms = now.wall - due
+        late_ms = now.at - due
         if late_ms > LATE_S * 1000:
             self.stop()
             self._stage.skipped(
@@ -116,7 +120,7 @@ class Player:
             )
             return
         self.edge, self._next = edge, next_
-        self._stage.timers.set(self._key, max(now.at, now.at - late_ms), lambda: self._go_on(self._stage.now))
+        self._wait(due if due > now.at else now.at + GRACE_MS)
 
     def adopt(self, old: Player, now: Instant) -> None:
         """Go on where the same rule was before a reload, if its steps are the same."""

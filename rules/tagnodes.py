@@ -59,7 +59,7 @@ class TagNode(Node):
     def warm(self, now: Instant) -> None:
         if self.total is None:
             self._tell(self.run(self.bound, now), now)
-        elif now.at > self.total.at:
+        elif not self.total.has_counted(now.at):
             self.total.see(self.run(self.bound, now), now.at)
 
     def reset(self, now: Instant) -> None:

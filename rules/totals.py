@@ -18,13 +18,14 @@ _HOUR_MS = 3_600_000
 class Total:
     """One total. `kind`: counts, hours or integral. `integral` is in the input's unit times hours."""
 
-    __slots__ = ("_at", "_kind", "_last", "_sum")
+    __slots__ = ("_at", "_kind", "_last", "_restored", "_sum")
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
         self._sum: float = 0
         self._last: Value = None
         self._at = 0
+        self._restored: int | None = None
 
     def see(self, value: Value, at: int) -> None:
         """The input is `value` from now on (None: not known); what it was until now is added."""
@@ -41,13 +42,12 @@ class Total:
             return
         if self._kind == "hours":
             self._sum += elapsed if self._last else 0
-        elif isinstance(self._last, int | float) and math.isfinite(self._last):
-            self._sum += self._last * elapsed
+        elif isinstance(self._last, int | float) and math.isfinite(more := self._sum + self._last * elapsed):
+            self._sum = more  # one mad reading does not spoil the total for ever
 
-    @property
-    def at(self) -> int:
-        """Up to when it has counted."""
-        return self._at
+    def has_counted(self, at: int) -> bool:
+        """Whether what came at that time is in the row that it was restored from."""
+        return self._restored is not None and at <= self._restored
 
     @property
     def grows(self) -> bool:
@@ -79,6 +79,7 @@ class Total:
             if version != ROW or isinstance(total, bool) or not isinstance(total, int | float):
                 return False
             self._sum, self._last, self._at = total, last, int(at) + shift
+            self._restored = self._at
         except (TypeError, ValueError):
             return False
         return True

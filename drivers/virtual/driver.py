@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from gateway.driver import DriverContext
-from gateway.errors import DeviceUnavailable
+from gateway.errors import DeviceUnavailable, WriteRejected
 from gateway.model import Block, Device, Tag, Value, ValueType
+from gateway.transform import RAW
 
 _FLOATS = {ValueType.FLOAT32, ValueType.FLOAT64}
 
@@ -25,8 +26,11 @@ class VirtualDriver:
         await asyncio.Event().wait()
 
     async def write(self, device: Device, tag: Tag, value: Value) -> None:
-        """The tag has this value from now on."""
+        """The tag has this value from now on. Raises WriteRejected 422 for a number that its type cannot hold."""
         if self._ctx is None:
             raise DeviceUnavailable("the driver is not running")
+        raw = RAW[tag.spec.type]
+        if isinstance(value, int) and raw.bits > 1 and not raw.is_float and not raw.low <= value <= raw.high:
+            raise WriteRejected(f"{tag.name}: {value} is beyond {raw.low} to {raw.high}", code=422)
         block = self._blocks.setdefault(tag.name, Block(device.id, (tag,)))
         self._ctx.publish(block, [float(value) if isinstance(value, int) and tag.spec.type in _FLOATS else value])

@@ -99,7 +99,7 @@ class Applier:
     async def apply(self, folder: Path, *, confirm_within_s: float | None, who: str) -> dict[str, Any]:
         """Make `folder` the running configuration. Raises ConfigError (nothing changed) or Busy."""
         files = read_tree(folder)
-        new = self._load(files)
+        new = await asyncio.to_thread(self._load, files)
         async with self._lock:
             if self._pending is not None:
                 raise Busy(

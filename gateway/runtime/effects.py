@@ -29,6 +29,7 @@ EVENTS_PER_MINUTE = 30
 """Of one rule, in the journal; a rule that comes and goes faster is counted."""
 CHATTER_S = 1.0
 _WATCH_BOUND = 1000
+_URGENT = ("rule/", "sequence/")
 _ISSUES = {"failed": "rule_failed", "cut": "rule_cycle"}
 _REPAIRS = {
     "failed": "correct the rule and apply, or restart the gateway",
@@ -78,6 +79,7 @@ class Effects:
         self._asked = False
         self._recent: dict[str, deque[float]] = {}
         self._left_out: dict[str, int] = {}
+        self._phases: dict[str, deque[float]] = {}
         self._feeds: list[Feed[dict[str, Any]]] = []
         self.publishing = False
         """A batch of the engine's own is on its way: it knows it already."""
@@ -171,23 +173,27 @@ class Effects:
             _log.error("an event of rule %s is not in the journal: %s", event.rule, error)
 
     def _may_tell(self, rule: str) -> bool:
-        recent = self._recent.setdefault(rule, deque(maxlen=EVENTS_PER_MINUTE))
-        now = self._clock.mono()
-        if len(recent) == EVENTS_PER_MINUTE and now - recent[0] < 60.0:
+        if not _is_seldom(self._recent, rule, self._clock.mono()):
             self._left_out[rule] = self._left_out.get(rule, 0) + 1
             return False
-        recent.append(now)
         return True
 
     def keep(self, key: str, row: Any) -> None:
-        """Rows ride on the next commit, which is asked for if nobody else needs one."""
-        if row is None:
-            self._memory.delete(key)
-        else:
-            self._memory.put(key, row)
-        if not self._asked:
+        """Rows ride on the next commit. It comes at once for the phase of a rule and for its sequences: what was done
+        must not be done again after a kill. One that changes all the time takes the usual commit.
+        """
+        try:
+            if row is None:
+                self._memory.delete(key)
+            else:
+                self._memory.put(key, row)
+        except StoreError as error:
+            _log.error("%s is not kept over a restart: %s", key, error)
+            return
+        urgent = key.startswith(_URGENT) and _is_seldom(self._phases, key, self._clock.mono())
+        if urgent or not self._asked:
             self._asked = True
-            self._store.submit(_nothing, Level.SOON).add_done_callback(self._kept)
+            self._store.submit(_nothing, Level.NOW if urgent else Level.SOON).add_done_callback(self._kept)
 
     def _kept(self, done: Any) -> None:
         self._asked = False
@@ -210,6 +216,16 @@ class Effects:
         for known in (self._recent, self._left_out):
             for name in known.keys() - rules:
                 del known[name]
+        self._phases.clear()
+
+
+def _is_seldom(times: dict[str, deque[float]], key: str, now: float) -> bool:
+    """Whether this is not more than EVENTS_PER_MINUTE; those above are not counted."""
+    recent = times.setdefault(key, deque(maxlen=EVENTS_PER_MINUTE))
+    if len(recent) == EVENTS_PER_MINUTE and now - recent[0] < 60.0:
+        return False
+    recent.append(now)
+    return True
 
 
 def _nothing(_tx: Tx) -> None:

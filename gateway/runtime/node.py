@@ -16,7 +16,7 @@ from gateway.audit import Audit
 from gateway.bus import Bus
 from gateway.clock import Clock
 from gateway.commands import Commands
-from gateway.errors import GatewayError, StoreFull
+from gateway.errors import GatewayError, StoreDamaged, StoreError
 from gateway.forcing import Forces
 from gateway.health import Health
 from gateway.journal import STREAMS
@@ -116,7 +116,9 @@ class Node:
         self.ruling.checkpoint(last=last)
         try:
             await self.store.checkpoint(self.latest.checkpoint(self.tags.tags()))
-        except StoreFull as error:
+        except StoreDamaged:
+            raise
+        except StoreError as error:
             _log.warning("last values are not kept this time: %s", error)
 
     async def look_for_drift(self) -> None:

@@ -7,7 +7,7 @@ loop and at once: between a reading and what a rule does about it there is no qu
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gateway.bus import Feed
@@ -73,26 +73,42 @@ class Ruling:
 
     # --- life
 
-    async def start(self, book: RuleBook) -> None:
-        """Make the engine, go silently through what the journal has since the last snapshot, and go live."""
+    async def start(self, book: RuleBook, maintained: Collection[str] = ()) -> None:
+        """Make the engine, go silently through what the journal has since the last snapshot, and go live.
+        `maintained`: devices that people work on. Never raises: a gateway without rules still reads and delivers.
+        """
         self._book = book
         self._version = self._tags.version
+        try:
+            await self._start(book, maintained)
+        except Exception as error:
+            self.engine = None
+            _log.exception("the rules cannot start; everything else runs")
+            text = f"no rule and no alarm runs: {type(error).__name__}: {error}"
+            self._health.set(_FAILED, "gateway", text, "apply another configuration, or restart the gateway")
+
+    async def _start(self, book: RuleBook, maintained: Collection[str]) -> None:
         engine = Engine(book, self._tags.tags(), self._effects, at=self._at(), offset=self._store.offset, silent=True)
         await self._keeper.bring_back(engine)
+        kept = self._keeper.kept(maintained, self._store.offset)
+        keeping.go_live(engine, kept, self._at(), self._store.offset)
         self.engine = engine
-        self._run(lambda: keeping.go_live(engine, self._keeper.kept(), self._at(), self._store.offset))
+        self._effects.keep(rulekeeping.BOOT, self._keeper.boot_row(self._at(), self._store.offset))
         if self._keeper.is_new:  # from here on the journal has the rest, however soon the end comes
             self._keeper.checkpoint(engine)
+        self._arm()
         for issue in self._health.open():
             self.issue(issue, is_set=True)
         self._clock.call_later(SWEEP_S, self._sweep)
 
     def reload(self, book: RuleBook) -> None:
-        """Another rule book, or other tags. Nothing happens when both are the same."""
+        """Another rule book, or other tags. Nothing happens when both are the same. Raises whatever goes wrong: then
+        the configuration before is to be switched in again.
+        """
         engine = self.engine
         if engine is None or (book == self._book and self._tags.version == self._version):
             return
-        self._run(lambda: self._reload(engine, book))
+        self._run(lambda: self._reload(engine, book), guarded=False)
 
     def _reload(self, engine: Engine, book: RuleBook) -> None:
         for tape in self._tapes:
@@ -125,6 +141,7 @@ class Ruling:
         if last:
             self._effects.flush()
         if self.engine is not None:
+            self._effects.keep(rulekeeping.BOOT, self._keeper.boot_row(self._at(), self._store.offset))
             self._keeper.checkpoint(self.engine, windows=last)
 
     # --- in

@@ -48,7 +48,6 @@ def take(engine: Engine) -> dict[str, Any]:
         "conditions": {node.key: _condition(node.condition) for node in _conditional(engine)},
         "nodes": {_name(node): [getattr(node, name) for name in _NODE] for node in graph.nodes},
         "restless": sorted(_name(graph.nodes[index]) for index in engine._restless),
-        "suppressed": [node.key for node in engine.alarm_nodes() if node._suppressed],
         "alarms": _alarms(engine),
         "sequences": {name: [player.edge, player._next, player._kept] for name, player in graph.players.items()},
         "last": dict(engine.schedules.last),
@@ -134,8 +133,6 @@ def _resume_nodes(engine: Engine, taken: Mapping[str, Any]) -> None:
             setattr(node, name, item)
         if _name(node) in taken["restless"]:
             engine._restless.add(node.index)
-    for alarm in engine.alarm_nodes():
-        alarm._suppressed = alarm.key in taken["suppressed"]
     for name, (edge, following, kept) in taken["sequences"].items():
         player = engine.graph.players[name]
         player.edge, player._next, player._kept = edge, following, kept
@@ -143,7 +140,7 @@ def _resume_nodes(engine: Engine, taken: Mapping[str, Any]) -> None:
 
 def _resume_alarms(engine: Engine, taken: Mapping[str, Any]) -> None:
     book = engine.alarms
-    engine.orders._maintained.update(taken["maintained"])
+    engine.orders._maintained = frozenset(taken["maintained"])
     for row in taken["issues"]:
         spec = msgspec.convert(row, AlarmSpec)
         engine.orders._issues[spec.key] = spec

@@ -83,9 +83,9 @@ class RuledGateway:
         self.health.listen(lambda issue, is_set: self.ruling.issue(issue, is_set=is_set))
         self.bind(self.devices)
         self.latest.restore(self.tags.tags(), self.store.last_values())
-        await self.ruling.start(book)
-        self.forces.restore()
         self.maintenance.restore()
+        await self.ruling.start(book, self.maintenance.holds.all())
+        self.forces.restore()
 
     def bind(self, devices: dict[str, Sequence[TagSpec]]) -> None:
         """The configuration's devices, all on one channel."""

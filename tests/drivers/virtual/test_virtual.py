@@ -202,3 +202,13 @@ async def test_a_write_before_the_driver_runs_fails() -> None:
     driver = SPEC.create()
     with pytest.raises(DeviceUnavailable):
         await driver.write(None, None, 1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [70_000, -1, 10**30])
+async def test_a_number_beyond_its_type_is_refused(value: int) -> None:
+    async with Rig() as rig:
+        rig.start(channel(memory("setpoint", ValueType.UINT16)))
+        await rig.state("plant", DeviceState.ONLINE)
+        result = await rig.write("plant.setpoint", value)
+        assert (result.state, result.code) == (WriteState.REJECTED, 422)
+        assert rig.batches == []

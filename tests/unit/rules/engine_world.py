@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from gateway.model import Access, Batch, Block, Quality, Tag, TagSpec, Value, ValueType
@@ -120,9 +120,11 @@ class World:
             self.engine.advance(self.at, self.offset)
         self.at = end
 
-    def restart(self, *, down_s: float = 1.0, alive_s: float = 0.0, snapshot: bool = True) -> None:
+    def restart(
+        self, *, down_s: float = 1.0, alive_s: float = 0.0, snapshot: bool = True, maintained: Collection[str] = ()
+    ) -> None:
         """Kill and start. `alive_s`: how long before the kill the last reading was on disk."""
-        alive = self.at + self.offset - round(alive_s * 1000)
+        alive = self.at - round(alive_s * 1000)
         kept = keeping.snapshot(self.engine)
         windows = keeping.windows(self.engine)
         self.at += round(down_s * 1000)
@@ -130,7 +132,7 @@ class World:
         if snapshot:
             assert keeping.restore(self.engine, kept, 0)
             assert keeping.restore_windows(self.engine, windows, 0)
-        rows = keeping.Kept(dict(self.rows), dict(self.alarm_rows), alive)
+        rows = keeping.Kept(dict(self.rows), dict(self.alarm_rows), alive, maintained=frozenset(maintained))
         keeping.go_live(self.engine, rows, self.at, self.offset)
 
     def reload(self, *rules: RuleSpec, alarms: Sequence[AlarmSpec] = (), **book: Any) -> None:

@@ -73,15 +73,19 @@ def test_reset_ends_an_active_one_and_lets_it_start_again():
 def test_rows_carry_it_over_a_restart():
     condition = Condition(10_000)
     condition.see(True, False, at(0))
-    row = condition.row(at(4_000))
+    row = condition.row()
     again = Condition(10_000)
-    assert again.restore(row, WALL + 6_000)
+    assert again.restore(row, 6_000, 0)
     assert again.due is None  # nobody has looked yet
     again.see(True, False, at(50_000))
     assert again.due == 54_000
-    assert Condition(10_000).row(at(0)) is None
-    assert not again.restore({"v": 2}, 0)
-    assert not again.restore(None, 0)
+    assert Condition(10_000).row() is None
+    assert not again.restore({"v": 2}, 0, 0)
+    assert not again.restore(None, 0, 0)
+    other_boot = Condition(10_000)
+    assert other_boot.restore(row, 1_006_000, 1_000_000)
+    other_boot.see(True, False, at(2_000_000))
+    assert other_boot.due == 2_004_000
 
 
 class Oracle:

@@ -70,7 +70,9 @@ def test_what_was_due_while_it_was_down_comes_at_once_unless_it_is_too_late():
     world = World(spec)
     world.read(pump_run=True)
     world.restart(down_s=60)
-    world.pass_time(1)
+    world.pass_time(4)
+    assert [text for _, _, text, _ in world.done] == ["one"]  # devices are read first
+    world.pass_time(2)
     assert [text for _, _, text, _ in world.done] == ["one", "two"]
     world = World(spec)
     world.read(pump_run=True)
@@ -109,6 +111,7 @@ def test_a_shelved_alarm_stays_so_and_comes_back_at_its_end():
 
 def test_windows_go_on_over_a_restart_with_a_gap():
     world = World(RuleSpec("r", when="sum(pump.speed, 60s) >= 6", start=(Step("log", text="six"),)))
+    world.pass_time(60)
     for _ in range(5):
         world.read(pump_speed=1)
         world.pass_time(2)
@@ -151,7 +154,7 @@ def test_a_run_by_the_clock_that_was_missed_is_left_out_or_made_up_for():
 
 def test_a_reload_keeps_windows_delays_and_sequences_of_unchanged_rules():
     other = RuleSpec("other", when="pump.speed > 5", start=(Step("log", text="other"),))
-    window = RuleSpec("w", when="sum(pump.speed, 60s) >= 3", start=(Step("log", text="sum"),))
+    window = RuleSpec("w", when="sum(pump.speed, 2 samples) >= 3", start=(Step("log", text="sum"),))
     slow = RuleSpec("s", when="pump.run", start=(delay(20), Step("log", text="late")))
     world = World(HOT, window, slow)
     world.read(boiler_temperature=85.0)
@@ -250,3 +253,90 @@ def test_an_active_rule_that_is_taken_out_has_ended():
     world.reload()
     assert [(event.what, event.text) for event in world.events][-1] == ("ended", "no longer configured")
     assert world.done == []
+
+
+@pytest.mark.parametrize("step_s", [3600, -3600])
+def test_a_clock_that_is_set_before_a_kill_changes_no_delay_and_no_sequence(step_s):
+    hot = RuleSpec("hot", when="boiler.temperature > 80", for_s=1800, start=(Step("log", text="hot"),))
+    fill = RuleSpec("fill", when="pump.run", start=(Step("log", text="open"), delay(20), Step("log", text="close")))
+    world = World(hot, fill)
+    world.read(boiler_temperature=85.0)
+    world.read(pump_run=True)
+    world.pass_time(3)
+    world.offset += step_s * 1000
+    world.read(boiler_temperature=86.0)
+    world.pass_time(7)
+    world.restart(down_s=2)
+    world.pass_time(7.9)
+    assert [text for _, _, text, _ in world.done] == ["open"]
+    world.pass_time(0.2)
+    assert [text for _, _, text, _ in world.done] == ["open", "close"]
+    world.read(boiler_temperature=85.0)
+    world.pass_time(1789)
+    assert [text for _, _, text, _ in world.done] == ["open", "close"]
+    world.pass_time(1.1)
+    assert [text for _, _, text, _ in world.done] == ["open", "close", "hot"]
+
+
+def test_a_suppression_by_design_ends_when_its_reason_is_gone_after_a_restart():
+    alarm = AlarmSpec("flow", "pump", on="{pump.speed} > 5", suppress="{pump.run}", device="pump", tag="speed")
+    world = World(alarms=(alarm,))
+    world.read(pump_run=True, pump_speed=9)
+    assert world.engine.alarms.state("flow@pump") == "suppressed"
+    world.restart()
+    world.read(pump_run=False, pump_speed=9)
+    assert world.engine.alarms.state("flow@pump") == "unack_active"
+
+
+def test_maintenance_that_ended_while_it_was_down_suppresses_nothing_more():
+    world = World(alarms=(HIGH,))
+    world.engine.orders.maintenance("boiler", world.at, world.offset, on=True)
+    world.read(boiler_temperature=85.0)
+    world.pass_time(6)
+    assert world.engine.alarms.state("high@boiler") == "suppressed"
+    world.restart(maintained={"boiler"})
+    assert world.engine.alarms.state("high@boiler") == "suppressed"
+    world.restart()
+    assert world.engine.alarms.state("high@boiler") == "unack_active"
+
+
+def test_an_alarm_that_is_new_is_suppressed_when_people_work_on_its_device():
+    world = World()
+    world.engine.orders.maintenance("boiler", world.at, world.offset, on=True)
+    world.read(boiler_temperature=85.0)
+    world.reload(alarms=(HIGH,))
+    world.pass_time(6)
+    assert world.engine.alarms.state("high@boiler") == "suppressed"
+
+
+def test_an_alarm_that_is_new_at_an_active_rule_is_active():
+    plain = RuleSpec("r", when="boiler.temperature > 80")
+    world = World(plain)
+    world.read(boiler_temperature=85.0)
+    world.reload(RuleSpec("r", when="boiler.temperature > 80", alarm=AlarmSpec("r", "gateway", rule="r")))
+    assert world.engine.alarms.state("r@gateway") == "unack_active"
+
+
+def test_a_run_that_was_missed_before_the_first_one_ever_is_made_up_for():
+    every = Every(period_s=3600, align=True, missed="once")
+    world = World(RuleSpec("r", every=every, start=(Step("log", text="tick"),)))
+    world.pass_time(1)
+    world.restart(down_s=7200)
+    world.pass_time(0.1)
+    assert len(world.done) == 1
+
+
+def test_one_mad_reading_does_not_spoil_an_integral_for_ever():
+    world = World(more={"plant": [computed("energy", "boiler.pressure", how="integral")]})
+    for value in (1.0, 1e308, 1.0, 0.0):
+        world.read(boiler_pressure=value)
+        world.pass_time(3600)
+    slot = next(tag.slot for tag in world.tags if tag.path == "energy")
+    assert world.engine.columns.values[slot] == pytest.approx(2.0)
+
+
+def test_a_chain_of_thousands_of_computed_tags_is_put_in_order():
+    chain = [computed(f"t{n}", f"{{plant.t{n + 1}}} + 1") for n in range(3000)]
+    world = World(more={"plant": [*chain, computed("t3000", "boiler.temperature")]})
+    world.read(boiler_temperature=1.0)
+    assert world.published[-1] == ("plant.t0", 3001.0, 0)

@@ -3,9 +3,10 @@ the worst quality of their inputs (FL-54).
 """
 
 import pytest
+from msgspec import structs
 
-from gateway.model import Quality, ValueType
-from gateway.rulebook import AlarmSpec, Every, RuleSpec, Step
+from gateway.model import Quality, ValueType, WriteLimits
+from gateway.rulebook import AlarmSpec, Assignment, Every, RuleSpec, Step
 from tests.unit.rules.engine_world import World, computed, delay, memory, write
 
 OVERHEAT = RuleSpec(
@@ -354,3 +355,33 @@ def test_a_total_that_grows_is_told_every_ten_seconds():
     world.published.clear()
     world.pass_time(60)
     assert len(world.published) == 6
+
+
+def test_a_memory_tag_is_set_within_its_limits_and_interlock_only():
+    limited = memory("limit", ValueType.FLOAT64)
+    limits = WriteLimits(minimum=0, maximum=10, rate=(2, 60.0), interlock="{boiler.pressure} < 5")
+    limited = structs.replace(limited, write=limits)
+    step = Step("set", assign=(Assignment("plant.limit", expression="boiler.temperature"),))
+    world = World(RuleSpec("r", when="pump.run", start=(step,)), more={"plant": [limited]})
+    world.read(boiler_pressure=1.0)
+    said = []
+    for value, pressure in ((385.0, 1.0), (5.0, 9.0), (5.0, 1.0), (6.0, 1.0), (7.0, 1.0)):
+        world.read(boiler_temperature=value, boiler_pressure=pressure)
+        world.read(pump_run=False)
+        world.read(pump_run=True)
+        said += [event.text for event in world.events if event.what == "skipped"][len(said) :]
+    assert [value for name, value, _ in world.published if name == "plant.limit"] == [5.0, 6.0]
+    assert [text.partition(": ")[2] for text in said] == [
+        "385 is above 10",
+        "`{boiler.pressure} < 5` is false now",
+        "more than 2 writes in 60 s",
+    ]
+
+
+def test_a_memory_tag_takes_no_number_that_its_type_cannot_hold():
+    world = World(
+        RuleSpec("r", when="pump.run", start=(write("plant.mode", 10**30, "set"),)), more={"plant": [memory("mode")]}
+    )
+    world.read(pump_run=True)
+    assert world.published == []
+    assert [event.what for event in world.events] == ["started", "skipped"]

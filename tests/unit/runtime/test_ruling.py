@@ -189,3 +189,42 @@ async def test_a_reload_gives_new_rules_the_values_that_are_known(gateway):
     gateway.publish("pump", run=True)
     gateway.ruling.reload(RuleBook(rules=(RuleSpec("runs", when="pump.run", start=(Step("log", text="runs"),)),)))
     assert [action.text for action in gateway.told.actions] == ["runs"]
+
+
+async def test_a_number_that_cannot_be_stored_ends_nothing(gateway):
+    gateway.effects.keep("memory/plant.mode", [10**30, 1])
+    gateway.publish("boiler", temperature=85.0)
+    await gateway.store.commit()
+    assert gateway.ruling.alarms()[0]["state"] == "unack_active"
+
+
+async def test_rules_that_cannot_start_leave_the_rest_running(gateway, monkeypatch):
+    await gateway.stop()
+
+    def broken(*_args, **_more):
+        raise RecursionError("planted")
+
+    monkeypatch.setattr("gateway.runtime.ruling.Engine", broken)
+    await gateway.start(BOOK)
+    gateway.publish("boiler", temperature=85.0)
+    assert value(gateway, "boiler.temperature") == 85.0
+    assert "rules_failed" in {issue.id for issue in gateway.health.open()}
+
+
+async def test_a_clock_that_was_set_back_before_a_kill_adds_nothing_to_totals(gateway):
+    gateway.publish("pump", run=False)
+    gateway.publish("pump", run=True)
+    gateway.ruling.checkpoint()
+    await gateway.store.commit()
+    await gateway.clock.advance(10)
+    gateway.clock.step_wall(-7200)
+    gateway.store.observe_clock()
+    gateway.publish("pump", run=False)
+    gateway.publish("pump", run=True)
+    await gateway.store.commit()
+    gateway.kill()
+    await gateway.clock.advance(5)
+    await gateway.start(BOOK)
+    gateway.publish("pump", run=False)
+    gateway.publish("pump", run=True)
+    assert value(gateway, "plant.starts") == 3

@@ -6,6 +6,7 @@ from gateway.model import Access, Quality, TagSpec, Transform, ValueType
 from rules.expression import Bound, Program, compile_expression
 from rules.values import Instant
 from rules.windows import WindowSpec, make_window
+from rules.windows.spec import MAX_SIZE_MS
 
 _LABELS = ((0, "off"), (1, "heat"), (2, "cool"))
 TAGS = {
@@ -47,7 +48,10 @@ def compiled(text, *, condition=False, device="boiler") -> Program:
 
 
 def new_window(spec: WindowSpec):
-    return make_window(spec, 0)
+    """One that has been watched for long at 0."""
+    window = make_window(spec, -MAX_SIZE_MS)
+    window.move(moment(0))
+    return window
 
 
 class Known:

@@ -16,7 +16,7 @@ from msgspec import Struct
 from gateway.errors import GatewayError
 from gateway.threads import Threads
 
-AT_ONCE = 8
+AT_ONCE = 32
 TRY_LATER = frozenset((408, 425, 429))
 
 

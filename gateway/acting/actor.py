@@ -12,7 +12,7 @@ from typing import Any
 
 from gateway.acting.doing import WITHIN, Doer, named, targets, who
 from gateway.acting.failing import Failing
-from gateway.acting.lanes import WAITING, Job, Lanes
+from gateway.acting.lanes import SHARE, WAITING, Job, Lanes
 from gateway.acting.ports import (
     DRY_RUN,
     EXPIRED,
@@ -30,6 +30,9 @@ from gateway.clock import Clock
 from gateway.errors import GatewayError
 from gateway.health import Health
 from gateway.webhook import host_of
+
+REFUSALS_A_MINUTE = 10
+"""Refusals of one rule for a full queue that are audited; all are counted."""
 
 Told = Callable[[Action, str, int, str], None]
 """Called with an action, its state, code and text when it has ended."""
@@ -61,6 +64,7 @@ class Actor:
         self._failing = Failing(health)
         self._lanes = Lanes()
         self._actions: dict[Job, Action] = {}
+        self._refused: dict[str, tuple[float, int]] = {}
         self._counts = {"done": 0, "failed": 0, "refused": 0}
 
     def do(self, action: Action) -> None:
@@ -89,6 +93,8 @@ class Actor:
     def keep(self, rules: Collection[str]) -> None:
         """Only these rules are there now: issues of others are over."""
         self._failing.keep(rules)
+        for gone in self._refused.keys() - set(rules):
+            del self._refused[gone]
 
     def stats(self) -> dict[str, int]:
         """How many ended well, failed, were refused for a full queue, and are not done yet."""
@@ -96,7 +102,7 @@ class Actor:
 
     def _queue(self, action: Action) -> None:
         deadline = self._clock.mono() + WITHIN[action.step.kind]
-        job = Job(targets(action), lambda: self._perform(job, deadline))
+        job = Job(targets(action), lambda: self._perform(job, deadline), action.rule)
         if not job.targets:
             self._end(action, Outcome(REJECTED, 400, "it names nothing to act on"))
             return
@@ -104,8 +110,17 @@ class Actor:
         if not self._lanes.put(job):
             del self._actions[job]
             self._counts["refused"] += 1
-            text = f"{WAITING} actions wait for {' or '.join(job.targets)}: this one was refused"
-            self._end(action, Outcome(REJECTED, 429, text))
+            text = f"too many actions of this rule or of all ({SHARE}, {WAITING}) wait for {' or '.join(job.targets)}"
+            self._end(action, Outcome(REJECTED, 429, text), asked=self._is_flood(action.rule))
+
+    def _is_flood(self, rule: str) -> bool:
+        """Whether a rule was refused so often that its further refusals are not worth an audit entry each."""
+        now = self._clock.mono()
+        began, count = self._refused.get(rule, (now, 0))
+        if now - began >= 60.0:
+            began, count = now, 0
+        self._refused[rule] = (began, count + 1)
+        return count >= REFUSALS_A_MINUTE
 
     async def _perform(self, job: Job, deadline: float) -> None:
         action = self._actions.pop(job)
@@ -153,7 +168,7 @@ class Actor:
         else:
             self._failing.failed(action.rule, named(action), outcome.text or f"code {outcome.code}")
         kind = action.step.kind
-        if not (asked and (kind == "write" or (kind == "desired" and good))):
+        if not (asked and (kind == "write" or outcome.code == 429 or (kind == "desired" and good))):
             self._record(action, outcome)
         self._tell(action, outcome)
 

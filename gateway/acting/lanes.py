@@ -12,14 +12,17 @@ from collections.abc import Awaitable, Callable, Sequence
 
 WAITING = 100
 """Jobs per target, those at work included. Overflow: the newest is refused."""
+SHARE = 25
+"""Jobs of one owner per target: one that asks for too much refuses itself, not others."""
 
 
 class Job:
     """Something to be done when its turn comes. `run` does not raise."""
 
-    __slots__ = ("run", "running", "targets")
+    __slots__ = ("owner", "run", "running", "targets")
 
-    def __init__(self, targets: Sequence[str], run: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, targets: Sequence[str], run: Callable[[], Awaitable[None]], owner: str = "") -> None:
+        self.owner = owner
         self.targets = tuple(dict.fromkeys(targets))
         self.run = run
         self.running = False
@@ -35,7 +38,7 @@ class Lanes:
     def put(self, job: Job) -> bool:
         """Queue a job; it begins at once where nothing is before it. False when a queue of its targets is full."""
         queues = [self._lanes.get(target) for target in job.targets]
-        if any(queue is not None and len(queue) >= WAITING for queue in queues):
+        if any(queue is not None and _is_full(queue, job.owner) for queue in queues):
             return False
         for target in job.targets:
             self._lanes.setdefault(target, deque()).append(job)
@@ -88,3 +91,9 @@ class Lanes:
         for target in job.targets:
             if target in self._lanes:
                 self._look(self._lanes[target][0])
+
+
+def _is_full(queue: deque[Job], owner: str) -> bool:
+    if len(queue) < SHARE:
+        return False
+    return len(queue) >= WAITING or (bool(owner) and sum(1 for job in queue if job.owner == owner) >= SHARE)

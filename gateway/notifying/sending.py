@@ -14,7 +14,7 @@ from gateway.threads import Threads
 from gateway.webhook import HttpRequest, WebhookFailed, host_of
 from gateway.webhook import send as call
 
-AT_ONCE = 4
+AT_ONCE = 32
 """Mails and webhooks on their way at one time."""
 PUBLISH_S = 60.0
 _MAY_PASS = frozenset((408, 429, 503, 504))

@@ -24,6 +24,7 @@ from gateway.tags import TagTable
 from rules import keeping
 from rules.alarms.book import AlarmBook
 from rules.alarms.machine import UNACK_ACTIVE
+from rules.alarms.refusal import AlarmRefused
 from rules.engine import Engine
 from rules.values import Instant
 
@@ -185,10 +186,10 @@ class Ruling:
         engine.orders.issue(issue.id, issue.entity, issue.text, at, offset, is_set=is_set)
 
     def order(self, what: Callable[[AlarmBook, Instant], T]) -> T:
-        """Do something to the alarms. Raises AlarmRefused, or RuntimeError before the start."""
+        """Do something to the alarms. Raises AlarmRefused, also when the rules do not run."""
         engine = self.engine
         if engine is None:
-            raise RuntimeError("the rules have not started yet")
+            raise AlarmRefused("the rules of this gateway do not run", 503)
         if self._busy:
             raise RuntimeError("the rules are in the middle of an event")
         found: list[T] = []
@@ -223,7 +224,7 @@ class Ruling:
 
     def alarms(self, *, every: bool = False) -> list[dict[str, Any]]:
         """The alarms that are not normal (`every`: all), the most urgent first."""
-        return self.order(lambda book, now: book.rows(now, every=every))
+        return [] if self.engine is None else self.order(lambda book, now: book.rows(now, every=every))
 
     def alarm_stats(self) -> dict[str, Any]:
         """Figures of alarms per time, and which stand."""

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from gateway.acting.actor import REFUSALS_A_MINUTE
 from gateway.acting.doing import WITHIN
-from gateway.acting.lanes import WAITING
+from gateway.acting.lanes import SHARE
 from tests.support.eventually import eventually
 from tests.support.webserver import CLOSE, OK, WebServer, answer
 from tests.unit.acting.conftest import Refused, Rig
@@ -95,16 +96,18 @@ async def test_a_write_whose_turn_comes_too_late_is_not_done(rig: Rig) -> None:
     assert rig.states() == [("ok", 200), ("expired", 408)]
 
 
-async def test_a_full_queue_refuses_the_newest_counts_it_and_says_so(rig: Rig) -> None:
+async def test_a_rule_that_asks_for_too_much_refuses_itself_and_no_other(rig: Rig) -> None:
     rig.line.gate.clear()
-    for number in range(WAITING + 3):
+    for number in range(SHARE + 20):
         rig.do("write", values={"pump.speed": number})
-    assert rig.states() == [("rejected", 429)] * 3
-    assert rig.actor.stats()["refused"] == 3
-    assert "100 actions wait for device pump" in rig.issues()["r"]
-    assert [entry["code"] for entry in rig.trail.entries] == [429] * 3
+    rig.do("write", values={"pump.run": 1}, rule="quiet")
+    assert rig.states() == [("rejected", 429)] * 20
+    assert rig.actor.stats()["refused"] == 20
+    assert "wait for device pump" in rig.issues()["r"]
+    assert "quiet" not in rig.issues()
+    assert [entry["code"] for entry in rig.trail.entries] == [429] * REFUSALS_A_MINUTE  # no flood of the audit log
     rig.line.gate.set()
-    await eventually(lambda: len(rig.line.written) == WAITING)
+    await eventually(lambda: len(rig.line.written) == SHARE + 1)
 
 
 async def test_a_dry_run_is_only_told(rig: Rig) -> None:

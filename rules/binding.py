@@ -62,6 +62,8 @@ class Binder:
         self.tags: dict[str, Tag] = {tag.name: tag for tag in tags}
         self.slots: dict[str, int] = {name: tag.slot for name, tag in self.tags.items()}
         self.windows: dict[WindowSpec, Window] = {}
+        self.made: dict[WindowSpec, Window] = {}
+        """Those that were not known before."""
         self._known = known or {}
         self._at = at
         self._offset = offset
@@ -103,5 +105,7 @@ class Binder:
         if window is None:
             known = self._known.get(spec)
             window = known if known is not None else make_window(spec, self._at, self._offset)
+            if known is None:
+                self.made[spec] = window
             self.windows[spec] = window
         return window

@@ -103,7 +103,7 @@ class Node:
         self.settings = new
         for channel in (*plan.channels_changed, *plan.channels_added):
             self.channels.start(changed[channel], aliases, {})
-        self.ruling.reload(new.book)
+        await self.ruling.switch(new.book)
         self.actor.keep({rule.id for rule in new.book.rules})
         self.notifier.reload(new.book.notify)
         await self.uplinks.switch(new, plan)

@@ -19,6 +19,7 @@ from gateway.model import Batch, Block, Tag
 from gateway.rulebook import RuleBook
 from gateway.runtime import rulekeeping, ruleviews
 from gateway.runtime.effects import Effects
+from gateway.runtime.windowfilling import Filling
 from gateway.store import Store
 from gateway.tags import TagTable
 from rules import keeping
@@ -69,6 +70,7 @@ class Ruling:
         self._book = RuleBook()
         self._keeper = rulekeeping.Keeper(store, clock)
         self._tapes: list[Tape] = []
+        self._filling: Filling | None = None
         self.engine: Engine | None = None
         self.errors = 0
 
@@ -101,6 +103,27 @@ class Ruling:
         for issue in self._health.open():
             self.issue(issue, is_set=True)
         self._clock.call_later(SWEEP_S, self._sweep)
+
+    async def switch(self, book: RuleBook) -> None:
+        """Another configuration is switched in: reload, then fill windows that are new from the journal. Raises
+        whatever goes wrong.
+        """
+        if self.engine is None:
+            self._book, self._version = book, self._tags.version
+            self._health.clear(_FAILED, "gateway")
+            await self._start(book, [issue.entity for issue in self._health.open() if issue.id == MAINTENANCE])
+            return
+        self.reload(book)
+        engine = self.engine
+        new = {spec: window for spec, window in engine.graph.binder.made.items() if spec.size_ms}
+        engine.graph.binder.made.clear()
+        if new:
+            self._filling = filling = Filling(engine, new)
+            try:
+                await filling.run(self._store)
+            finally:
+                self._filling = None
+            self._run(engine.look_again)
 
     def reload(self, book: RuleBook) -> None:
         """Another rule book, or other tags. Nothing happens when both are the same. Raises whatever goes wrong: then
@@ -160,6 +183,8 @@ class Ruling:
     def _take(self, engine: Engine, batch: Batch, at: int, offset: int) -> None:
         for tape in self._tapes:
             tape.batch(batch, at, offset)
+        if self._filling is not None:
+            self._filling.batch(batch, at, offset)
         engine.on_batch(batch, at, offset)
 
     def polled(self, device: str, mono: float) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from gateway.model import Access, Quality, TagSpec, ValueType
@@ -228,3 +230,48 @@ async def test_a_clock_that_was_set_back_before_a_kill_adds_nothing_to_totals(ga
     gateway.publish("pump", run=False)
     gateway.publish("pump", run=True)
     assert value(gateway, "plant.starts") == 3
+
+
+async def test_a_window_that_an_apply_brings_is_filled_from_the_journal(gateway):
+    gateway.publish("boiler", temperature=60.0)
+    for _ in range(12):
+        await gateway.clock.advance(10)
+        gateway.publish("boiler", temperature=60.0)
+    gateway.publish("boiler", temperature=200.0)
+    await gateway.clock.advance(3)
+    rule = RuleSpec("mean", when="avg(boiler.temperature, 1m) > 100", start=(Step("log", text="hot"),))
+    await gateway.ruling.switch(RuleBook(rules=(rule,)))
+    assert gateway.told.actions == []  # 60 for 57 s and 200 for 3 s
+    window = next(iter(gateway.ruling.engine.graph.binder.windows.values()))
+    assert window.avg() == pytest.approx((60 * 57 + 200 * 3) / 60)
+    await gateway.clock.advance(20)
+    assert [action.text for action in gateway.told.actions] == ["hot"]
+
+
+async def test_readings_that_come_while_windows_are_filled_are_not_lost(gateway):
+    await gateway.clock.advance(120)
+    for _ in range(100):
+        gateway.publish("boiler", temperature=1.0)
+        await gateway.clock.advance(1)
+    rule = RuleSpec("sum", when="count(boiler.temperature, 1m) > 1000", start=(Step("log", text="many"),))
+    switching = asyncio.ensure_future(gateway.ruling.switch(RuleBook(rules=(rule,))))
+    while not switching.done():
+        await asyncio.sleep(0)
+        if gateway.ruling._filling is not None:
+            gateway.publish("boiler", temperature=2.0)
+            break
+    await switching
+    window = next(iter(gateway.ruling.engine.graph.binder.windows.values()))
+    assert window.last() == 2.0
+
+
+async def test_an_engine_that_could_not_start_starts_with_the_next_configuration(gateway, monkeypatch):
+    await gateway.stop()
+    with monkeypatch.context() as patch:
+        patch.setattr("gateway.runtime.ruling.Engine", lambda *_args, **_more: 1 / 0)
+        await gateway.start(BOOK)
+    assert gateway.ruling.alarms() == []
+    await gateway.ruling.switch(BOOK)
+    gateway.publish("boiler", temperature=85.0)
+    assert [row["id"] for row in gateway.ruling.alarms()] == ["high"]
+    assert gateway.health.open() == []

@@ -1,0 +1,96 @@
+"""New windows of a rule book that was switched in while the gateway runs: filled from the journal.
+
+Without this a window over an hour would be blind for an hour after each `apply`. What arrives while the journal is
+walked through is noted and comes after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from gateway.clock import boot_id
+from gateway.model import Batch
+from gateway.store import Store
+from gateway.store.arrivals import Arrival, Chosen, Span
+from rules.engine import Engine
+from rules.values import Instant
+from rules.windows import Window, WindowSpec, make_window
+
+_MARGIN_MS = 3_600_000
+"""How much before a window's begin is looked for the value that held there, at least."""
+_GOOD_BELOW = 64
+
+
+class Reading(Struct, frozen=True):
+    """One reading of a tag, as windows take it."""
+
+    tag: str
+    value: Any
+    good: bool
+    true_at: int
+    now: Instant
+
+
+class Filling:
+    """The filling of new windows of one engine, from its making on. `batch` notes what comes meanwhile."""
+
+    def __init__(self, engine: Engine, windows: Mapping[WindowSpec, Window]) -> None:
+        self._windows = dict(windows)
+        self._tags = {spec.tag for spec in windows}
+        self._start = engine.now
+        self._live: list[Reading] = []
+
+    def batch(self, batch: Batch, at: int, offset: int) -> None:
+        """A batch has arrived."""
+        quality = batch.quality or [0] * len(batch.values)
+        true_at = at - max(0, at + offset - batch.ts)
+        for tag, value, code in zip(batch.tags, batch.values, quality, strict=True):
+            if tag.name in self._tags:
+                now = Instant(at, at + offset)
+                self._live.append(Reading(tag.name, value, int(code) < _GOOD_BELOW, true_at, now))
+
+    async def run(self, store: Store) -> None:
+        """Walk through the journal, then give the windows what was found. Returns with them up to date."""
+        offset = self._start.wall - self._start.at
+        size = max(spec.size_ms + spec.hop_ms for spec in self._windows)
+        begin = self._start.at - size - max(size, _MARGIN_MS)
+        shadows = {
+            spec: make_window(spec, self._start.at - spec.size_ms - spec.hop_ms, offset) for spec in self._windows
+        }
+        oldest: int | None = None
+        await store.commit()
+        async for part in store.arrivals().batches(
+            Span(max(0, begin + offset)), store.aliases(), Chosen(tags=self._tags)
+        ):
+            if not isinstance(part, Arrival):
+                continue
+            at = part.at if part.boot == boot_id() else part.at + part.offset - offset
+            if at > self._start.at:
+                break
+            oldest = at if oldest is None else oldest
+            self._give(shadows, part, at)
+        self._finish(shadows, self._start.at if oldest is None else oldest)
+
+    @staticmethod
+    def _give(shadows: Mapping[WindowSpec, Window], part: Arrival, at: int) -> None:
+        now = Instant(at, at + part.offset)
+        true_at = at - max(0, at + part.offset - part.ts)
+        quality = part.quality or [0] * len(part.tags)
+        for path, value, code in zip(part.tags, part.values, quality, strict=True):
+            name = f"{part.device}.{path}"
+            for spec, window in shadows.items():
+                if spec.tag == name:
+                    window.add(true_at, value, code < _GOOD_BELOW, now)
+
+    def _finish(self, shadows: Mapping[WindowSpec, Window], oldest: int) -> None:
+        """Nothing else runs meanwhile: what was noted comes after the journal, and the windows take all of it."""
+        for reading in self._live:
+            for spec, window in shadows.items():
+                if spec.tag == reading.tag:
+                    window.add(reading.true_at, reading.value, reading.good, reading.now)
+        for spec, window in self._windows.items():
+            window.restore(shadows[spec].state(), 0)
+            window.watched_since(max(oldest, self._start.at - spec.size_ms - spec.hop_ms))

@@ -45,6 +45,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     """The namespace of a command; `run` is the function to call. Raises UsageError."""
     parser = build()
     args = parser.parse_args(list(words))
+    if getattr(args, "version", False) and not hasattr(args, "run"):
+        args = parser.parse_args([*words, "version"])
     if not hasattr(args, "run"):
         raise UsageError("no command is named", parser.format_help())
     return args
@@ -59,6 +61,7 @@ def build() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         parents=[common],
     )
+    parser.add_argument("--version", action="store_true", default=argparse.SUPPRESS, help="the same as `version`")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
 
     def add(name: str, where: str, text: str) -> argparse.ArgumentParser:

@@ -13,15 +13,20 @@ from gateway.cli.session import Exit, Session
 from rules.replay import Comparison, Effect
 from rules.replay.player import Played
 
+CUT = "this recording is cut: it has no end, and what is said here is only about what it holds"
+
 
 class Replayed(Struct, frozen=True):
-    """What came of it. `since`, `until`: UTC ms; `missing`: readings that the journal does not have."""
+    """What came of it. `since`, `until`: UTC ms; `missing`: readings that the journal does not have. `cut`: of a
+    recording that has no end.
+    """
 
     since: int
     until: int
     played: Played
     missing: int
     comparison: Comparison
+    cut: bool = False
 
     @property
     def ok(self) -> bool:
@@ -42,6 +47,7 @@ def _view(found: Replayed) -> dict[str, Any]:
         "ok": found.ok,
         "since": found.since,
         "until": found.until,
+        "cut": found.cut,
         **asdict(found.played),
         "missing": found.missing,
         "matched": len(found.comparison.matched),
@@ -84,6 +90,8 @@ def _cells(effect: Effect, word: str) -> Sequence[str]:
 
 def _notes(found: Replayed) -> Iterator[str]:
     played = found.played
+    if found.cut:
+        yield CUT
     if not played.batches:
         yield "there is no reading of these tags in that time"
     if found.missing:

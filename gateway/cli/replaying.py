@@ -92,7 +92,9 @@ class Rehearsal:
             device, _, path = one.tag.partition(".")
             entry = Entry(head.at, head.offset, "", one.ts, device, (path,), (one.value,), (one.quality,))
             self._run.batch(entry)
+        cut = True
         for line in lines:
+            cut &= "end" not in line
             if "batch" in line:
                 self._run.batch(entry_from(line["batch"]))
             elif "outcome" in line:
@@ -101,7 +103,7 @@ class Rehearsal:
                 self._run.clock("", *line["time"])
         since, until = head.at + head.offset, self._run.wall
         real = [effect for effect in self._real if since <= effect.ts <= until]
-        return Replayed(since, until, self._run.played, 0, compare(self._effects, real))
+        return Replayed(since, until, self._run.played, 0, compare(self._effects, real), cut)
 
     def _outcome(self, line: dict[str, Any]) -> None:
         self._real += effects_of(line)

@@ -32,7 +32,7 @@ def add_replays(add: Add) -> None:
     replay.add_argument("--since", type=duration, default=86400.0, metavar="TIME", help="from so long ago (24h)")
     replay.add_argument("--until", type=duration, metavar="TIME", help="until so long ago (now)")
     replay.add_argument(
-        "--warm-up", type=duration, metavar="TIME", help="before it, to fill windows (1h, or the longest window)"
+        "--warm-up", type=duration, metavar="TIME", help="before it, to fill windows (1h and the longest window)"
     )
     replay.add_argument("--rules", metavar="DIR", help="rules of this configuration folder (the running configuration)")
     replay.add_argument("--out", metavar="FILE", help="write everything that would have come, as JSON lines")

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
 from gateway.bus import Feed
-from gateway.local.arguments import flag, seconds, text, whole
+from gateway.local.arguments import flag, only, seconds, text, whole
 from gateway.local.peer import signed
 from gateway.local.wire import OpError
 from gateway.runtime.alarmdesk import LONGEST_S, AlarmDesk, By, Named, Records
@@ -14,6 +14,7 @@ from gateway.runtime.hindsight import MOST_RUNS, Hindsight, Rules
 from gateway.store import Store
 
 SHOWN_RUNS = 5
+_ACT = ("id", "device", "comment", "who")
 
 
 class Ruling(Rules, Protocol):
@@ -50,11 +51,13 @@ class AlarmOps:
 
     async def alarms(self, args: dict[str, Any]) -> dict[str, Any]:
         """The alarms that are not normal, or all; with `stats` their figures."""
+        only(args, "all", "stats", "device")
         rows = self._desk.rows(text(args, "device"), every=flag(args, "all"))
         return {"alarms": rows, **({"stats": self._node.ruling.alarm_stats()} if flag(args, "stats") else {})}
 
     async def watch(self, args: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
         """What stands, as `{"alarms": [...]}`, then `{"entry": {...}}` for each transition as the journal has it."""
+        only(args, "device")
         device = text(args, "device")
         feed = self._node.ruling.watch_alarms()
         lost = 0
@@ -72,6 +75,7 @@ class AlarmOps:
 
     async def ack(self, args: dict[str, Any]) -> dict[str, Any]:
         """Acknowledge an alarm, or all that wait for it (`all`), of one entity where `device` names it."""
+        only(args, *_ACT, "all")
         if not flag(args, "all"):
             return self._desk.ack(_named(args), _by(args), _comment(args))
         if args.get("id") is not None:
@@ -80,18 +84,22 @@ class AlarmOps:
 
     async def shelve(self, args: dict[str, Any]) -> dict[str, Any]:
         """Put an alarm away for `for_s` seconds."""
+        only(args, *_ACT, "for_s")
         return self._desk.shelve(_named(args), seconds(args, "for_s", LONGEST_S), _by(args), _comment(args))
 
     async def unshelve(self, args: dict[str, Any]) -> dict[str, Any]:
         """End a shelving before its time."""
+        only(args, *_ACT)
         return self._desk.unshelve(_named(args), _by(args), _comment(args))
 
     async def reset(self, args: dict[str, Any]) -> dict[str, Any]:
         """Release the latch of an alarm that is over and acknowledged."""
+        only(args, *_ACT)
         return self._desk.reset(_named(args), _by(args), _comment(args))
 
     async def out_of_service(self, args: dict[str, Any]) -> dict[str, Any]:
         """Put an alarm away until somebody takes it back (`on` false)."""
+        only(args, *_ACT, "on")
         if "on" not in args:
             raise OpError("alarm_out_of_service takes on: true or false", code=400)
         return self._desk.out_of_service(_named(args), _by(args), _comment(args), on=flag(args, "on"))
@@ -110,10 +118,12 @@ class RuleOps:
 
     async def show(self, args: dict[str, Any]) -> dict[str, Any]:
         """What it is, what it looks at now, and its last runs."""
+        only(args, "name", "last")
         return await self._hindsight.show(_name(args), whole(args, "last", SHOWN_RUNS, MOST_RUNS))
 
     async def why(self, args: dict[str, Any]) -> dict[str, Any]:
         """Its last activations, with the readings that led to each."""
+        only(args, "name", "last")
         return await self._hindsight.why(_name(args), whole(args, "last", 1, MOST_RUNS))
 
 

@@ -11,6 +11,13 @@ LONGEST_TEXT = 500
 """Characters: what people say for the audit log stays readable there, and names are shorter."""
 
 
+def only(args: Mapping[str, Any], *names: str) -> None:
+    """No other arguments than these. Raises OpError 400."""
+    strange = sorted(args.keys() - {*names, "caller"})
+    if strange:
+        raise OpError(f"there is no argument {strange[0]} here; there are {', '.join(names)}", code=400)
+
+
 def text(args: Mapping[str, Any], key: str) -> str | None:
     """A text of bounded length; None when it is absent. Raises OpError 400."""
     value = args.get(key)

@@ -28,6 +28,7 @@ class AlarmOps:
 
     async def ack(self, call: Call) -> dict[str, Any]:
         """Acknowledge an alarm; with `all` everything that waits for it, of one entity where `device` names it."""
+        oparguments.only(call, "id", "all", "comment")
         by, comment = _by(call), _comment(call)
         if oparguments.flag(call, "all", default=False):
             if "id" in call.args:
@@ -37,24 +38,29 @@ class AlarmOps:
 
     async def shelve(self, call: Call) -> dict[str, Any]:
         """Put an alarm away for a while."""
+        oparguments.only(call, "id", "for", "comment")
         named, comment = _named(call), _comment(call)
         return {"out": self._desk.shelve(named, oparguments.seconds(call, "for", LONGEST_S), _by(call), comment)}
 
     async def unshelve(self, call: Call) -> dict[str, Any]:
         """End a shelving before its time."""
+        oparguments.only(call, "id", "comment")
         return {"out": self._desk.unshelve(_named(call), _by(call), _comment(call))}
 
     async def reset(self, call: Call) -> dict[str, Any]:
         """Release the latch of an alarm that is over and acknowledged."""
+        oparguments.only(call, "id", "comment")
         return {"out": self._desk.reset(_named(call), _by(call), _comment(call))}
 
     async def out_of_service(self, call: Call) -> dict[str, Any]:
         """Put an alarm away until somebody takes it back."""
+        oparguments.only(call, "id", "on", "comment")
         named, comment = _named(call), _comment(call)
         return {"out": self._desk.out_of_service(named, _by(call), comment, on=oparguments.flag(call, "on"))}
 
     async def list(self, call: Call) -> dict[str, Any]:
         """The alarms that are not normal; with `all` every one."""
+        oparguments.only(call, "all")
         every = oparguments.flag(call, "all", default=False)
         return {"out": {"alarms": self._desk.rows(call.device, every=every)}}
 

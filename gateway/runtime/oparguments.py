@@ -34,6 +34,14 @@ def _few(call: Call, given: Any) -> None:
         raise OpRefused(f"{call.op}: {len(given)} items; at most {MAX_ITEMS} in one command", code=413)
 
 
+def only(call: Call, *keys: str) -> None:
+    """No other arguments than these: one that is misspelt is not left out silently."""
+    strange = sorted(call.args.keys() - set(keys))
+    if strange:
+        known = f"; there are {', '.join(keys)}" if keys else ""
+        raise OpRefused(f"{call.op} takes no args.{strange[0]}{known}", code=400)
+
+
 def text(call: Call, key: str) -> str:
     """A text that must be there."""
     given = call.args.get(key)
@@ -63,7 +71,12 @@ def seconds(call: Call, key: str, longest_s: float, shortest_s: float = 0.001) -
     given = call.args.get(key)
     right = isinstance(given, int | float) and not isinstance(given, bool)
     if not right or not shortest_s * 1000 <= given <= longest_s * 1000:  # type: ignore[operator]
-        raise OpRefused(
-            f"{call.op} takes args.{key}: milliseconds from {shortest_s * 1000:g} to {longest_s * 1000:g}", code=400
-        )
+        span = f"from {shortest_s * 1000:.0f} to {longest_s * 1000:.0f}, which is {_said(longest_s)}"
+        raise OpRefused(f"{call.op} takes args.{key}: milliseconds {span}", code=400)
     return float(given) / 1000.0  # type: ignore[arg-type]
+
+
+def _said(seconds_: float) -> str:
+    """A longest time for people."""
+    size, unit = next((pair for pair in ((86_400, "d"), (3600, "h"), (60, "min")) if seconds_ >= pair[0]), (1, "s"))
+    return f"{seconds_ / size:g} {unit}"

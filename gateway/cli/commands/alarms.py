@@ -6,13 +6,17 @@ from typing import Any
 
 from gateway.cli import forms
 from gateway.cli.commands.byhand import who
+from gateway.cli.fitting import columns, fitted
 from gateway.cli.output import clean
 from gateway.cli.session import CommandFailed, Exit, Session
 
 _AWAY = ("shelved", "suppressed", "out_of_service")
 _ACTIVE = ("unack_active", "ack_active")
 _SERIOUS = ("high", "urgent")
-_HEADER = ("alarm", "state", "priority", ">for", ">value", "text", "")
+_HEADER = ("alarm", "state", "priority", ">for", ">value", "text", "note")
+_LEAST = {"text": 14, "note": 10}
+_SPARE = (">value", "note", "priority", ">for", "text")
+"""Left out where there is no room, in this order."""
 
 
 def alarms(session: Session) -> int:
@@ -93,7 +97,8 @@ def _print_rows(session: Session, rows: list[dict[str, Any]]) -> None:
     if not rows:
         session.out.line("no alarms")
         return
-    session.out.table(_HEADER, [_cells(row) for row in rows], [style_of(row) for row in rows])
+    header, cells = fitted(_HEADER, [_cells(row) for row in rows], columns(), least=_LEAST, spare=_SPARE)
+    session.out.table(header, cells, [style_of(row) for row in rows])
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:

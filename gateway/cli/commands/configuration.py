@@ -16,6 +16,8 @@ from gateway.local.wire import NotRunning
 
 _PLAN_S = 30.0
 _APPLY_S = 120.0
+_MOST_SHOWN = 100
+"""Errors that people get at once."""
 
 
 def check(session: Session) -> int:
@@ -133,8 +135,10 @@ def _refused(session: Session, answer: dict[str, Any], outcome: str = "nothing w
         session.out.result(answer)
         return Exit.BAD_CONFIG
     errors = [Problem(**error) for error in answer.get("errors", [])]
-    for error in errors:
+    for error in errors[:_MOST_SHOWN]:
         session.out.line(clean(str(error)))
+    if len(errors) > _MOST_SHOWN:
+        session.out.line(f"... and {len(errors) - _MOST_SHOWN} more (all of them with --json)")
     count = len(errors)
     session.out.line(f"{count} error{'' if count == 1 else 's'}" + (f"; {outcome}" if outcome else ""))
     return Exit.BAD_CONFIG

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from gateway.cli import forms
 from gateway.cli.output import clean
 from gateway.cli.session import CommandFailed, Exit, Session
 
@@ -28,6 +29,9 @@ def record(session: Session) -> int:
         items = client.stream("record", {"for_s": session.args.lasting})
         try:
             for item in items:
+                if "head" in item:
+                    lasting = forms.age(session.args.lasting * 1000)
+                    _say(session, f"recording what the rules get and do into {path} for {lasting}; Ctrl-C ends it")
                 for line in [item["head"]] if "head" in item else item["lines"]:
                     file.write(msgspec.json.encode(line) + b"\n")
                     written.count(line)
@@ -41,6 +45,11 @@ def record(session: Session) -> int:
         told = f"{written.batches} batches and {written.outcomes} outcomes in {path}"
         session.out.line(clean(told if written.end in _WHOLE else f"{told}; it ended early: {written.end}"))
     return Exit.OK if written.end in _WHOLE else Exit.FAILED
+
+
+def _say(session: Session, text: str) -> None:
+    if not session.out.as_json:
+        session.out.line(clean(text))
 
 
 class _Written:
@@ -58,7 +67,7 @@ class _Written:
 
 
 def playback(session: Session) -> int:
-    """Exit 0 when the rules do what they did."""
+    """Exit 0 when the rules do what they did, as far as the file tells."""
     from rules.replay.recording import head_from
 
     path = Path(session.args.file)
@@ -82,6 +91,7 @@ def _lines(path: Path, file: Any) -> Iterator[Any]:
 
 
 def _with_its_own(session: Session, head: Head, lines: Iterator[Any]) -> int:
+    from gateway.cli.replayed import CUT
     from gateway.cli.replaying import line_writer
     from rules.replay.outcomes import as_text
     from rules.replay.playback import Playback
@@ -95,7 +105,10 @@ def _with_its_own(session: Session, head: Head, lines: Iterator[Any]) -> int:
         "batches": run.batches,
         "outcomes": len(run.then),
         "end": run.end,
+        "cut": run.is_cut,
     }
+    if run.is_cut:
+        _say(session, CUT)
     if session.out.as_json:
         found = {} if difference is None else {"difference": msgspec.to_builtins(difference)}
         session.out.result(view | found)

@@ -52,7 +52,7 @@ def _span(session: Session, needs: Needs) -> _Span:
     if since_ms >= until_ms:
         raise CommandFailed("--since is a longer time ago than --until", Exit.USAGE)
     warm_up = session.option("warm_up")
-    before_ms = max(_WARM_UP_MS, needs.window_ms) if warm_up is None else round(warm_up * 1000)
+    before_ms = _WARM_UP_MS + needs.window_ms if warm_up is None else round(warm_up * 1000)
     return _Span(since_ms - before_ms, since_ms, until_ms)
 
 

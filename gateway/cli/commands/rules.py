@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from gateway.cli.output import clean
 from gateway.cli.session import CommandFailed, Exit, Session
+from gateway.errors import ConfigError
 
 if TYPE_CHECKING:
     from gateway.cli.rulebooks import Loaded
@@ -45,7 +46,13 @@ class _Result(Struct, frozen=True):
 
 def _test(session: Session) -> int:
     """Run test files. Exit 0 when all tests pass, 1 when one fails, 78 when a file or its configuration is wrong."""
-    results = [_run(case, loaded) for case, loaded in _cases(session)]
+    try:
+        cases = _cases(session)
+    except ConfigError as error:
+        from gateway.cli.commands.configuration import show_problems
+
+        return show_problems(session, error.problems, "no test was run")
+    results = [_run(case, loaded) for case, loaded in cases]
     if not results:
         raise CommandFailed(f"no test has {session.option('only')!r} in its name")
     failed = [result for result in results if not result.ok]

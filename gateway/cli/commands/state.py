@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.cli import forms
+from gateway.cli.commands.alarms import entry_line as alarm_line
 from gateway.cli.commands.alarms import style_of
 from gateway.cli.output import clean
 from gateway.cli.session import CommandFailed, Exit, Session
@@ -108,7 +109,7 @@ def journal(session: Session) -> int:
     _print_streams(session, answer.get("streams", {}))
     _print_gaps(session, answer.get("gaps", []))
     for entry in answer.get("entries", []):
-        session.out.line(clean(_entry_line(entry)))
+        session.out.line(_styled_entry(session, entry))
     return Exit.OK
 
 
@@ -242,6 +243,13 @@ def _print_issues(session: Session, issues: list[dict[str, Any]]) -> None:
         session.out.line(session.out.styled(clean(head), "bad"))
         if issue.get("repair"):
             session.out.line(f"  -> {clean(str(issue['repair']))}")
+
+
+def _styled_entry(session: Session, entry: dict[str, Any]) -> str:
+    """An entry of an alarm as `alarms --watch` has it, any other with all of its fields."""
+    if entry.get("kind") not in ("alarm", "chattering"):
+        return clean(_entry_line(entry))
+    return session.out.styled(clean(f"{entry.get('seq', '-'):>8}  {alarm_line(entry)}"), style_of(entry))
 
 
 def _entry_line(entry: Mapping[str, Any]) -> str:

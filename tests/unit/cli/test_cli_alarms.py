@@ -97,12 +97,20 @@ class Site(Bench):
     async def status(self, _args: dict[str, Any]) -> dict[str, Any]:
         return {"ready": True, "alarms": alarm_summary(self), "rules": rule_summary(self)}
 
+    async def journal(self, args: dict[str, Any]) -> dict[str, Any]:
+        folded = {**RUN["transitions"][0], "kind": "chattering", "event": None, "n": 1, "state": "ack_latched"}
+        many = {**folded, "n": 4}
+        other = {"ts": 1_795_000_030_000, "kind": "rule", "rule": "overheat", "what": "started"}
+        rows = [*RUN["transitions"], folded, many, other]
+        return {"entries": [{**row, "seq": 10 + place} for place, row in enumerate(rows)], "stream": args["stream"]}
+
     def handlers(self) -> dict[str, Handler]:
         alarms, rules = AlarmOps(self), RuleOps(self)
         return {
             "status": Handler(self.status),
             "alarms": Handler(alarms.alarms),
             "alarms_watch": Handler(self.few, stream=True),
+            "journal": Handler(self.journal),
             "alarm_ack": Handler(alarms.ack, "operate", caller=True),
             "alarm_shelve": Handler(alarms.shelve, "operate", caller=True),
             "alarm_unshelve": Handler(alarms.unshelve, "operate", caller=True),
@@ -158,7 +166,7 @@ def test_what_stands_is_a_table_the_most_urgent_first(site: Site, capsys: pytest
     site.desk.shelve(7200, OVEN)
     assert fieldpost(site, "alarms") == 0
     head, *rows = capsys.readouterr().out.splitlines()
-    assert head.split() == ["alarm", "state", "priority", "for", "value", "text"]
+    assert head.split() == ["alarm", "state", "priority", "for", "value", "text", "note"]
     assert [row.split()[:3] for row in rows] == [
         [PUMP, "unack_active", "high"],
         [BOILER, "ack_active", "high"],
@@ -334,3 +342,28 @@ def test_before_the_rules_have_started_a_status_has_no_alarms() -> None:
     bench = Bench(spec())
     bench.started = False
     assert alarm_summary(bench) == {"active": 0, "unacked": 0, "away": 0, "worst": None}
+
+
+def test_the_table_fits_a_small_terminal(
+    site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.desk.active(PUMP, value=9.7, text="Pressure above 9.5 bar since the valve was shut by hand")
+    site.desk.shelve(7200, OVEN)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert fieldpost(site, "alarms") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line) for line in lines) <= 80
+    assert [line.split()[0] for line in lines] == ["alarm", PUMP, OVEN]
+
+
+def test_entries_of_alarms_in_the_journal_are_read_as_a_watch_shows_them(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fieldpost(site, "journal", "--stream", "alarm") == 0
+    active, ack, one, many, rule = capsys.readouterr().out.splitlines()[-5:]
+    assert "10  " in active
+    assert "overheat@gateway  active -> unack_active  high  Boiler at 83.0 °C  value 83.0" in active
+    assert ack.endswith("by anna: on my way")
+    assert "clear (chattering) -> ack_latched" in one
+    assert "4 transitions (chattering) -> ack_latched" in many
+    assert "rule=overheat what=started" in rule

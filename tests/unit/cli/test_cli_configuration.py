@@ -161,3 +161,15 @@ def test_the_demo_s_own_configuration_checks(monkeypatch, tmp_path):
     monkeypatch.setenv("FIELDPOST_DEMO_STATE", str(tmp_path))
     monkeypatch.setenv("FIELDPOST_DEMO_ACK", "consumer")
     assert main(["check", str(Path(stage.__file__).parent / "config")]) == 0
+
+
+def test_very_many_errors_are_counted_and_whole_only_for_programs(tmp_path, capsys):
+    tags = "".join(f"      t{number}: {{type: nonsense, address: holding/0}}\n" for number in range(250))
+    _tree(tmp_path, channel=CHANNEL + tags)
+    assert main(["check", str(tmp_path)]) == 78
+    *errors, more, count = capsys.readouterr().out.splitlines()
+    total = int(count.split()[0])
+    assert total >= 250
+    assert (len(errors), more) == (100, f"... and {total - 100} more (all of them with --json)")
+    assert main(["check", str(tmp_path), "--json"]) == 78
+    assert len(json.loads(capsys.readouterr().out)["errors"]) == total

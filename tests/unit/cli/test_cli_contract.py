@@ -220,6 +220,13 @@ def test_without_a_gateway_json_still_gets_one_object(tmp_path, capsys):
     assert (answer["ok"], answer["code"]) == (False, 503)
 
 
+@pytest.mark.parametrize("words", [("--version",), ("--json", "--version"), ("--version", "--json")])
+def test_version_is_an_option_as_well(tmp_path, capsys, words):
+    assert main([*words, "--socket", str(tmp_path / "none.sock")]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith('{"version":' if "--json" in words else "fieldpost ")
+
+
 def test_version_needs_no_gateway(tmp_path, capsys):
     assert main(["version", "--json", "--socket", str(tmp_path / "none.sock")]) == 0
     assert json.loads(capsys.readouterr().out)["running"] is None

@@ -30,7 +30,8 @@ def _actions(command):
 
 
 def _grammars():
-    """Every command, and every action below one, by the words that call it."""
+    """The program itself, every command, and every action below one, by the words that call it."""
+    yield "", build()
     for name, command in _commands().items():
         yield name, command
         for action, grammar in _actions(command).items():
@@ -39,7 +40,7 @@ def _grammars():
 
 def test_every_command_is_in_the_reference():
     for name, _ in _grammars():
-        assert re.search(rf"\*\*`fieldpost {name}\b", TEXT), name
+        assert re.search(rf"\*\*`fieldpost {name}\b" if name else "`fieldpost ", TEXT), name
 
 
 def test_every_option_of_every_command_is_in_the_reference():

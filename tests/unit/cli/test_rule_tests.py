@@ -231,3 +231,25 @@ def test_which_configuration_is_meant(folder: Path, tmp_path: Path, capsys: pyte
     assert main(["rules", "test", str(tmp_path / "none.yaml")]) == 1
     (tmp_path / "empty").mkdir()
     assert main(["rules", "test", str(tmp_path / "empty")]) == 1
+
+
+TOLERANT = """\
+tests:
+  what people write down is rounded:
+    steps:
+      - {at: 0s, readings: {boiler.temperature: 81.30001}, values: {boiler.temperature: %s}}
+"""
+
+
+@pytest.mark.parametrize(("written", "status"), [("81.30001", 0), ("81.30005", 0), ("81.302", 1)])
+def test_values_are_the_same_within_a_millionth(folder: Path, written: str, status: int) -> None:
+    file = folder / "tests.yaml"
+    file.write_text(TOLERANT % written)
+    assert main(["rules", "test", str(file)]) == status
+
+
+def test_a_file_with_errors_says_that_no_test_was_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = folder / "tests.yaml"
+    file.write_text("tests: {x: {steps: [{at: 0s, nonsense: 1}]}}")
+    assert main(["rules", "test", str(file)]) == 78
+    assert capsys.readouterr().out.splitlines()[-1] == "1 error; no test was run"

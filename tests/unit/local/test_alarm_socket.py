@@ -112,6 +112,8 @@ async def test_figures_come_only_when_they_are_asked_for() -> None:
         ("alarms", {"all": "yes"}),
         ("alarms", {"device": 5}),
         ("ack", {"id": 5}),
+        ("ack", {"id": PUMP, "komment": "seen"}),
+        ("alarms", {"every": True}),
         ("ack", {"id": PUMP, "all": True}),
         ("ack", {"id": PUMP, "comment": "x" * 501}),
         ("shelve", {"id": PUMP}),

@@ -130,3 +130,22 @@ def test_damaged_lines_are_refused(line: dict[str, Any]) -> None:
     head, *_ = recorded(0)
     with pytest.raises(Exception, match=r"recorded batch|recording"):
         Playback(head_from(head)).run([line])
+
+
+def test_a_recording_that_is_cut_anywhere_is_the_same_as_far_as_it_goes() -> None:
+    head, *lines = recorded(3)
+    for length in (0, 1, 57, *range(len(lines) - 12, len(lines))):
+        run = Playback(head_from(head))
+        assert run.run(lines[:length]) is None, length
+        assert run.is_cut
+    whole = Playback(head_from(head))
+    whole.run(lines)
+    assert not whole.is_cut
+
+
+def test_in_a_cut_recording_only_outcomes_of_the_last_input_may_be_missing() -> None:
+    head, *lines = recorded(2)
+    inputs = [number for number, line in enumerate(lines) if "outcome" not in line]
+    lost = max(number for number, line in enumerate(lines[: inputs[-2]]) if "outcome" in line)
+    kept = [line for line in lines[:lost] + lines[lost + 1 :] if "end" not in line]
+    assert Playback(head_from(head)).run(kept) is not None

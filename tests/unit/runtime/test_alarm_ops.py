@@ -70,6 +70,7 @@ async def test_an_alarm_is_named_by_id_with_its_entity_where_that_is_needed(
         (None, {"id": "press_hi", "comment": "x" * 501}, 400),
         (None, {"id": "press_hi", "all": True}, 400),
         (None, {"all": 1}, 400),
+        (None, {"id": "press_hi", "komment": "seen"}, 400),
     ],
 )
 async def test_what_cannot_be_meant_is_refused_and_changes_nothing(
@@ -135,6 +136,24 @@ async def test_a_shelving_has_an_end_within_a_week(given: dict[str, Any]) -> Non
     with pytest.raises(OpRefused) as caught:
         await ask(Bench(), "alarm_shelve", id=PUMP, **given)
     assert caught.value.code == 400
+
+
+@pytest.mark.parametrize(
+    ("op", "args", "text"),
+    [
+        ("alarm_shelve", {"for": 1000, "komment": "x"}, "no args.komment; there are id, for, comment"),
+        ("alarm_shelve", {"for": 8 * DAY}, "milliseconds from 1 to 604800000, which is 7 d"),
+        ("alarm_unshelve", {"for": 1000}, "no args.for"),
+        ("alarm_reset", {"all": True}, "no args.all"),
+        ("alarm_out_of_service", {"on": True, "off": True}, "no args.off"),
+    ],
+)
+async def test_an_argument_that_is_misspelt_is_refused_by_its_name(op: str, args: dict[str, Any], text: str) -> None:
+    bench = Bench()
+    with pytest.raises(OpRefused, match=text) as caught:
+        await ask(bench, op, id=PUMP, **args)
+    assert caught.value.code == 400
+    assert bench.desk.told == []
 
 
 async def test_a_latch_is_released_by_a_reset_after_the_ack() -> None:

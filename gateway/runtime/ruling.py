@@ -19,7 +19,6 @@ from gateway.model import Batch, Block, Tag
 from gateway.rulebook import RuleBook
 from gateway.runtime import rulekeeping, ruleviews
 from gateway.runtime.effects import Effects
-from gateway.runtime.windowfilling import Filling
 from gateway.store import Store
 from gateway.tags import TagTable
 from rules import keeping
@@ -30,6 +29,7 @@ from rules.engine import Engine
 from rules.values import Instant
 
 if TYPE_CHECKING:
+    from gateway.runtime.windowfilling import Filling
     from rules.replay.tape import Tape
 
 T = TypeVar("T")
@@ -118,6 +118,8 @@ class Ruling:
         new = {spec: window for spec, window in engine.graph.binder.made.items() if spec.size_ms}
         engine.graph.binder.made.clear()
         if new:
+            from gateway.runtime.windowfilling import Filling  # windows are imported where there are any
+
             self._filling = filling = Filling(engine, new)
             try:
                 await filling.run(self._store)

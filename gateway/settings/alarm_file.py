@@ -14,9 +14,10 @@ from gateway.settings.ids import ID_RULE, did_you_mean, is_id, suggest_id
 from gateway.settings.inventory import Entry
 from gateway.settings.limit_alarms import KINDS, NUMERIC, Limit, LimitMaker, Watched, number
 from gateway.settings.matching import Matching
+from gateway.settings.other_words import ALARM, FORMS, RULE_ALARM
 from gateway.settings.positions import Layers, Origin
 from gateway.settings.rule_keys import AlarmKeys, RuleAlarmKeys
-from gateway.settings.sections import mapping_at, refuse_unknown, section
+from gateway.settings.sections import mapping_at, mapping_of_ids, refuse_unknown, section
 from gateway.settings.texts import only_texts
 
 GATEWAY = "gateway"
@@ -24,6 +25,7 @@ GATEWAY = "gateway"
 MAX_DELAY_S = 24 * 3600.0
 _ONE_OF = ("issue", *KINDS, "when")
 _LIMIT = "add `tag: pump.speed` and `above: 1400`, or `when: EXPRESSION`"
+_LIMIT_FORM = "write pump_fast: {tag: pump.speed, above: 1400}"
 _ISSUES = "docs/reference/issues.md has them all: device_offline, disk_low, uplink_offline"
 _EXPRESSIONS = ("when", "until", "suppress")
 _FOR_TAGS = {"deadband": NUMERIC, "until": ("when",), "on_bad": (*KINDS, "when")}
@@ -54,14 +56,14 @@ class Alarms:
 
     def read(self, data: Any, origin: Origin) -> None:
         """One document of alarms/*.yaml."""
-        alarms = mapping_at(data, origin, self._problems, what="the file")
+        alarms = mapping_of_ids(data, origin, self._problems, "alarms", _LIMIT_FORM)
         if alarms is None or not self._places.usable(origin):
             return
         for name, value in alarms.items():
             place = origin.child(name)
             if not is_id(name):
                 self._problems.at_key(place, f"`{name}` is not an id: {ID_RULE}", suggest_id(name))
-            values = mapping_at(value, place, self._problems, what=f"alarm `{name}`")
+            values = mapping_at(value, place, self._problems, what=f"alarm `{name}`", form=_LIMIT_FORM)
             if values is not None:
                 self._read(name, Layers(values, place))
 
@@ -91,10 +93,10 @@ class Alarms:
     def _make(self, here: _Here, *, of_device: bool = False) -> None:
         layers = here.layers
         known = set(fields_of(AlarmKeys)) - ({"profile", "devices"} if of_device else set())
-        refuse_unknown(layers, known, self._problems, what=here.what)
+        refuse_unknown(layers, known, self._problems, what=here.what, hints=ALARM)
         values = {key: value for key, value in layers.values.items() if key in known}
         values = only_texts(values, _EXPRESSIONS, layers, self._problems)
-        keys = to_struct(AlarmKeys, values, layers, self._problems, where=here.what)
+        keys = to_struct(AlarmKeys, values, layers, self._problems, where=here.what, forms=FORMS)
         kind = self._kind(here)
         if keys is None or not kind:
             return
@@ -163,6 +165,10 @@ class Alarms:
         on = self._condition("when", keys.when, here)
         off = keys.until is None or self._condition("until", keys.until, here)
         if not on or not off:
+            return []
+        if keys.until is not None and not self._places.ending(
+            keys.when, keys.until, here.layers.origin("until"), here.device
+        ):
             return []
         spec = AlarmSpec(here.id, here.entity, on=keys.when, off=keys.until or "", device=here.device)
         return [(spec, None)]
@@ -281,7 +287,7 @@ class Alarms:
         name, instance, device = rule
         layers = Layers(values, origin)
         values = only_texts(values, ("suppress",), layers, self._problems)
-        keys = section(RuleAlarmKeys, values, origin, self._problems, what="`alarm`")
+        keys = section(RuleAlarmKeys, values, origin, self._problems, what="`alarm`", hints=RULE_ALARM, forms=FORMS)
         if keys is None:
             return None
         entity = device or GATEWAY

@@ -6,13 +6,18 @@ from typing import Any
 
 from gateway.commands import coerce
 from gateway.errors import WriteRejected
-from gateway.model import Access, Tag, TagSpec, Value
+from gateway.model import Access, Tag, TagSpec, Value, ValueType
+from gateway.settings.convert import YES_NO
 from gateway.settings.positions import Origin, Problems
 from gateway.transform import RAW, to_raw
 
+_EXPRESSION = 'for an expression write {value: "..."}'
 
-def constant(name: str, spec: TagSpec, value: Any, origin: Origin, problems: Problems) -> Value:
-    """`value` as the tag `name` takes it; what it would refuse is reported at `origin`."""
+
+def constant(
+    name: str, spec: TagSpec, value: Any, origin: Origin, problems: Problems, *, hint: str = _EXPRESSION
+) -> Value:
+    """`value` as the tag `name` takes it; what it would refuse is reported at `origin`. `hint`: for a text."""
     device, _, path = name.rpartition(".")
     tag = Tag(device, path, -1, 0, spec)
     try:
@@ -21,7 +26,9 @@ def constant(name: str, spec: TagSpec, value: Any, origin: Origin, problems: Pro
         if numeric and spec.virtual is None and spec.scale_from is None and spec.access is not Access.READ:
             to_raw(spec, found)
     except WriteRejected as error:
-        hint = 'for an expression write {value: "..."}' if isinstance(value, str) else ""
+        hint = hint if isinstance(value, str) else ""
+        if spec.type is ValueType.BOOL and isinstance(value, str) and value.lower() in YES_NO:
+            hint = f"write {YES_NO[value.lower()]}"
         problems.at(origin, str(error).removeprefix("" if device else "."), hint, spoils=True)
         return None
     return found

@@ -8,7 +8,8 @@ from __future__ import annotations
 import enum
 import functools
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -25,7 +26,8 @@ _PLACE = re.compile(r"^(?P<said>.*?) - at `\$(?P<path>.*)`\Z", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|(\[\.\.\.\])")
 _UNKNOWN = re.compile(r"unknown field `([^`]+)`")
 _MISSING = re.compile(r"missing required field `([^`]+)`")
-_YES_NO = {"on": "true", "yes": "true", "y": "true", "off": "false", "no": "false", "n": "false"}
+_MEASURE = re.compile(r"(-?\d+(?:\.\d+)?) ?[^\d\s.,:/-][^\d,:]*\Z")
+YES_NO = {"on": "true", "yes": "true", "y": "true", "off": "false", "no": "false", "n": "false"}
 _KINDS = {
     "int": "a whole number",
     "float": "a number",
@@ -55,13 +57,22 @@ def hook(wanted: type, value: object) -> Any:
     return parse(value)
 
 
-def to_struct(struct: type[S], values: dict[str, Any], layers: Layers, problems: Problems, *, where: str) -> S | None:
+def to_struct(
+    struct: type[S],
+    values: dict[str, Any],
+    layers: Layers,
+    problems: Problems,
+    *,
+    where: str,
+    forms: Mapping[str, str] = MappingProxyType({}),
+) -> S | None:
     """`values` as `struct`; everything that is wrong is added to `problems`. Unknown keys are the caller's.
 
     A bad key that may be left out is left out, so that what depends on the rest is checked too; None when a needed
     key is bad or missing.
 
-    `layers` knows where each key was written; `where` names the mapping in a message about a missing key.
+    `layers` knows where each key was written; `where` names the mapping in a message about a missing key; `forms` has
+    hints for keys whose value is of another kind.
     """
     written = values
     values = _without_empty(values, layers, problems)
@@ -72,7 +83,7 @@ def to_struct(struct: type[S], values: dict[str, Any], layers: Layers, problems:
     fixed, usable = dict(values), True
     for key, field in fields_of(struct).items():
         if key in values:
-            good, fixed[key] = _field(field.type, values[key], (key,), layers, problems)
+            good, fixed[key] = _field(field.type, values[key], (key,), layers, problems, forms.get(key, ""))
             if not good:
                 del fixed[key]
                 usable = usable and not field.required
@@ -98,20 +109,22 @@ def _without_empty(values: dict[str, Any], layers: Layers, problems: Problems) -
     return {key: value for key, value in values.items() if value is not None} if empty else values
 
 
-def _field(wanted: Any, value: Any, path: tuple[Key, ...], layers: Layers, problems: Problems) -> tuple[bool, Any]:
-    """Whether `value` is `wanted`, and the value to use."""
+def _field(
+    wanted: Any, value: Any, path: tuple[Key, ...], layers: Layers, problems: Problems, form: str
+) -> tuple[bool, Any]:
+    """Whether `value` is `wanted`, and the value to use. `form`: the hint for a value of another kind."""
     try:
         msgspec.convert(value, wanted, dec_hook=hook)
     except (msgspec.ValidationError, ValueError, OverflowError) as error:
         if isinstance(value, FromEnvironment):
             parsed = scalar_from_text(value)
             if not isinstance(parsed, str):
-                return _field(wanted, parsed, path, layers, problems)
+                return _field(wanted, parsed, path, layers, problems, form)
         match = _PLACE.match(str(error))
         said = match["said"] if match else str(error)
         steps, culprit = _follow(match["path"] if match else "", value)
         in_list = all(isinstance(step, int) for step in steps)
-        _report(said, wanted if in_list else None, culprit, (*path, *steps), layers, problems)
+        _report(said, wanted if in_list else None, culprit, (*path, *steps), layers, problems, "" if steps else form)
         return False, None
     return True, value
 
@@ -131,7 +144,9 @@ def _follow(text: str, value: Any) -> tuple[tuple[Key, ...], Any]:
     return tuple(steps), value
 
 
-def _report(said: str, wanted: Any, value: Any, path: tuple[Key, ...], layers: Layers, problems: Problems) -> None:
+def _report(
+    said: str, wanted: Any, value: Any, path: tuple[Key, ...], layers: Layers, problems: Problems, form: str
+) -> None:
     origin = layers.origin(*path)
     name = path[-1] if isinstance(path[-1], str) else f"{path[-2]}[{path[-1]}]"
     unknown = _UNKNOWN.search(said)
@@ -143,7 +158,7 @@ def _report(said: str, wanted: Any, value: Any, path: tuple[Key, ...], layers: L
         problems.at_key(origin, f"`{name}` needs `{missing[1]}`", f"add `{missing[1]}: ...`")
         return
     message, hint = explain(said, wanted, value)
-    problems.at(origin, f"`{name}` {message}", hint)
+    problems.at(origin, f"`{name}` {message}", form if form and message.startswith("must be ") else hint)
 
 
 def explain(said: str, wanted: Any, value: Any) -> tuple[str, str]:
@@ -162,7 +177,8 @@ def explain(said: str, wanted: Any, value: Any) -> tuple[str, str]:
         plain = re.sub(r"`(\w+)`", lambda word: _KINDS.get(word[1], word[1]), said)
         return f"is {show(value)}: {plain[0].lower()}{plain[1:]}", ""
     names = [part.strip() for part in expected.split("|")]
-    words = " or ".join(_KINDS.get(part, part) for part in names if part != "null")
+    shown = [part for part in names if part != "null" and not (part == "int" and "float" in names)]
+    words = " or ".join(_KINDS.get(part, part) for part in shown)
     return f"must be {words}, not {show(value)}", _corrected(names, value)
 
 
@@ -173,12 +189,16 @@ def _all_of(value: str, choices: Iterable[str]) -> str:
 
 def _corrected(expected: list[str], value: Any) -> str:
     if isinstance(value, str):
-        if "bool" in expected and value.lower() in _YES_NO:
-            return f"write {_YES_NO[value.lower()]}"
+        if "bool" in expected and value.lower() in YES_NO:
+            return f"write {YES_NO[value.lower()]}"
         if "int" in expected and re.fullmatch(r"0+[0-9]+", value):
             return f"a number has no leading zero: write {int(value)}"
         if ("int" in expected or "float" in expected) and not isinstance(scalar_from_text(value), str):
             return f"write {value} without quotes"
+        if ("int" in expected or "float" in expected) and (measure := _MEASURE.match(value)):
+            return f"write {measure[1]}, without the unit"
+        if ("int" in expected or "float" in expected) and value.startswith("{"):
+            return "write a number: parameters in braces work in devices and profiles only"
         if "object" in expected and re.match(r"\S+ \S", value):
             return f"a colon is missing: write {value.replace(' ', ': ', 1)}"
         if "array" in expected:

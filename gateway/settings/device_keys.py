@@ -61,6 +61,7 @@ class DeviceMaker:
         what = f"device `{name}`"
         profile = self._profile(written, origin)
         scope = self._scope(profile, written, number)
+        self._inventory.parameters.update(scope)
         filler = Filler(scope, self._problems)
         values = filler.mapping({key: value for key, value in written.items() if key != "params"}, origin)
         if "params" in written:

@@ -11,10 +11,12 @@ from gateway.model import TagSpec
 from gateway.rulebook import Checked, ExpressionError, Expressions
 from gateway.settings.ids import did_you_mean
 from gateway.settings.inventory import Inventory
+from gateway.settings.never_lasting import ends_at_once
 from gateway.settings.positions import Origin, Problems
 
 T = TypeVar("T")
 NOBODY = "this tree has rules, alarms or computed tags, and nobody here can check their expressions"
+_WITHOUT_PARAMETERS = ("rules/", "alarms/")
 _WORDS = {"bool": "true or false", "number": "a number", "text": "a text"}
 
 
@@ -48,6 +50,14 @@ class Places:
             self.problems.at(origin, f"{what} must be true or false, this is {_WORDS[checked.type]}", hint, spoils=True)
             return None
         return checked
+
+    def ending(self, when: str, until: str, origin: Origin, device: str) -> bool:
+        """Whether what `when` begins lasts until `until`; reports it at `origin` if not."""
+        if not ends_at_once(when, until, device):
+            return True
+        hint = "write a limit that leaves a gap: when: x > 80, until: x < 75"
+        self.problems.at(origin, "this ends at once: `until` is true whenever `when` is", hint, spoils=True)
+        return False
 
     def expression(self, text: str, origin: Origin, device: str) -> Checked | None:
         """Any expression."""
@@ -95,9 +105,20 @@ class Places:
         except ExpressionError as error:
             # what is asked for after the first missing name are guesses of what was meant
             if not missing or not self.inventory.excuses(*missing[0]):
-                hint = error.hint or (self.inventory.nearest(*missing[0]) if missing else "")
+                hint = self._meant(error.absent, origin) or error.hint
+                hint = hint or (self.inventory.nearest(*missing[0]) if missing else "")
                 self.problems.at_text(origin, text, error.offset, str(error), hint)
             return None
+
+    def _meant(self, name: str, origin: Origin) -> str:
+        """The hint for `name`, which names no tag, where it is something else."""
+        if not name:
+            return ""
+        if name in self.inventory.parameters and origin.document.file.startswith(_WITHOUT_PARAMETERS):
+            return f"parameters such as {{{name}}} work in devices and profiles only"
+        if name == "device":
+            return "{device} works in the topic of `publish` only: write the name of the device"
+        return self.inventory.meant(name)
 
 
 def tag_at(
@@ -114,7 +135,7 @@ def tag_at(
     if not dot:
         owner, path = device, bare
     if not owner:
-        hint = f"write pump.{bare}" if bare else "write pump.speed"
+        hint = places.inventory.meant(bare) or (f"write pump.{bare}" if bare else "write pump.speed")
         report(origin, f"`{name}` is no tag: a tag is named with its device", hint, spoils=True)
         return None
     spec = places.inventory.find(owner, path)
@@ -123,7 +144,8 @@ def tag_at(
     if not places.inventory.excuses(owner, path):
         known = places.inventory.get(owner)
         message = f"`{owner}` has no tag `{path}`" if known is not None else f"there is no device `{owner}`"
-        report(origin, message, places.inventory.nearest(owner, path), spoils=True)
+        hint = places.inventory.meant(bare) or places.inventory.nearest(owner, path)
+        report(origin, message, hint, spoils=True)
     return None
 
 

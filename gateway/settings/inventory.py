@@ -10,6 +10,8 @@ from gateway.model import TagSpec
 from gateway.settings.ids import did_you_mean
 from gateway.settings.positions import Layers, Origin
 
+_SHOWN = 5
+
 
 class Entry(Struct, frozen=True, eq=False):
     """A device: its tags and where they were written, its alarms as written. `broken`: paths of tags with faults."""
@@ -28,6 +30,8 @@ class Inventory:
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
         self._broken: set[str] = set()
+        self.parameters: set[str] = set()
+        """Names of parameters of any device."""
         self.unsure = False
         """A channel could not be read: an unknown device may be in it."""
 
@@ -63,6 +67,18 @@ class Inventory:
 
     def names(self) -> list[str]:
         return [*self._entries, *self._broken]
+
+    def meant(self, name: str) -> str:
+        """The hint for `name` where it names no tag, but a device, or a tag in another notation; else empty."""
+        if "." in name:
+            return ""
+        entry = self._entries.get(name)
+        if entry is not None:
+            tags = [f"{name}.{path}" for path in entry.tags]
+            shown = ", ".join(tags[:_SHOWN]) + (", ..." if len(tags) > _SHOWN else "")
+            return f"`{name}` is a device: name a tag of it: {shown}" if tags else f"the device `{name}` has no tags"
+        device, _, path = name.partition("/")
+        return f"write `{device}.{path}`" if self.find(device, path) is not None else ""
 
     def nearest(self, device: str, path: str) -> str:
         """The hint for a tag that there is not."""

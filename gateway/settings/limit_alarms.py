@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from gateway.model import TagSpec, ValueType
 from gateway.settings.convert import show
-from gateway.settings.positions import Layers, Problems
+from gateway.settings.other_words import RULE_ALARM
+from gateway.settings.positions import Layers, Origin, Problems
 from gateway.settings.rule_keys import AlarmKeys, DeviationKeys, LevelKeys, RateLimitKeys
 from gateway.settings.sections import section
 from gateway.transform import RAW, engineering_kind
@@ -88,17 +89,17 @@ class LimitMaker:
         text = of or self._tag.braced
         if above is not None:
             off = f"{text} < {number(above, -deadband)}" if deadband else ""
-            return Limit(f"{text} > {number(above)}", off, f"above {number(above)}{self._unit(of)}")
+            return Limit(f"{text} > {number(above)}", off, f"above {number(above)}{self._unit()}")
         if below is not None:
             off = f"{text} > {number(below, deadband)}" if deadband else ""
-            return Limit(f"{text} < {number(below)}", off, f"below {number(below)}{self._unit(of)}")
+            return Limit(f"{text} < {number(below)}", off, f"below {number(below)}{self._unit()}")
         return None
 
-    def _unit(self, of: str) -> str:
+    def _unit(self) -> str:
         unit = self._tag.spec.unit
-        return (f" {unit}" if unit else "") + ("/s" if of.startswith("rate(") else "")
+        return f" {unit}" if unit else ""
 
-    def _check_range(self, side: str, limit: float | None, origin: Any) -> None:
+    def _check_range(self, side: str, limit: float | None, origin: Origin) -> None:
         """A value outside of the range is bad, so such a limit would never be passed by a good one."""
         span = self._tag.spec.range
         if span is None or limit is None:
@@ -115,26 +116,44 @@ class LimitMaker:
             return  # of a wrong type, and told so
         if not written:
             self._problems.at(self._layers.origin("levels"), "`levels` is empty", "write {h: {above: 80}}")
+        taken: dict[tuple[str, float], str] = {}
         for name, value in written.items():
             origin = self._layers.origin("levels", name)
             if not name.isalnum() or not name.isascii():
                 self._problems.at_key(origin, f"`{name}` cannot end an id", "write h, hh, l or ll")
-            if not isinstance(value, dict):
-                self._problems.at(origin, f"a level is a mapping, not {show(value)}", f"write {name}: {{above: 80}}")
+            found = self._level(name, value, origin)
+            if found is None:
                 continue
-            keys = section(LevelKeys, value, origin, self._problems, what=f"level `{name}`")
-            if keys is None:
-                continue
-            if ("above" in value) == ("below" in value):
-                hint = f"write {name}: {{above: 80, priority: high}}"
-                self._problems.at_key(origin, f"the level `{name}` needs one of `above` and `below`", hint)
-                continue
-            side = "above" if "above" in value else "below"
-            self._check_range(side, getattr(keys, side), origin.child(side))
-            deadband = self._keys.deadband if keys.deadband is None else keys.deadband
-            made = self._side(keys.above, keys.below, deadband)
-            if made is not None:
-                yield Limit(made.on, made.off, made.said, f"_{name}", keys)
+            side, limit, made = found
+            is_off = made.over is not None and made.over.enabled is False
+            other = name if is_off else taken.setdefault((side, limit), name)
+            if other != name:
+                message = f"the levels `{other}` and `{name}` have the same limit: both become active at once"
+                self._problems.at(origin.child(side), message, "correct one of them, or remove it")
+            yield made
+
+    def _level(self, name: str, value: Any, origin: Origin) -> tuple[str, float, Limit] | None:
+        """A level: its side, its number, and the limit that it stands for."""
+        if not isinstance(value, dict):
+            written = show(value) if isinstance(value, int | float) and not isinstance(value, bool) else "80"
+            hint = f"write {name}: {{{'below' if name.startswith('l') else 'above'}: {written}}}"
+            self._problems.at(origin, f"a level is a mapping, not {show(value)}", hint)
+            return None
+        keys = section(LevelKeys, value, origin, self._problems, what=f"level `{name}`", hints=RULE_ALARM)
+        if keys is None:
+            return None
+        if ("above" in value) == ("below" in value):
+            hint = f"write {name}: {{above: 80, priority: high}}"
+            self._problems.at_key(origin, f"the level `{name}` needs one of `above` and `below`", hint)
+            return None
+        side = "above" if "above" in value else "below"
+        limit = keys.above if keys.below is None else keys.below
+        self._check_range(side, limit, origin.child(side))
+        deadband = self._keys.deadband if keys.deadband is None else keys.deadband
+        made = self._side(keys.above, keys.below, deadband)
+        if made is None or limit is None:
+            return None
+        return side, limit, Limit(made.on, made.off, made.said, f"_{name}", keys)
 
     def _rate(self) -> Limit | None:
         origin = self._layers.origin("rate")
@@ -149,7 +168,16 @@ class LimitMaker:
             self._problems.at_key(origin, "`rate` needs one of `above` and `below`", hint)
             return None
         over = "" if keys.over is None else f", {span(keys.over)}"
-        return self._side(keys.above, keys.below, self._keys.deadband, f"rate({self._tag.braced}{over})")
+        made = self._side(keys.above, keys.below, self._keys.deadband, f"rate({self._tag.braced}{over})")
+        limit = keys.above if keys.above is not None else keys.below
+        return None if made is None or limit is None else Limit(made.on, made.off, self._speed(limit, made.said))
+
+    def _speed(self, limit: float, said: str) -> str:
+        """A limit on a speed in words: `falls faster than 2 m3/h per s`."""
+        is_up = limit > 0 or (limit == 0 and said.startswith("above"))
+        is_faster = is_up == said.startswith("above")
+        way = f"{'rises' if is_up else 'falls'} {'faster' if is_faster else 'slower'}"
+        return f"{way} than {number(abs(limit))}{self._unit()} per s"
 
     def _deviation(self, other: str) -> Limit | None:
         origin = self._layers.origin("deviation")
@@ -161,13 +189,15 @@ class LimitMaker:
         made = self._side(keys.above, None, self._keys.deadband, f"abs({self._tag.braced} - {other})")
         if made is None:
             return None
-        said = f"more than {number(keys.above)}{self._unit('')} from {other.strip('{}')}"
+        said = f"more than {number(keys.above)}{self._unit()} from {other.strip('{}')}"
         return Limit(made.on, made.off, said)
 
     # --- states ---------------------------------------------------------------------------------------------------
 
     def _is(self) -> Limit | None:
         wanted = self._keys.is_
+        if wanted is None:
+            return None  # of a wrong type, and told so
         values = wanted if isinstance(wanted, list) else [wanted]
         texts = [self._literal(value, index) for index, value in enumerate(values)]
         if not texts:
@@ -212,7 +242,9 @@ class LimitMaker:
 
     def _stale(self) -> Limit | None:
         seconds = self._keys.stale
-        if seconds is None or not 0 < seconds <= MAX_STALE_S:
+        if seconds is None:
+            return None  # of a wrong type, and told so
+        if not 0 < seconds <= MAX_STALE_S:
             self._problems.at(self._layers.origin("stale"), "`stale` is above 0s and at most 30d", "write 60s")
             return None
         text, limit = self._tag.braced, number(seconds)

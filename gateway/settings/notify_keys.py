@@ -8,6 +8,7 @@ from typing import Any
 from gateway.rulebook import NOTIFY_FIELDS, NotifySpec, Resend
 from gateway.settings.endpoints import check_timeout, check_topic, check_url, headers_of, uplink_name
 from gateway.settings.ids import ID_RULE, did_you_mean, is_id, suggest_id
+from gateway.settings.other_words import FORMS
 from gateway.settings.positions import Origin, Problems
 from gateway.settings.rule_keys import NotifyKeys, NotifyMqttKeys, NotifySmtpKeys, NotifyWebhookKeys, ResendKeys
 from gateway.settings.sections import mapping_at, section
@@ -43,7 +44,7 @@ class Notifications:
                 self.specs.append(spec)
 
     def _one(self, name: str, values: dict[str, Any], place: Origin) -> NotifySpec | None:
-        keys = section(NotifyKeys, values, place, self._problems, what=f"notification `{name}`")
+        keys = section(NotifyKeys, values, place, self._problems, what=f"notification `{name}`", forms=FORMS)
         kinds = [kind for kind in KINDS if kind in values]
         for extra in kinds[1:]:
             message = f"`{kinds[0]}` and `{extra}` are two notifications"

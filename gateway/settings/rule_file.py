@@ -13,9 +13,10 @@ from gateway.settings.every_keys import read_every
 from gateway.settings.expression_places import Places
 from gateway.settings.ids import ID_RULE, is_id, suggest_id
 from gateway.settings.matching import Matching
+from gateway.settings.other_words import FORMS, RULE
 from gateway.settings.positions import Layers, Origin
 from gateway.settings.rule_keys import RuleKeys
-from gateway.settings.sections import mapping_at, section
+from gateway.settings.sections import mapping_at, mapping_of_ids, section
 from gateway.settings.steps import StepReader
 from gateway.settings.texts import only_texts
 
@@ -23,6 +24,7 @@ MAX_FOR_S = 7 * 86400.0
 MAX_LATENESS_S = 3600.0
 _WITH_CONDITION = ("for", "until", "trigger", "end", "alarm")
 """Keys that mean nothing without `when`: only a condition begins and ends."""
+_FORM = "write pump_on: {when: tank.level < 20, start: [{write: {pump.run: true}}]}"
 _NOTHING = "add `start: [{write: {pump.run: true}}]` or `alarm: {text: ...}`"
 
 
@@ -51,12 +53,12 @@ class Rules:
 
     def read(self, data: Any, origin: Origin) -> None:
         """One document."""
-        rules = mapping_at(data, origin, self._problems, what="the file")
+        rules = mapping_of_ids(data, origin, self._problems, "rules", _FORM)
         if rules is None or not self._places.usable(origin):
             return
         for name, value in rules.items():
             place = origin.child(name)
-            values = mapping_at(value, place, self._problems, what=f"rule `{name}`")
+            values = mapping_at(value, place, self._problems, what=f"rule `{name}`", form=_FORM)
             if self._claim(name, place) and values is not None:
                 self._read(name, values, place)
 
@@ -71,7 +73,8 @@ class Rules:
 
     def _read(self, name: str, values: dict[str, Any], place: Origin) -> None:
         good = only_texts(values, ("when", "until"), Layers(values, place), self._problems)
-        keys = section(RuleKeys, good, place, self._problems, what=f"rule `{name}`")
+        what = f"rule `{name}`"
+        keys = section(RuleKeys, good, place, self._problems, what=what, hints=RULE, forms=FORMS)
         if keys is None:
             return
         every = None
@@ -151,6 +154,9 @@ class Rules:
             usable = usable and checked is not None
             if checked is not None and not checked.tags and "every" not in rule.values:
                 self._problems.at(origin, f"`{key}` reads no tag: it never changes", "name a tag", spoils=True)
+        when, until = rule.keys.when, rule.keys.until
+        if usable and when is not None and until is not None:
+            usable = self._places.ending(when, until, rule.origin.child("until"), device)
         return usable
 
     def _alarm(self, rule: _Rule, instance: str, device: str) -> AlarmSpec | None:

@@ -14,9 +14,10 @@ from gateway.settings.convert import show
 from gateway.settings.endpoints import check_timeout, check_topic, check_url, headers_of, uplink_name
 from gateway.settings.expression_places import Places, known_names, tag_at
 from gateway.settings.ids import did_you_mean
+from gateway.settings.other_words import FORMS, STEP
 from gateway.settings.positions import Origin
 from gateway.settings.rule_keys import CommandKeys, LogKeys, PublishKeys, TellKeys, ValueKeys, WebhookKeys
-from gateway.settings.sections import section
+from gateway.settings.sections import section, spaced
 from gateway.settings.units import parse_seconds
 
 S = TypeVar("S")
@@ -68,11 +69,15 @@ class StepReader:
 
     def _step(self, value: Any, origin: Origin, device: str) -> Step | None:
         if not isinstance(value, dict) or not value:
-            self._problems.at(origin, f"a step is a mapping, not {show(value) if value else 'nothing'}", _LIST)
+            self._problems.at(
+                origin, f"a step is a mapping, not {show(value) if value else 'nothing'}", spaced(value) or _LIST
+            )
             return None
         unknown = [key for key in value if key not in STEP_KINDS]
         for key in unknown:
-            self._problems.at_key(origin.child(key), f"unknown step `{key}`", did_you_mean(key, STEP_KINDS))
+            self._problems.at_key(
+                origin.child(key), f"unknown step `{key}`", STEP.get(key) or did_you_mean(key, STEP_KINDS)
+            )
         known = [key for key in value if key in STEP_KINDS]
         for key in known[1:]:
             message = f"`{known[0]}` and `{key}` are two steps"
@@ -255,7 +260,7 @@ class StepReader:
         return self._keys(struct, value, origin, f"`{origin.path[-1]}`")
 
     def _keys(self, struct: type[S], value: dict[str, Any], origin: Origin, what: str) -> S | None:
-        return section(struct, value, origin, self._problems, what=what)
+        return section(struct, value, origin, self._problems, what=what, forms=FORMS)
 
 
 def misfit(kind: str, spec: TagSpec) -> str:

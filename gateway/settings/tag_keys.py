@@ -19,6 +19,7 @@ from gateway.settings.periods import check_interval
 from gateway.settings.positions import Layers, Origin, Problems
 from gateway.settings.sections import refuse_unknown, section
 from gateway.settings.texts import only_texts
+from gateway.settings.virtual_keys import DRIVER as VIRTUAL_DRIVER
 from gateway.settings.virtual_keys import KEYS as VIRTUAL
 from gateway.settings.virtual_keys import KINDS, VirtualMaker, is_virtual, without_wire
 from gateway.settings.write_keys import WriteMaker
@@ -42,6 +43,7 @@ _NUMERIC_ONLY = (
 _MISPLACED = dict.fromkeys(
     ("alarm", "alarms"), "alarms stand beside `tags`: alarms: {speed_hh: {tag: speed, above: 1400}}"
 )
+_NO_WIRE = {"address": "a tag of `driver: virtual` has no address: remove it"}
 _LABEL = re.compile(r"-?\d+|0x[0-9a-fA-F]+")
 # Most tags have no limits of their own: one object for all of them keeps thousands of tags small.
 _COMMON = Report()
@@ -62,7 +64,8 @@ class TagMaker(Struct, frozen=True):
         kernel, own = fields_of(TagKeys), fields_of(self.driver.tag)
         what = f"tag `{path}`"
         words = {key: text for key, text in reserved.TAG.items() if key not in own}
-        refuse_unknown(layers, {*kernel, *own}, self.problems, what=what, reserved=words, hints=_MISPLACED)
+        hints = _MISPLACED | (_NO_WIRE if self.driver.name == VIRTUAL_DRIVER else {})
+        refuse_unknown(layers, {*kernel, *own}, self.problems, what=what, reserved=words, hints=hints)
         values = layers.values
         if is_virtual(values, self.driver.name, own):
             return self._virtual(path, layers, what)

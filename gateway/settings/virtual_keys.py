@@ -104,7 +104,8 @@ class VirtualMaker:
         if kind != "memory":
             self._problems.at_key(origin, "`initial` is for memories: this tag is computed", "remove `initial`")
             return None
-        value = constant(tag.path, tag, self._keys.initial, origin, self._problems)
+        hint = "write true or false" if tag.type is ValueType.BOOL else "" if tag.labels else "write a number"
+        value = constant(tag.path, tag, self._keys.initial, origin, self._problems, hint=hint)
         whole = isinstance(value, int) and not isinstance(value, bool)
         return float(value) if whole and tag.type in _FLOATS else value  # type: ignore[arg-type]  # an int
 

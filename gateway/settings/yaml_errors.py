@@ -9,6 +9,10 @@ import yaml
 from gateway.errors import Problem
 
 _PAIR = re.compile(r"^(?P<lead>\s*(?:- )?)(?P<key>[^\s:#][^:#]*?):\s+(?P<value>\S.*?)\s*$")
+_UNSPACED = re.compile(r"(?P<lead>\s*(?:- )?)(?P<key>[a-z_][a-z0-9_.-]*):(?P<value>(?!//)[^\s:](?:[^:]|:(?!\s))*?)\s*$")
+_CUT_INSIDE = re.compile(r"([\w./-]+):\s+(\{[^{}:,\"']*\}\s*[^\s,}\]#][^,}\]]*)")
+_KEY = re.compile(r"(\s*)([\w.-]+)\Z")
+_BRACE = "a text that begins with a brace must be in quotes"
 _SPECIAL = {
     "%": "a value cannot begin with `%`",
     "@": "a value cannot begin with `@`",
@@ -26,7 +30,13 @@ def explain_syntax(file: str, text: str, error: yaml.YAMLError) -> Problem:
     lines = text.splitlines()
     row, column = min(mark.line, max(len(lines) - 1, 0)), mark.column
     line = lines[row] if lines else ""
+    key = getattr(error, "context_mark", None) if "simple key" in context else mark
+    unspaced = _unspaced(lines, key.line, said) if key is not None else None
+    if unspaced is not None:
+        return Problem(file, *unspaced[0], "", *unspaced[1])
     message, hint = _words(said, context, line, column)
+    if "mapping values are not allowed" in said and (above := _above(lines, row, column)):
+        message, hint = "this line is indented further than the one above it", above
     start = getattr(error, "context_mark", None)
     opened_before = start is not None and start.line != mark.line
     if start is not None and (opened_before or "alias" in context):
@@ -43,8 +53,38 @@ def explain_syntax(file: str, text: str, error: yaml.YAMLError) -> Problem:
     return Problem(file, row + 1, column + 1, "", message, hint)
 
 
+def _unspaced(lines: list[str], row: int, said: str) -> tuple[tuple[int, int], tuple[str, str]] | None:
+    """Place and words for `when:pump.run`, which is a text for YAML: it fails there or at the colon after it."""
+    if "mapping values are not allowed" not in said and "could not find expected ':'" not in said:
+        return None
+    for number in (row, _row_above(lines, row)):
+        match = _UNSPACED.match(lines[number]) if 0 <= number < len(lines) else None
+        if match is not None:
+            place = (number + 1, len(match["lead"]) + 1)
+            return place, (f"a space is missing after `{match['key']}:`", f"write {match['key']}: {match['value']}")
+    return None
+
+
+def _above(lines: list[str], row: int, column: int) -> str:
+    """The hint for a line that is indented below a pair that has its value already; empty where it is not."""
+    key = _KEY.match(lines[row][:column]) if row < len(lines) else None
+    number = _row_above(lines, row)
+    pair = _PAIR.match(lines[number]) if number >= 0 else None
+    if key is None or pair is None or len(key[1]) <= len(pair["lead"]):
+        return ""
+    return f"align `{key[2]}:` with `{pair['key']}:`"
+
+
+def _row_above(lines: list[str], row: int) -> int:
+    """The nearest line above `row` that says something; -1 where there is none."""
+    above = range(min(row, len(lines)) - 1, -1, -1)
+    return next((number for number in above if lines[number].split("#")[0].strip()), -1)
+
+
 def _words(said: str, context: str, line: str, column: int) -> tuple[str, str]:
     char = line[column : column + 1]
+    if inside := _CUT_INSIDE.search(line):
+        return _BRACE, f'put it in quotes: {inside[1]}: "{inside[2].strip()}"'
     if "cannot start any token" in said:
         if char == "\t":
             return "a tab cannot indent YAML", "indent with spaces"
@@ -72,7 +112,7 @@ def _cut_value(line: str) -> str:
     match = _PAIR.match(line)
     value = match["value"] if match else ""
     if re.match(r"\{[^{}]*\}\s*[^\s,#}\]]", value):
-        return "a text that begins with a brace must be in quotes"
+        return _BRACE
     if re.match(r"[>|][+-]?\d*\s+[^\s#]", value):
         return f"a value cannot begin with `{value[0]}`"
     quoted = re.match(r"""("[^"]*"|'[^']*')\s*[^\s,#}\]]""", value)

@@ -26,6 +26,7 @@ _COLLECTIONS = {_PREFIX + "map", _PREFIX + "seq"}
 _DEEP_BLOCK = re.compile(rf"(?:[-?:][ \t]+){{{2 * MAX_DEPTH}}}")
 _EXPRESSIONS = ("when", "until", "suppress", "while", "value", "counts", "hours")
 """Keys whose `!x` is meant as `not x`."""
+_UNSPACED = re.compile(r"([a-z_][a-z0-9_./-]*):((?!//)\S.*)", re.DOTALL)
 _OPEN_CLOSE = re.compile(r"[\[{\]}]")
 
 
@@ -197,6 +198,9 @@ class _Walk:
                 before = None
                 continue
             if value.tag == _NULL and not value.value:
+                if self._split_key(name, path, data):
+                    before = None
+                    continue
                 if self._has_colon(name):
                     self._refuse(name.start_mark, (*path, name.value), f"`{name.value}` has no value", "give it one")
                     before = None
@@ -215,6 +219,17 @@ class _Walk:
                 self._refuse(name.start_mark, (*path, name.value), f"`{name.value}` has no value", "give it one")
             before = [name.value, value.value]
         return data
+
+    def _split_key(self, name: yaml.ScalarNode, path: tuple[Key, ...], data: dict[str, Any]) -> bool:
+        """Whether a space is missing in `{run:true}`, which is a key without a value for YAML; gives what was meant."""
+        match = _UNSPACED.match(name.value) if not self._has_colon(name) else None
+        if match is None:
+            return False
+        hint = f"write {match[1]}: {match[2]}"
+        self._refuse(name.start_mark, (*path, name.value), f"a space is missing after `{match[1]}:`", hint)
+        data.pop(name.value, None)
+        data[match[1]] = scalar_from_text(match[2])
+        return True
 
     def _has_colon(self, name: yaml.ScalarNode) -> bool:
         """Whether a colon was written behind a key: then its value was forgotten, and no text was cut."""

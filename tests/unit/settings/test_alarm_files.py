@@ -45,6 +45,26 @@ def test_a_limit_is_an_expression(load: Load, keys: str, on: str, off: str) -> N
 
 
 @pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ("above: 80, deadband: 2", "temperature above 80 degC"),
+        ("below: 80", "temperature below 80 degC"),
+        ("rate: {above: 5}", "temperature rises faster than 5 degC per s"),
+        ("rate: {above: -5, over: 10s}", "temperature falls slower than 5 degC per s"),
+        ("rate: {below: -0.5}", "temperature falls faster than 0.5 degC per s"),
+        ("rate: {below: 5}", "temperature rises slower than 5 degC per s"),
+        ("rate: {above: 0}", "temperature rises faster than 0 degC per s"),
+        ("rate: {below: 0}", "temperature falls faster than 0 degC per s"),
+        ("deviation: {from: 60, above: 5}", "temperature more than 5 degC from 60"),
+        ("stale: 60s", "temperature not known to be good for 60 s"),
+    ],
+)
+def test_an_alarm_without_a_text_says_its_limit(load: Load, keys: str, said: str) -> None:
+    (alarm,) = alarms(load, f"a: {{tag: boiler.temperature, {keys}}}\n")
+    assert alarm.text == said
+
+
+@pytest.mark.parametrize(
     ("tag", "value", "on"),
     [
         ("pump1.run", "true", "{pump1.run}"),

@@ -15,7 +15,6 @@ COMPUTED = {
     "hot": {"type": "bool", "value": "boiler.temperature > 80"},
     "starts": {"type": "uint32", "counts": "site.hot"},
     "hours": {"type": "float64", "unit": "h", "hours": "site.hot"},
-    "peak": {"type": "uint16", "value": "max(boiler.temperature, 10m)"},
     "seen": {"type": "uint32", "initial": 3, "access": "rw"},
     "note": {"type": "string", "access": "rw"},
 }
@@ -50,7 +49,7 @@ def test_they_are_shown_and_delivered_as_other_tags_are(site: Ruled) -> None:
     for value in (20, 85, 20, 90, 30):
         site.show(temperature=value)
     site.wait_tag("site.starts", 2)
-    assert shown(site, "double", "quad", "hot", "seen", "peak") == [60.0, 120.0, False, 5, 90]
+    assert shown(site, "double", "quad", "hot", "seen") == [60.0, 120.0, False, 5]
     assert site.tag("site.hours")["unit"] == "h"
     wait_until(lambda: values(site, "seen")[-1:] == [5], 20, why=lambda: f"delivered: {values(site, 'seen')}")
     assert values(site, "seen") == [3, 4, 5]
@@ -98,7 +97,7 @@ def test_what_is_remembered_is_there_after_a_kill(site: Ruled) -> None:
     site.end()
 
 
-def test_totals_and_windows_go_on_over_a_clean_stop_and_over_a_kill(site: Ruled) -> None:
+def test_totals_go_on_over_a_clean_stop_and_over_a_kill(site: Ruled) -> None:
     site.start()
     for value in (85, 20, 95, 20):
         site.show(temperature=value)
@@ -109,7 +108,7 @@ def test_totals_and_windows_go_on_over_a_clean_stop_and_over_a_kill(site: Ruled)
     assert site.gateway.stop() == 0
     site.start()
     site.show(temperature=21)
-    assert shown(site, "starts", "hours", "peak") == [2, hours, 95]
+    assert shown(site, "starts", "hours") == [2, hours]
     site.show(temperature=85)
     site.show(temperature=22)
     site.wait_tag("site.starts", 3)
@@ -117,7 +116,7 @@ def test_totals_and_windows_go_on_over_a_clean_stop_and_over_a_kill(site: Ruled)
     wait_until(lambda: 22 in [row.value for row in site.sink.snapshot().readings()], 20, why="it is on disk")
     site.crash()
     site.show(temperature=23)
-    assert shown(site, "starts", "peak") == [3, 95], "no snapshot since: the journal has it"
+    assert shown(site, "starts") == [3], "no snapshot since: the journal has it"
     assert site.tag("site.hours")["value"] > hours
     site.end()
 
@@ -137,9 +136,9 @@ def test_only_a_memory_can_be_written_and_only_within_its_type(site: Ruled) -> N
 
 
 def test_totals_and_latches_go_on_over_a_kill_soon_after_the_first_start(site: Ruled) -> None:
-    """No snapshot has been due yet, and no window looks back: the journal has everything since the start."""
+    """No snapshot has been due yet: the journal has everything since the start."""
     latch = {"type": "bool", "value": "hysteresis(boiler.temperature, 30, 80)"}
-    site.virtual(**{name: tag for name, tag in COMPUTED.items() if name != "peak"}, latch=latch)
+    site.virtual(**COMPUTED, latch=latch)
     site.start()
     for value in (85, 20, 95, 50):
         site.show(temperature=value)

@@ -13,8 +13,10 @@ from gateway.runtime.lookback import Lookback, thinned
 from gateway.runtime.ops import OpRefused
 from gateway.store import Store
 from rules.alarms.book import AlarmBook
+from rules.alarms.catalogue import spec_of
 from rules.alarms.machine import UNACK_ACTIVE
 from rules.alarms.refusal import AlarmRefused
+from rules.alarms.views import row_of
 from rules.values import Instant
 
 MOST_RUNS = 20
@@ -43,6 +45,10 @@ class Rules(Orders, Protocol):
         """What a rule or alarm looks at now. Raises KeyError."""
         ...
 
+    def details(self, name: str) -> Row:
+        """Its parts, and how they are now (gateway.runtime.rulelook). Raises KeyError."""
+        ...
+
 
 class HasRules(Protocol):
     """What is needed of a node."""
@@ -69,6 +75,11 @@ class Subject(Struct, frozen=True):
     @property
     def rule_id(self) -> str:
         return str(self.rule["id"]) if self.rule else ""
+
+    @property
+    def looks_at(self) -> str:
+        """Under which name the rules know what it looks at: the rule, else the alarm."""
+        return self.rule_id or str(self.alarm["key"] if self.alarm else "")
 
     def is_transition(self, row: Row) -> bool:
         """Whether an entry of stream `alarm` is about it."""
@@ -137,17 +148,23 @@ class Hindsight:
             "alarm": subject.alarm,
             "on": subject.on,
             "off": subject.off,
+            "details": self._details(subject),
             "inputs": now,
             "runs": [asdict(run) for run in runs],
         }
 
     def _inputs(self, subject: Subject) -> list[Row]:
         """What it looks at now; an alarm that follows an issue looks at no tag."""
-        names = [subject.rule_id] if subject.rule else [str(subject.alarm["key"])] if subject.alarm else []
         try:
-            return [row for name in names for row in self._node.ruling.inputs(name)]
+            return self._node.ruling.inputs(subject.looks_at)
         except KeyError:
             return []
+
+    def _details(self, subject: Subject) -> Row:
+        try:
+            return self._node.ruling.details(subject.looks_at)
+        except KeyError:
+            return {}
 
 
 def find_subject(ruling: Rules, name: str) -> Subject:
@@ -171,7 +188,13 @@ def _subject(book: AlarmBook, now: Instant, rules: dict[str, Row], name: str) ->
     except AlarmRefused as refused:
         if refused.code != 404:
             raise
-        raise AlarmRefused(f"there is no rule and no alarm {name}", 404) from refused
+        issue, _, entity = name.partition("@")
+        quiet = spec_of(issue, entity)
+        if quiet is None:
+            raise AlarmRefused(f"there is no rule and no alarm {name}", 404) from refused
+        if not entity:
+            raise AlarmRefused(f"{name} is an alarm of the gateway's own: say of what, {name}@ENTITY", 400) from refused
+        return Subject(name, None, row_of(quiet, now), by_alarm=True)
     spec = book.spec(key)
     return Subject(name, rules.get(spec.rule), _alarm_row(book, now, key), spec.on, spec.off, by_alarm=True)
 

@@ -17,7 +17,7 @@ from gateway.latest import LatestValues
 from gateway.maintenance import ISSUE as MAINTENANCE
 from gateway.model import Batch, Block, Tag
 from gateway.rulebook import RuleBook
-from gateway.runtime import rulekeeping, ruleviews
+from gateway.runtime import rulekeeping, rulelook, ruleviews
 from gateway.runtime.effects import Effects
 from gateway.store import Store
 from gateway.tags import TagTable
@@ -268,6 +268,13 @@ class Ruling:
     def inputs(self, name: str) -> list[dict[str, Any]]:
         """What a rule or alarm looks at now. Raises KeyError."""
         return [] if self.engine is None else ruleviews.inputs(self.engine, name)
+
+    def details(self, name: str) -> dict[str, Any]:
+        """What a rule or alarm consists of, and how that is now (gateway.runtime.rulelook). Raises KeyError."""
+        if self.engine is None:
+            return {}
+        at = self._at()
+        return rulelook.details(self.engine, name, Instant(at, at + self._store.offset))
 
     def virtuals(self) -> list[dict[str, Any]]:
         """The tags without an address."""

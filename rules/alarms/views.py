@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from gateway.rulebook import PRIORITIES
+from gateway.rulebook import PRIORITIES, AlarmSpec
 from rules.alarms.alarm import Alarm
 from rules.alarms.entry import shown_value
 from rules.alarms.machine import ACTIVE, STATES, UNACKED
@@ -21,6 +21,11 @@ def rows(alarms: Iterable[Alarm], now: Instant) -> list[dict[str, Any]]:
     since when, else its last transition.
     """
     return [_row(alarm, now) for alarm in sorted(alarms, key=_rank)]
+
+
+def row_of(spec: AlarmSpec, now: Instant) -> dict[str, Any]:
+    """The row of an alarm that has not come yet, as those of issues are until then."""
+    return _row(Alarm(spec=spec), now)
 
 
 def standing(alarms: Iterable[Alarm], now: Instant) -> dict[str, Any]:

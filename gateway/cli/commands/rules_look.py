@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gateway.cli import forms
@@ -74,6 +74,8 @@ def why(session: Session) -> int:
 def _phase(row: Row) -> str:
     """The phase of a rule with how long, or until when a delay runs."""
     due = max(0, row["due"] - forms.now_ms()) if row["due"] else 0
+    if row.get("held"):
+        return f"{row['state']}, {forms.age(row.get('left'))} to go once its inputs are good"
     if row["state"] == "by_clock":
         return f"by the clock, next in {forms.age(due)}" if row["due"] else "by the clock"
     if row["due"]:
@@ -96,19 +98,48 @@ def _print_head(session: Session, answer: Row) -> None:
     out, rule, alarm = session.out, answer["rule"], answer["alarm"]
     if rule:
         out.line(out.styled(clean(f"rule {rule['id']}: {_phase(rule)}"), _style(rule)))
-        for name in ("when", "until"):
-            if rule[name]:
-                out.line(clean(f"  {name}: {rule[name]}"))
+        for text in _parts(answer.get("details", {}), {name: rule[name] for name in ("when", "until")}):
+            out.line(clean(f"  {text}"))
         if _remark(rule):
             out.line(clean(f"  {_remark(rule)}"))
     if alarm:
         head = f"alarm {alarm['key']}: {alarm['state']}, {alarm['priority']}, {alarm['text']}".rstrip(", ")
         out.line(out.styled(clean(head), style_of(alarm)))
-        for name, text in (("limit", alarm["limit"]), ("active", answer["on"]), ("over", answer["off"])):
-            if text:
-                out.line(clean(f"  {name}: {text}"))
+        own = {} if rule else answer.get("details", {})
+        for text in _parts(own, {"limit": alarm["limit"], "active": answer["on"], "over": answer["off"]}):
+            out.line(clean(f"  {text}"))
         if alarm["action"]:
             out.line(clean(f"  -> {alarm['action']}"))
+
+
+def _parts(details: Row, written: Row) -> Iterator[str]:
+    """Conditions and whether they are true now, delays, steps, and what windows hold; a line each."""
+    conditions = {row["name"]: row for row in details.get("conditions", ())}
+    for name, text in (written | {name: row["text"] for name, row in conditions.items()}).items():
+        if text:
+            yield f"{name}: {text}{_now(conditions[name]) if name in conditions else ''}"
+    for name in ("for", "on_delay", "off_delay"):
+        if details.get(name):
+            yield f"{name}: {forms.age(details[name])}"
+    if details.get("on_bad"):
+        yield f"on_bad: {details['on_bad']}"
+    for name in ("start", "end"):
+        if details.get(name):
+            yield f"{name}: {'; '.join(details[name])}"
+    for row in details.get("windows", ()):
+        yield from _window(row)
+
+
+def _now(condition: Row) -> str:
+    said = {True: "true", False: "false", None: f"not known, as {condition['because']}"}[condition["now"]]
+    return f"   (now {said})"
+
+
+def _window(row: Row) -> Iterator[str]:
+    wide = f"{row['samples']} samples" if row.get("samples") else forms.age(row["size"])
+    hop = f", {forms.age(row['hop'])}" if row.get("hop") else ""
+    for figure, value in row["values"].items():
+        yield f"{figure}({row['tag']}, {wide}{hop}) is {'not known' if value is None else forms.value(value)}"
 
 
 def _print_inputs(session: Session, title: str, rows: Sequence[Row]) -> None:
@@ -177,7 +208,7 @@ def action_text(row: Row) -> str:
     """An audit entry of a rule's action in one line: what, where, how it ended."""
     where = ".".join(str(row[key]) for key in ("device", "tag") if row.get(key))
     where = where or str(row.get("topic") or row.get("host") or "")
-    said = [str(row.get("what", "")), where]
+    said = [str(row.get("what", "")), str(row.get("op") or ""), where]
     if "new" in row:
         said.append(
             f"{forms.value(row['old'])} -> {forms.value(row['new'])}" if "old" in row else forms.value(row["new"])

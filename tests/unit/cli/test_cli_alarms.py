@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from gateway.cli.commands.rules_look import _phase, action_text
 from gateway.cli.main import main
 from gateway.local.alarms import AlarmOps, RuleOps
 from gateway.local.connection import Handler
@@ -66,6 +67,19 @@ RUN: dict[str, Any] = {
 }  # fmt: skip
 
 
+DETAILS: dict[str, Any] = {
+    "for": 10_000,
+    "on_bad": "hold",
+    "start": ["write pump.run = true", "log: hot"],
+    "end": [],
+    "conditions": [
+        {"name": "when", "text": RULE["when"], "now": None, "because": "boiler.pressure is uncertain"},
+        {"name": "until", "text": RULE["until"], "now": False, "because": ""},
+    ],
+    "windows": [{"tag": "boiler.temperature", "size": 300_000, "hop": 0, "values": {"avg": 81.25, "max": None}}],
+}
+
+
 class Site(Bench):
     """A gateway as far as alarms go; what is told of a rule's past is fixed."""
 
@@ -90,6 +104,7 @@ class Site(Bench):
             "alarm": row,
             "on": "",
             "off": "",
+            "details": DETAILS,
             "inputs": inputs,
             "runs": self.runs,
         }
@@ -367,3 +382,38 @@ def test_entries_of_alarms_in_the_journal_are_read_as_a_watch_shows_them(
     assert "clear (chattering) -> ack_latched" in one
     assert "4 transitions (chattering) -> ack_latched" in many
     assert "rule=overheat what=started" in rule
+
+
+def test_parts_of_a_rule_say_whether_they_are_true_now(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    for what in ("show", "why"):
+        assert fieldpost(site, "rules", what, "overheat") == 0
+        out = capsys.readouterr().out
+        for text in (
+            "when: boiler.temperature > 80   (now not known, as boiler.pressure is uncertain)",
+            "until: boiler.temperature < 75   (now false)",
+            "for: 10.0 s",
+            "on_bad: hold",
+            "start: write pump.run = true; log: hot",
+            "avg(boiler.temperature, 5 min) is 81.25",
+            "max(boiler.temperature, 5 min) is not known",
+        ):
+            assert f"  {text}\n" in out
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        (
+            {"what": "command", "op": "reboot", "device": "plc", "state": "rejected", "code": 404},
+            "command  reboot  plc  (rejected 404)",
+        ),
+        ({"what": "publish", "topic": "x/y", "state": "ok", "code": 200}, "publish  x/y  (ok 200)"),
+    ],
+)
+def test_an_action_is_named_by_what_it_asks_for(row: dict[str, Any], text: str) -> None:
+    assert action_text(row) == text
+
+
+def test_a_delay_that_stands_still_says_so() -> None:
+    row = {**RULE, "held": True, "left": 4200}
+    assert _phase(row) == "pending, 4.2 s to go once its inputs are good"

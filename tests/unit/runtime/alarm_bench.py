@@ -63,6 +63,10 @@ class Bench:
     def inputs(self, name: str) -> list[dict[str, Any]]:
         return self.seen[name]
 
+    def details(self, name: str) -> dict[str, Any]:
+        """This one's rules are words only."""
+        raise KeyError(name)
+
     def virtuals(self) -> list[dict[str, Any]]:
         return []
 

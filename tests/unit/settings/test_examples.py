@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 EXAMPLES = sorted(path for path in (ROOT / "config" / "examples").iterdir() if path.is_dir())
 # A block is a file of a tree when its first line is a comment with the file's name: `# channels/line1.yaml`.
 BLOCK = re.compile(
-    r"^```yaml\n# (?P<file>(?:gateway|(?:channels|profiles|rules|alarms)/\S+?)(?:\.yaml)?)\n(?P<text>.*?)^```$",
+    r"^```yaml\n# (?:my-site/)?(?P<file>(?:gateway|(?:channels|profiles|rules|alarms)/\S+?)(?:\.yaml)?)\n(?P<text>.*?)^```$",
     re.M | re.S,
 )
 
@@ -72,6 +72,11 @@ def test_each_yaml_block_of_the_documents_loads() -> None:
         tree = {"gateway.yaml": GATEWAY, **files}
         settings = load_files(tree, Registry().load, env=ENV, credentials=AnySecret(), expressions=RuleExpressions())
         assert settings.hash, page
+
+
+def test_the_rule_of_the_readme_stands_on_its_first_configuration() -> None:
+    (files,) = [files for page, files in document_blocks() if page == "README.md"]
+    assert files.keys() == {"channels/line1.yaml", "rules/pump.yaml"}
 
 
 def test_the_reference_names_every_quality_that_a_person_sees() -> None:

@@ -243,6 +243,16 @@ def test_after_another_boot_nothing_is_good_until_it_is_read() -> None:
     assert replay.engine.columns.values[2] == 1
 
 
+@pytest.mark.parametrize(("away_s", "since"), [(50, 1000), (70, 71_000)])
+def test_a_window_narrower_than_the_time_to_another_boot_is_watched_anew(away_s: int, since: int) -> None:
+    book = RuleBook(rules=(RuleSpec("mean", when="avg(boiler.t, 60s) > 80", start=(Step("log", text="mean"),)),))
+    replay = Replay(book, TAGS, Outcomes(lambda _row: None))
+    replay.batch(entry(1000, "boiler", "t", 85.0))
+    replay.batch(entry(30, "boiler", "t", 85.0, boot="b", offset=WALL + 1000 * away_s + 970))
+    assert replay.engine is not None
+    assert [window.since for window in replay.engine.graph.binder.windows.values()] == [since]
+
+
 def test_orders_before_the_first_reading_and_for_other_alarms_are_counted() -> None:
     replay, _ = run()
     replay.order(Order(WALL, "ack", "hot@boiler", "anna"))

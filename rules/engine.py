@@ -137,14 +137,17 @@ class Engine:
         self.now = Instant(at, at + offset)
         return self.now
 
-    def interlock(self, tag: Tag) -> str:
-        """Why a tag may not be written now; empty when it may."""
+    def interlock(self, tag: Tag, at: int = 0) -> str:
+        """Why a tag may not be written now; empty when it may. `at`: windows know that it is so late by now."""
         found = self.graph.interlocks.get(tag.slot)
         if found is None:
             return ""
         look, text = found
         columns = self.columns
-        allowed = None if look is None else look.run(columns.values, columns.quality, columns, self.now.at)
+        at = max(at, self.now.at)
+        for window in () if look is None else look.windows:
+            window.move(Instant(at, at + self.now.wall - self.now.at))
+        allowed = None if look is None else look.run(columns.values, columns.quality, columns, at)
         if allowed:
             return ""
         return f"`{text}` is {'not known' if allowed is None else 'false'} now"

@@ -227,7 +227,7 @@ class Ruling:
         """Why a tag may not be written now; empty when it may."""
         if not tag.spec.write.interlock:
             return ""
-        return "the rules have not started yet" if self.engine is None else self.engine.interlock(tag)
+        return "the rules have not started yet" if self.engine is None else self.engine.interlock(tag, self._at())
 
     # --- recording
 

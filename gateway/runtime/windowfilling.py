@@ -60,37 +60,70 @@ class Filling:
         shadows = {
             spec: make_window(spec, self._start.at - spec.size_ms - spec.hop_ms, offset) for spec in self._windows
         }
-        oldest: int | None = None
         await store.commit()
-        async for part in store.arrivals().batches(
-            Span(max(0, begin + offset)), store.aliases(), Chosen(tags=self._tags)
-        ):
+        span = Span(max(0, begin + offset))
+        starts = [row["ts"] - offset async for row in store.arrivals().entries("event", span) if _is_start(row)]
+        walk = _Walk(shadows, starts)
+        async for part in store.arrivals().batches(span, store.aliases(), Chosen(tags=self._tags)):
             if not isinstance(part, Arrival):
                 continue
             at = part.at if part.boot == boot_id() else part.at + part.offset - offset
             if at > self._start.at:
                 break
-            oldest = at if oldest is None else oldest
-            self._give(shadows, part, at)
-        self._finish(shadows, self._start.at if oldest is None else oldest)
+            walk.give(part, at)
+        walk.pass_starts(self._start.at)
+        self._finish(walk)
 
-    @staticmethod
-    def _give(shadows: Mapping[WindowSpec, Window], part: Arrival, at: int) -> None:
+    def _finish(self, walk: _Walk) -> None:
+        """Nothing else runs meanwhile: what was noted comes after the journal, and the windows take all of it."""
+        for reading in self._live:
+            for spec, window in walk.windows.items():
+                if spec.tag == reading.tag:
+                    window.add(reading.true_at, reading.value, reading.good, reading.now)
+        for spec, window in self._windows.items():
+            window.restore(walk.windows[spec].state(), 0)
+            window.watched_since(walk.watched_since(spec, self._start.at))
+
+
+class _Walk:
+    """Windows on their way through the journal. `starts`: when the gateway began; before each nobody watched."""
+
+    def __init__(self, windows: Mapping[WindowSpec, Window], starts: list[int]) -> None:
+        self.windows = windows
+        self._starts = sorted(starts)
+        self._first: int | None = None
+        self._last = 0
+        self._blind: list[tuple[int, int]] = []
+
+    def give(self, part: Arrival, at: int) -> None:
+        """The next batch."""
+        self.pass_starts(at)
+        self._first = at if self._first is None else self._first
+        self._last = at
         now = Instant(at, at + part.offset)
         true_at = at - max(0, at + part.offset - part.ts)
         quality = part.quality or [0] * len(part.tags)
         for path, value, code in zip(part.tags, part.values, quality, strict=True):
             name = f"{part.device}.{path}"
-            for spec, window in shadows.items():
+            for spec, window in self.windows.items():
                 if spec.tag == name:
                     window.add(true_at, value, code < _GOOD_BELOW, now)
 
-    def _finish(self, shadows: Mapping[WindowSpec, Window], oldest: int) -> None:
-        """Nothing else runs meanwhile: what was noted comes after the journal, and the windows take all of it."""
-        for reading in self._live:
-            for spec, window in shadows.items():
-                if spec.tag == reading.tag:
-                    window.add(reading.true_at, reading.value, reading.good, reading.now)
-        for spec, window in self._windows.items():
-            window.restore(shadows[spec].state(), 0)
-            window.watched_since(max(oldest, self._start.at - spec.size_ms - spec.hop_ms))
+    def pass_starts(self, at: int) -> None:
+        """The gateway began anew before `at`: from the last batch until then there is a gap."""
+        while self._starts and self._starts[0] <= at:
+            start = self._starts.pop(0)
+            if self._first is not None and start > self._last:
+                self._blind.append((self._last, start))
+                for window in self.windows.values():
+                    window.add(self._last, None, False, Instant(self._last, self._last))  # noqa: FBT003
+
+    def watched_since(self, spec: WindowSpec, end: int) -> int:
+        """Since when a window of that size knows its readings without a hole as wide as itself."""
+        width = spec.size_ms + spec.hop_ms
+        since = max(end if self._first is None else self._first, end - width)
+        return max([since, *(start for last, start in self._blind if start - last > spec.size_ms)])
+
+
+def _is_start(row: Any) -> bool:
+    return isinstance(row, dict) and row.get("kind") == "start"

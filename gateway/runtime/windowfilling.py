@@ -14,7 +14,7 @@ from msgspec import Struct
 from gateway.clock import boot_id
 from gateway.model import Batch
 from gateway.store import Store
-from gateway.store.arrivals import Arrival, Chosen, Span
+from gateway.store.arrivals import Arrival, Chosen, Missing, Span
 from rules.engine import Engine
 from rules.values import Instant
 from rules.windows import Window, WindowSpec, make_window
@@ -62,8 +62,9 @@ class Filling:
         }
         await store.commit()
         span = Span(max(0, begin + offset))
-        starts = [row["ts"] - offset async for row in store.arrivals().entries("event", span) if _is_start(row)]
-        walk = _Walk(shadows, starts)
+        events = store.arrivals().entries("event", span)
+        begun = [row["ts"] async for row in events if not isinstance(row, Missing) and row.get("kind") == "start"]
+        walk = _Walk(shadows, [ts - offset for ts in begun])
         async for part in store.arrivals().batches(span, store.aliases(), Chosen(tags=self._tags)):
             if not isinstance(part, Arrival):
                 continue
@@ -123,7 +124,3 @@ class _Walk:
         width = spec.size_ms + spec.hop_ms
         since = max(end if self._first is None else self._first, end - width)
         return max([since, *(start for last, start in self._blind if start - last > spec.size_ms)])
-
-
-def _is_start(row: Any) -> bool:
-    return isinstance(row, dict) and row.get("kind") == "start"

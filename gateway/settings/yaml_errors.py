@@ -11,6 +11,8 @@ from gateway.errors import Problem
 _PAIR = re.compile(r"^(?P<lead>\s*(?:- )?)(?P<key>[^\s:#][^:#]*?):\s+(?P<value>\S.*?)\s*$")
 _UNSPACED = re.compile(r"(?P<lead>\s*(?:- )?)(?P<key>[a-z_][a-z0-9_.-]*):(?P<value>(?!//)[^\s:](?:[^:]|:(?!\s))*?)\s*$")
 _CUT_INSIDE = re.compile(r"([\w./-]+):\s+(\{[^{}:,\"']*\}\s*[^\s,}\]#][^,}\]]*)")
+_LONGEST = 1000
+"""So much of a line is searched for what was meant: a longer one is no line that a person wrote."""
 _KEY = re.compile(r"(\s*)([\w.-]+)\Z")
 _BRACE = "a text that begins with a brace must be in quotes"
 _SPECIAL = {
@@ -58,7 +60,7 @@ def _unspaced(lines: list[str], row: int, said: str) -> tuple[tuple[int, int], t
     if "mapping values are not allowed" not in said and "could not find expected ':'" not in said:
         return None
     for number in (row, _row_above(lines, row)):
-        match = _UNSPACED.match(lines[number]) if 0 <= number < len(lines) else None
+        match = _UNSPACED.match(lines[number][:_LONGEST]) if 0 <= number < len(lines) else None
         if match is not None:
             place = (number + 1, len(match["lead"]) + 1)
             return place, (f"a space is missing after `{match['key']}:`", f"write {match['key']}: {match['value']}")
@@ -83,7 +85,7 @@ def _row_above(lines: list[str], row: int) -> int:
 
 def _words(said: str, context: str, line: str, column: int) -> tuple[str, str]:
     char = line[column : column + 1]
-    if inside := _CUT_INSIDE.search(line):
+    if inside := _CUT_INSIDE.search(line[:_LONGEST]):
         return _BRACE, f'put it in quotes: {inside[1]}: "{inside[2].strip()}"'
     if "cannot start any token" in said:
         if char == "\t":

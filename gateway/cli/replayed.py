@@ -13,6 +13,8 @@ from gateway.cli.session import Exit, Session
 from rules.replay import Comparison, Effect
 from rules.replay.player import Played
 
+_MOST_TEXT = 60
+
 CUT = "this recording is cut: it has no end, and what is said here is only about what it holds"
 
 
@@ -84,8 +86,14 @@ def _print(session: Session, found: Replayed, limit: int) -> None:
 def _cells(effect: Effect, word: str) -> Sequence[str]:
     if effect.kind == "alarm":
         return forms.clock(effect.ts), f"alarm {effect.who}", str(effect.value), word
-    what = f"{effect.what} {effect.on} = {forms.value(effect.value)}" if effect.on else effect.what
-    return forms.clock(effect.ts), f"rule {effect.who}", what, word
+    what = f"{effect.what} {effect.on}".rstrip() + ("" if effect.value is None else f" = {forms.value(effect.value)}")
+    return forms.clock(effect.ts), f"rule {effect.who}", f"{what}: {_short(effect.text)}" if effect.text else what, word
+
+
+def _short(text: str) -> str:
+    """A message on one line of a table."""
+    line = " ".join(text.split())
+    return line if len(line) <= _MOST_TEXT else f"{line[: _MOST_TEXT - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _notes(found: Replayed) -> Iterator[str]:
@@ -96,9 +104,17 @@ def _notes(found: Replayed) -> Iterator[str]:
         yield "there is no reading of these tags in that time"
     if found.missing:
         yield f"{found.missing} readings are not held any more, or never found room"
+    if played.starts:
+        yield f"the gateway started {_times(played.starts)}: what was known before counted only once it was read again"
     if played.boots:
-        yield f"the machine started {played.boots} times: what was known before counted as last known only"
+        yield f"the machine started {_times(played.boots)}: what was known before counted as last known only"
     if played.unknown:
         yield f"{played.unknown} readings are of tags that this configuration does not have"
     if played.refused:
-        yield f"{played.refused} orders of people were not possible with these rules"
+        what = "thing that somebody" if played.refused == 1 else "things that people"
+        why = "with these rules the alarm was in another state then, or there is none"
+        yield f"{played.refused} {what} did to alarms (acknowledge, shelve...) changed nothing here: {why}"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"

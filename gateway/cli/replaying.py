@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,17 @@ from gateway.cli.replayed import Replayed
 from gateway.local.client import Client
 from gateway.model import Tag
 from gateway.rulebook import RuleBook
+from rules.alarms.catalogue import CATALOGUE
 from rules.replay import Effect, Entry, Outcomes, Replay, compare, entry_from
 from rules.replay.comparing import effects_of
 from rules.replay.orders import Order, order_from
 from rules.replay.outcomes import as_text
 from rules.replay.recording import Head
+from rules.replay.restarts import Restart, Upkeep, upkeep_from
+
+_LOOK_BACK_MS = (10_000, 600_000)
+
+Happening = Order | Upkeep
 
 
 class History:
@@ -41,16 +47,25 @@ class History:
 
 
 class Feeding:
-    """Puts batches, set clocks and people's orders into a replay, each in its turn."""
+    """Puts batches, set clocks, starts of the gateway and what people did into a replay, each in its turn."""
 
-    def __init__(self, replay: Replay, clocks: Iterable[dict[str, Any]], alarms: Iterable[dict[str, Any]]) -> None:
-        """`clocks`: entries of kind `clock` of stream event; `alarms`: entries of stream alarm."""
+    def __init__(
+        self, replay: Replay, events: Iterable[dict[str, Any]], people: Iterable[Happening], since: int
+    ) -> None:
+        """`events`: entries of kind `clock` and `start` of stream event. `since`, UTC ms: what people did before and
+        what is not possible here is not told.
+        """
         self._replay = replay
+        self._since = since
         self._clocks: dict[str, deque[tuple[int, int]]] = defaultdict(deque)
-        for row in clocks:
-            self._clocks[str(row["boot"])].append((int(row["at_mono"]), int(row["offset_new"])))
-        orders = (order_from(row) for row in alarms)
-        self._orders: deque[Order] = deque(order for order in orders if order is not None)
+        self._starts: deque[Restart] = deque()
+        self._boot = ""
+        for row in events:
+            if row["kind"] == "start":
+                self._starts.append(Restart(int(row["ts"]), str(row["boot"]), int(row.get("alive", 0))))
+            else:
+                self._clocks[str(row["boot"])].append((int(row["at_mono"]), int(row["offset_new"])))
+        self._people = deque(sorted(people, key=lambda one: one.ts))
 
     def run(self, rows: Iterable[dict[str, Any]]) -> None:
         """Feed the batches of telemetry. Raises NotAnEntry."""
@@ -58,16 +73,19 @@ class Feeding:
             entry = entry_from(row)
             self._before(entry)
             self._replay.batch(entry)
+            self._boot = entry.boot
 
     def finish(self, until_ms: int) -> None:
-        """What people did after the last batch, and the time up to the end."""
-        while self._orders and self._orders[0].ts <= until_ms:
-            self._replay.order(self._orders.popleft())
+        """What happened after the last batch, and the time up to the end."""
+        while self._starts and self._starts[0].ts <= until_ms:
+            self._start(until_ms)
+        self._give(until_ms + 1)
         self._replay.until(until_ms)
 
     def _before(self, entry: Entry) -> None:
-        while self._orders and self._orders[0].ts < entry.wall:
-            self._replay.order(self._orders.popleft())
+        while self._starts and self._is_due(self._starts[0], entry):
+            self._start(entry.wall)
+        self._give(entry.wall)
         clocks = self._clocks[entry.boot]
         while clocks and clocks[0][0] <= entry.at:
             at, offset = clocks[0]
@@ -75,6 +93,52 @@ class Feeding:
                 return
             clocks.popleft()
             self._replay.clock(entry.boot, at, offset)
+
+    def _is_due(self, begin: Restart, entry: Entry) -> bool:
+        """Within a boot by the clock; that of another boot may not be set yet, but its entries come after its start."""
+        if self._boot in ("", begin.boot):
+            return begin.ts <= entry.wall
+        return entry.boot != self._boot
+
+    def _start(self, until_ms: int) -> None:
+        begin = self._starts.popleft()
+        self._give(min(begin.ts, until_ms))
+        self._replay.restart(begin)
+        if self._boot:
+            self._boot = begin.boot
+
+    def _give(self, before_ms: int) -> None:
+        """What people did before then."""
+        while self._people and self._people[0].ts < before_ms:
+            one = self._people.popleft()
+            if isinstance(one, Upkeep):
+                self._replay.upkeep(one)
+            else:
+                self._replay.order(one, counts=one.ts >= self._since)
+
+
+def happenings(
+    alarms: Iterable[dict[str, Any]], audit: Iterable[dict[str, Any]], followed: Container[str]
+) -> Iterator[Happening]:
+    """What people did: to alarms, but for those that follow issues (ids in `followed`), and by working on devices."""
+    for row in alarms:
+        order = order_from(row)
+        if order is not None and row.get("id") not in followed:
+            yield order
+    for row in audit:
+        work = upkeep_from(row)
+        if work is not None:
+            yield work
+
+
+def alive_before(client: Client, begin: dict[str, Any]) -> dict[str, Any]:
+    """A start with the time of the last reading before it: until then the process before watched."""
+    ts = int(begin["ts"])
+    for back_ms in _LOOK_BACK_MS:
+        walls = [row["at"] + row["offset"] for row in History(client, ts - back_ms, ts).entries("telemetry")]
+        if walls:
+            return {**begin, "alive": max(walls)}
+    return begin
 
 
 class Rehearsal:
@@ -84,6 +148,7 @@ class Rehearsal:
         self._effects: list[Effect] = []
         self._real: list[Effect] = []
         self._write = write
+        self._followed = followed_by(book)
         self._run = Replay(book, tags, Outcomes(self._take))
 
     def run(self, head: Head, lines: Iterable[dict[str, Any]]) -> Replayed:
@@ -97,6 +162,9 @@ class Rehearsal:
             cut &= "end" not in line
             if "batch" in line:
                 self._run.batch(entry_from(line["batch"]))
+            elif "maintenance" in line:
+                device, at, offset, on = line["maintenance"]
+                self._run.upkeep(Upkeep(at + offset, device, on))
             elif "outcome" in line:
                 self._outcome(line["outcome"])
             elif "time" in line:
@@ -106,6 +174,8 @@ class Rehearsal:
         return Replayed(since, until, self._run.played, 0, compare(self._effects, real), cut)
 
     def _outcome(self, line: dict[str, Any]) -> None:
+        if line.get("id") in self._followed:
+            return
         self._real += effects_of(line)
         order = order_from(line)
         if order is not None:
@@ -114,6 +184,11 @@ class Rehearsal:
     def _take(self, line: dict[str, Any]) -> None:
         self._effects += effects_of(line)
         self._write(as_text(line))
+
+
+def followed_by(book: RuleBook) -> frozenset[str]:
+    """Ids of alarms that follow issues of the gateway: no rules make them, and a replay has no issues."""
+    return frozenset(CATALOGUE.keys() | {spec.id for spec in book.alarms if spec.issue})
 
 
 @contextmanager

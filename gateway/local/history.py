@@ -27,7 +27,9 @@ STREAMS = ("telemetry", "alarm", "event")
 
 
 class _Args(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the op takes. `kinds` and `who` (its beginning) choose among entries of alarm and event."""
+    """What the op takes. `kinds` chooses among entries of alarm and event, `who` (its beginning) and `what` among those
+    of the audit log.
+    """
 
     stream: str = "telemetry"
     since_ms: int = 0
@@ -36,6 +38,7 @@ class _Args(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tags: list[str] = []
     kinds: list[str] = []
     who: str = ""
+    what: list[str] = []
 
     @property
     def span(self) -> Span:
@@ -43,9 +46,11 @@ class _Args(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def takes(self, row: dict[str, Any]) -> bool:
         kind = row.get("kind")
-        return (not self.kinds or kind in self.kinds) and (
-            not self.who or kind != "audit" or str(row.get("who", "")).startswith(self.who)
-        )
+        if self.kinds and kind not in self.kinds:
+            return False
+        if kind != "audit":
+            return True
+        return str(row.get("who", "")).startswith(self.who) and (not self.what or row.get("what") in self.what)
 
 
 class HasStore(Protocol):

@@ -13,18 +13,23 @@ from typing import Any
 
 from msgspec import Struct
 
+from gateway.rulebook import STEP_KINDS
 from rules.alarms.machine import ACTIVE, AWAY
 from rules.replay.orders import BY_PEOPLE, alarm_key
 
 TOLERANCE_MS = 2000
 _STEP_OF = {"shadow_set": "desired"}
+_WITHOUT_TAGS = frozenset(("publish", "webhook", "log", "command", "notify"))
+_WITH_TEXT = frozenset(("log", "notify"))
+"""Steps whose text an audit entry tells."""
 ENDED_MS = 30_000
 """An action's entry stands at its end: it waited for its turn, was written and read back."""
 
 
 class Effect(Struct, frozen=True):
     """One effect. `ts` in UTC ms. `who`: the rule, or `id@entity` of the alarm. `what`: the kind of step; of an alarm
-    empty. `on`: the tag. `value`: what was written; of an alarm active, over, or the state that it is away in.
+    empty. `on`: the tag, topic, op or notification. `value`: what was written; of an alarm active, over, or the state
+    that it is away in. `text`: of a message, for people; what goes together may differ in it.
     """
 
     ts: int
@@ -33,6 +38,7 @@ class Effect(Struct, frozen=True):
     what: str
     on: str
     value: Any
+    text: str = ""
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -90,7 +96,8 @@ def effects_of(line: dict[str, Any]) -> list[Effect]:
         return []
     values = line.get("values")
     if not values:
-        return [Effect(line["ts"], "action", line["rule"], line["what"], "", None)]
+        text = str(line.get("text", "")) if line["what"] in _WITH_TEXT else ""
+        return [Effect(line["ts"], "action", line["rule"], line["what"], _target(line["what"], line), None, text)]
     return [Effect(line["ts"], "action", line["rule"], line["what"], tag, value) for tag, value in values.items()]
 
 
@@ -121,7 +128,24 @@ def _of_audit(row: dict[str, Any]) -> list[Effect]:
     if not who.startswith("rule:") or row.get("dry_run") or row.get("state") == "dry_run":
         return []
     rule, what = who.removeprefix("rule:"), _STEP_OF.get(str(row.get("what")), str(row.get("what", "")))
+    if what not in STEP_KINDS:  # an op that a rule's command asked for has an entry of its own, beside the command's
+        return []
+    if what in _WITHOUT_TAGS:
+        text = str(row.get("message", "")) if what in _WITH_TEXT else ""
+        return [Effect(row["ts"], "action", rule, what, _target(what, row), None, text)]
     return [Effect(row["ts"], "action", rule, what, on, value) for on, value in _assigned(row)]
+
+
+def _target(what: str, row: dict[str, Any]) -> str:
+    """What a step without tags is about, of a line as of an audit entry."""
+    match what:
+        case "publish":
+            return str(row.get("topic", ""))
+        case "command":
+            return f"{row.get('op', '')} {row.get('device', '')}".strip()
+        case "notify":
+            return ", ".join(row.get("to", ()))
+    return ""
 
 
 def _assigned(row: dict[str, Any]) -> list[tuple[str, Any]]:

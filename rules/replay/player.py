@@ -18,14 +18,16 @@ from rules.keeping import Kept, go_live, lose_sight
 from rules.replay.entries import Entry
 from rules.replay.orders import Order
 from rules.replay.outcomes import Outcomes
+from rules.replay.restarts import Restart, Rows, Upkeep, begun_again
 from rules.replay.timeline import Timeline
 from rules.values import Outlet
 
 
 class Played(Struct):
     """What a replay was given. `unknown`: readings of tags that are not configured (any more). `own`: of tags that
-    rules compute or set. `repeated`: values that were told again (`refresh`), which no rule ever saw. `boots`: starts
-    of the machine within it. `refused`: orders of people that were not possible in this run.
+    rules compute or set. `repeated`: values that were told again (`refresh`), which no rule ever saw. `starts`: of the
+    gateway within it; `boots`: of the machine, where no start was told. `refused`: orders of people that were not
+    possible in this run.
     """
 
     batches: int = 0
@@ -33,6 +35,7 @@ class Played(Struct):
     unknown: int = 0
     own: int = 0
     repeated: int = 0
+    starts: int = 0
     boots: int = 0
     refused: int = 0
 
@@ -54,7 +57,9 @@ class Replay:
         self.played = Played()
         self.engine: Engine | None = None
         self._book = book
-        self._outlet = outlet
+        self._outlet = Rows(outlet)
+        self._maintained: frozenset[str] = frozenset()
+        self._started = ""  # the boot of the last start that was told
         self._tags = list(tags)
         self._line = Timeline()
         self._own = own_tags(book, self._tags)
@@ -82,16 +87,35 @@ class Replay:
         """The wall clock was set, or another boot began; time passes up to it."""
         self._reach(boot, at, offset)
 
-    def order(self, order: Order) -> None:
-        """Somebody did something to an alarm."""
+    def order(self, order: Order, *, counts: bool = True) -> None:
+        """Somebody did something to an alarm. `counts`: it is told if that is not possible."""
         if self.engine is None:
-            self.played.refused += 1
+            self.played.refused += counts
             return
         self._line.at = self._line.at_wall(order.ts)
         try:
             self.engine.orders.order(order.give, self._now, self._line.offset)
         except AlarmRefused:
-            self.played.refused += 1
+            self.played.refused += counts
+
+    def upkeep(self, work: Upkeep) -> None:
+        """People begin to work on a device, or end it."""
+        self._maintained = self._maintained | {work.device} if work.on else self._maintained - {work.device}
+        if self.engine is not None:
+            self._line.at = self._line.at_wall(work.ts)
+            self.engine.orders.maintenance(work.device, self._now, self._line.offset, on=work.on)
+
+    def restart(self, begin: Restart) -> None:
+        """The gateway ended and began again: nothing is good until it is read, delays stood still meanwhile."""
+        self._started = begin.boot
+        if self.engine is None:
+            return
+        self.until(min(begin.alive, begin.ts))
+        self._line.at = self._line.at_wall(begin.ts)
+        old = self.engine
+        self.engine = begun_again(old, self._book, self._tags, self._outlet, self._now, self._maintained)
+        self._known.clear()
+        self.played.starts += 1
 
     def until(self, wall: int) -> None:
         """Time passes, without further input, until the wall clock shows `wall`."""
@@ -109,9 +133,9 @@ class Replay:
         before, old_offset = self._line.at, self._line.offset
         place = self._line.place(boot, at, offset)
         if self.engine is None:
-            self.engine = start(self._book, self._tags, self._outlet, place.at, place.offset)
+            self.engine = start(self._book, self._tags, self._outlet, place.at, place.offset, self._maintained)
             return self.engine
-        if place.another_boot:
+        if place.another_boot and boot != self._started:
             assert before is not None
             self._lose_sight(before, old_offset, place.at)
         if place.offset != old_offset:  # what was due before fires by the clock that held until then
@@ -176,10 +200,19 @@ class Replay:
         )
 
 
-def start(book: RuleBook, tags: Sequence[Tag], outlet: Outlet, at: int, offset: int) -> Engine:
-    """An engine that has never run before, without a time budget: its results depend on input alone."""
+def start(
+    book: RuleBook,
+    tags: Sequence[Tag],
+    outlet: Outlet,
+    at: int,
+    offset: int,
+    maintained: frozenset[str] = frozenset(),
+) -> Engine:
+    """An engine that has never run before, without a time budget: its results depend on input alone. `maintained`:
+    devices that people work on.
+    """
     engine = Engine(book, tags, outlet, at=at, offset=offset, budget=False, silent=True)
-    go_live(engine, Kept({}, {}, 0), at, offset)
+    go_live(engine, Kept({}, {}, 0, maintained=maintained), at, offset)
     return engine
 
 

@@ -163,6 +163,9 @@ async def test_entries_of_rules_and_people_can_be_told_apart(tmp_path: Path) -> 
     store.append_entry("alarm", {"ts": WALL, "kind": "alarm", "id": "overheat", "device": "gateway"})
     found = await entries(store, stream="event", kinds=["audit", "clock"], who="rule:")
     assert [entry["who"] for entry in found] == ["rule:overheat", "rule:leak"]
+    store.append_entry("event", {"ts": WALL + 9, "kind": "audit", "who": "anna", "what": "maintenance"})
+    found = await entries(store, stream="event", kinds=["audit"], what=["maintenance", "maintenance_end"])
+    assert [entry["what"] for entry in found] == ["maintenance"]
     (alarm,) = await entries(store, stream="alarm")
     assert (alarm["id"], alarm["epoch"], alarm["seq"]) == ("overheat", store.state.epoch, 1)
     await store.close()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.replaying import Feeding
+from gateway.cli.replaying import Feeding, happenings
 from gateway.rulebook import RuleBook
 from gateway.testing import ManualClock
 from rules.replay import Outcomes, Replay
@@ -32,7 +32,8 @@ async def recorded(
 def replayed(book: RuleBook, found: dict[str, list[dict[str, Any]]]) -> tuple[list[dict[str, Any]], Replay]:
     rows: list[dict[str, Any]] = []
     run = Replay(book, make_tags(), Outcomes(rows.append, computed=True))
-    feeding = Feeding(run, [row for row in found["event"] if row["kind"] == "clock"], found["alarm"])
+    clocks = [row for row in found["event"] if row["kind"] == "clock"]
+    feeding = Feeding(run, clocks, happenings(found["alarm"], found["event"], ()), 0)
     feeding.run(found["telemetry"])
     return rows, run
 

@@ -64,6 +64,27 @@ def test_a_replay_finds_what_really_happened_and_other_rules_are_told_apart(rule
     ruled.end()
 
 
+def test_a_replay_over_a_crash_and_work_on_the_device_is_what_happened(ruled: Ruled) -> None:
+    ruled.rules(**RULES)
+    ruled.alarms(warm={"devices": ["boiler"], "when": "{temperature} > 80", "text": "warm {temperature:.0f}"})
+    ruled.start()
+    _hot_and_cold(ruled)
+    ruled.wait_states("warm", "unack_active", "unack_rtn")
+    ruled.wait_rule("hot", "started", "ended")
+    ruled.crash()
+    _hot_and_cold(ruled, before=len(ruled.boiler.writes()))
+    assert ruled.gateway.cli("maintenance", "boiler", "--for", "1h").code == 0
+    ruled.wait_states("warm", "unack_active", "unack_rtn", "unack_active", "unack_rtn", "suppressed")
+    assert ruled.gateway.cli("maintenance", "boiler", "--end").code == 0
+    answer = ruled.gateway.cli("replay", "--since", "1h", "--json")
+    assert answer.code == 0, answer
+    assert (answer.json["starts"], answer.json["refused"]) == (1, 0)
+    text = ruled.gateway.cli("replay", "--since", "1h").out
+    assert "the gateway started once" in text
+    assert "log: fast" in text
+    ruled.end()
+
+
 def test_a_recording_from_the_middle_plays_back_to_the_byte_without_the_gateway(ruled: Ruled, tmp_path: Path) -> None:
     ruled.rules(**RULES)
     ruled.start()

@@ -151,5 +151,5 @@ def shown_quality(quality: str) -> str:
 
 
 def is_good(quality: str) -> bool:
-    """Whether a value of this quality can be trusted; so can one of which nothing is said."""
-    return not quality or quality.partition("/")[0] == _GOOD
+    """Whether a value of this quality is said to be good."""
+    return quality.partition("/")[0] == _GOOD

@@ -61,7 +61,7 @@ def test_values_stand_in_the_text_only_while_there_are_some() -> None:
     assert row(desk)["text"] == without_values(TEXT)
 
 
-@pytest.mark.parametrize(("quality", "mark"), [("good", ""), ("", ""), ("good/local-override", "good/local-override")])
+@pytest.mark.parametrize(("quality", "mark"), [("good", ""), ("good/local-override", "good/local-override")])
 def test_a_clear_by_a_good_value_ends_the_mark_of_a_bad_input(quality: str, mark: str) -> None:
     desk = Desk()
     desk.active()
@@ -70,11 +70,12 @@ def test_a_clear_by_a_good_value_ends_the_mark_of_a_bad_input(quality: str, mark
     assert (desk.last.event, desk.last.quality) == ("clear", mark)
 
 
-def test_a_clear_by_a_bad_value_keeps_the_mark() -> None:
+@pytest.mark.parametrize("quality", ["bad/comm", "uncertain/last-known", ""])
+def test_a_clear_by_any_other_value_keeps_the_mark(quality: str) -> None:
     desk = Desk()
     desk.active()
     desk.bad()
-    desk.clear(quality="bad/comm")
+    desk.clear(quality=quality)
     assert desk.last.quality == "bad/comm"
 
 

@@ -174,7 +174,10 @@ def fieldpost(site: Site, *words: str) -> int:
     return main([*words, "--socket", str(site.path)])
 
 
-def test_what_stands_is_a_table_the_most_urgent_first(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_stands_is_a_table_the_most_urgent_first(
+    site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
     site.desk.active(BOILER, value=91.5)
     site.desk.ack(BOILER, comment="on my way")
     site.desk.active(PUMP, value=9.7)

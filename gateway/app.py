@@ -201,6 +201,8 @@ async def _serve(config_dir: Path, settings: GatewaySettings, found: _Found, loa
         node.channels.start(channel, aliases, node.restored)
     node.notifier.reload(settings.book.notify)
     node.maintenance.restore()
+    # before anything is told: what stands before it in the journal was written by the process before
+    store.append_entry("event", start_entry(clock.wall_ms()), Level.SOON)
     await node.ruling.start(settings.book, node.maintenance.holds.all())
     node.notifier.standing(node.ruling.waiting_for_ack())
     node.forces.restore()
@@ -248,7 +250,6 @@ async def _run_supervised(node: Node) -> int:
         # What lives from the start on is not gone through again: a full collection of it stops the loop for 20 ms.
         gc.freeze()
         node.ready = True
-        node.store.append_entry("event", start_entry(node.clock.wall_ms()), Level.SOON)
         sdnotify.notify("READY=1", f"STATUS=running generation of {node.settings.id}")
         _log.info("ready: gateway %s, configuration %s", node.settings.id, node.settings.hash)
         await asyncio.wait({running, stop}, return_when=asyncio.FIRST_COMPLETED)

@@ -250,8 +250,12 @@ class Ruling:
     # --- views
 
     def alarms(self, *, every: bool = False) -> list[dict[str, Any]]:
-        """The alarms that are not normal (`every`: all), the most urgent first."""
-        return [] if self.engine is None else self.order(lambda book, now: book.rows(now, every=every))
+        """The alarms that are not normal (`every`: all), the most urgent first. An issue's says what the issue does."""
+        if self.engine is None:
+            return []
+        texts = {f"{issue.id}@{issue.entity}": issue.text for issue in self._health.open()}
+        rows = self.order(lambda book, now: book.rows(now, every=every))
+        return [{**row, "text": texts.get(row["key"], row["text"])} for row in rows]
 
     def alarm_stats(self) -> dict[str, Any]:
         """Figures of alarms per time, and which stand."""

@@ -275,3 +275,9 @@ async def test_an_engine_that_could_not_start_starts_with_the_next_configuration
     gateway.publish("boiler", temperature=85.0)
     assert [row["id"] for row in gateway.ruling.alarms()] == ["high"]
     assert gateway.health.open() == []
+
+
+async def test_the_alarm_of_an_issue_says_what_the_issue_says_now(gateway):
+    gateway.health.set("device_offline", "boiler", "no answer")
+    gateway.health.set("device_offline", "boiler", "answers again; came back once lately")
+    assert [row["text"] for row in gateway.ruling.alarms()] == ["answers again; came back once lately"]

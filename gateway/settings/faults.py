@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 
-from msgspec.structs import replace
-
 from gateway.driver import DriverSpec
 from gateway.model import ChannelSpec
 from gateway.settings.positions import Key, Layers, Origin, Problems
+from gateway.wired import wired_channel
 
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
@@ -41,7 +40,7 @@ class FaultPlaces:
         `partly`: some of the channel's keys are wrong and left out of `spec`; that they are missing is no news.
         """
         try:
-            for fault in driver.check(_without_virtual(spec)):
+            for fault in driver.check(wired_channel(spec)):
                 origin, written = self.find(fault.path)
                 if partly and not written and not fault.path.startswith("devices."):
                     continue
@@ -52,16 +51,6 @@ class FaultPlaces:
         except Exception as error:  # a driver of a third party must not take the loader down
             text = f"driver `{driver.name}` failed while it checked this channel: {type(error).__name__}: {error}"
             self._problems.at(self._channel.origin(), text, "report this to the driver's author")
-
-
-def _without_virtual(channel: ChannelSpec) -> ChannelSpec:
-    """The channel without the tags that no device has: they are none of the driver's business."""
-    if all(tag.virtual is None for device in channel.devices for tag in device.tags):
-        return channel
-    devices = [
-        replace(device, tags=tuple(tag for tag in device.tags if tag.virtual is None)) for device in channel.devices
-    ]
-    return replace(channel, devices=tuple(devices))
 
 
 def _within(layers: Layers, steps: list[Key]) -> tuple[Origin, bool]:

@@ -113,7 +113,7 @@ async def test_the_read_back_of_a_value_with_a_scale_factor_tolerates_one_step_o
         tag_spec("sf", "holding/1", "int16"),
         tag_spec("shown", "holding/2", scale_from="sf"),
     ]
-    async with Line(faulty, *specs).running() as line:
+    async with Line(faulty, *specs, timeout_s=2.0).running() as line:  # a busy machine must not look like silence
         await eventually(lambda: line.batches)
         result = await line.write("v", wanted)
     assert (result.state, result.value) == (state, held * 10**exponent)

@@ -201,8 +201,9 @@ async def _serve(config_dir: Path, settings: GatewaySettings, found: _Found, loa
         node.channels.start(channel, aliases, node.restored)
     node.notifier.reload(settings.book.notify)
     node.maintenance.restore()
-    # before anything is told: what stands before it in the journal was written by the process before
-    store.append_entry("event", start_entry(clock.wall_ms()), Level.SOON)
+    # Before anything is told: what stands before it in the journal was written by the process before. No commit of its
+    # own, which would hold up that of the first readings.
+    store.append_entry("event", start_entry(clock.wall_ms()), Level.LAZY)
     await node.ruling.start(settings.book, node.maintenance.holds.all())
     node.notifier.standing(node.ruling.waiting_for_ack())
     node.forces.restore()

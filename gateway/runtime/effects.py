@@ -195,6 +195,10 @@ class Effects:
             self._asked = True
             self._store.submit(_nothing, Level.NOW if urgent else Level.SOON).add_done_callback(self._kept)
 
+    def note(self, key: str, row: Any) -> None:
+        """Keep a row with whatever is committed next."""
+        self._memory.put(key, row)
+
     def _kept(self, done: Any) -> None:
         self._asked = False
         _told(done)

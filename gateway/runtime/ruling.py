@@ -96,7 +96,7 @@ class Ruling:
         kept = self._keeper.kept(maintained, self._store.offset)
         keeping.go_live(engine, kept, self._at(), self._store.offset)
         self.engine = engine
-        self._effects.keep(rulekeeping.BOOT, self._keeper.boot_row(self._at(), self._store.offset))
+        self._effects.note(rulekeeping.BOOT, self._keeper.boot_row(self._at(), self._store.offset))
         if self._keeper.is_new:  # from here on the journal has the rest, however soon the end comes
             self._keeper.checkpoint(engine)
         self._arm()
@@ -167,7 +167,7 @@ class Ruling:
         if last:
             self._effects.flush()
         if self.engine is not None:
-            self._effects.keep(rulekeeping.BOOT, self._keeper.boot_row(self._at(), self._store.offset))
+            self._effects.note(rulekeeping.BOOT, self._keeper.boot_row(self._at(), self._store.offset))
             self._keeper.checkpoint(self.engine, windows=last)
 
     # --- in

@@ -16,7 +16,6 @@ from gateway.model import TagSpec
 
 PRIORITIES = ("diagnostic", "low", "medium", "high", "urgent")
 """ISA-18.2 priorities, least first."""
-ON_BAD = ("hold", "reset")
 RULE_OPS = (
     "alarm_ack",
     "alarm_list",

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from gateway.model import Tag, TagSpec
+from rules.values import GOOD_BELOW
 
 if TYPE_CHECKING:
     from rules.expression import BoundTemplate, Program, Run
     from rules.windows import Window, WindowSpec
 
-KEEP_GOOD = 64
+KEEP_GOOD = GOOD_BELOW
 """Conditions and actions: an input that is not good has no value."""
 KEEP_USABLE = 128
 """Computed tags: an uncertain input gives an uncertain value."""

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.model import Quality, Value
+from rules.values import GOOD_BELOW
 
 NEVER = -(10**15)
 """`at` of a reading that never came."""
-_GOOD_BELOW = 64
 
 
 class Columns:
@@ -39,7 +39,7 @@ class Columns:
         self.before_at[slot] = self.arrived[slot]
         self.arrived[slot] = at
         self.ts[slot] = ts
-        if quality < _GOOD_BELOW or self.quality[slot] < _GOOD_BELOW:  # it was good until now
+        if quality < GOOD_BELOW or self.quality[slot] < GOOD_BELOW:  # it was good until now
             self.good_at[slot] = at
         if differs:
             self.values[slot] = value
@@ -49,7 +49,7 @@ class Columns:
 
     def polled(self, slot: int) -> int:
         """When the value was last known to be good: its arrival, or a later good poll that brought no change."""
-        if self.quality[slot] >= _GOOD_BELOW:
+        if self.quality[slot] >= GOOD_BELOW:
             return self.good_at[slot]
         return max(self.good_at[slot], self.polled_at.get(self._devices.get(slot, ""), NEVER))
 
@@ -84,5 +84,5 @@ class Columns:
     def black_out(self) -> None:
         """Nobody watched for a while: what is known is from before, and good again only when it is read."""
         for slot, quality in enumerate(self.quality):
-            if quality < _GOOD_BELOW:
+            if quality < GOOD_BELOW:
                 self.quality[slot] = int(Quality.LAST_KNOWN)

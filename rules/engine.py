@@ -25,7 +25,7 @@ from rules.orders import Orders
 from rules.schedules import Schedules
 from rules.tagnodes import TagNode
 from rules.timers import Timers
-from rules.values import Instant, Outlet, RuleEvent, Transition
+from rules.values import GOOD_BELOW, Instant, Outlet, RuleEvent, Transition
 
 if TYPE_CHECKING:
     from rules.windows import Window, WindowSpec
@@ -162,7 +162,7 @@ class Engine:
             self._dirty.update(graph.on_change.get(slot, ()))
         self._dirty.update(graph.on_reading.get(slot, ()))
         for window in graph.windows.get(slot, ()):
-            window.add(true_at, value, quality < 64, self.now)
+            window.add(true_at, value, quality < GOOD_BELOW, self.now)
         if slot in graph.memory:
             self.keep(f"memory/{graph.memory[slot].name}", [value, ts])
 
@@ -231,7 +231,7 @@ class Engine:
                 if index < graph.first_rule:
                     heapq.heappush(self._heap, index)
         for window in graph.windows.get(slot, ()):
-            window.add(self.now.at, value, quality < 64, self.now)
+            window.add(self.now.at, value, quality < GOOD_BELOW, self.now)
 
     def _publish_computed(self) -> None:
         rows, self._computed = self._computed, []

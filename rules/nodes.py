@@ -12,14 +12,12 @@ from rules.binding import Binder, Look
 from rules.columns import Columns
 from rules.condition import Condition, Step
 from rules.timers import Timers
-from rules.values import Input, Instant, RuleEvent
+from rules.values import GOOD_BELOW, Input, Instant, RuleEvent
 
 if TYPE_CHECKING:
     from rules.expression import BoundTemplate
     from rules.schedule import Schedule
     from rules.windows import Window
-
-_GOOD_BELOW = 64
 
 
 class Hands(Protocol):
@@ -325,4 +323,4 @@ class AlarmNode(_Conditional):
         columns = self.hands.columns
         needs = on.needs if on is not None else ()
         worst = max((columns.quality[slot] for slot in needs), default=0)
-        self._book.input_quality(self.spec.key, worst < _GOOD_BELOW, now, Quality(worst).text)
+        self._book.input_quality(self.spec.key, worst < GOOD_BELOW, now, Quality(worst).text)

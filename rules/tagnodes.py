@@ -7,14 +7,13 @@ from typing import Any
 
 from gateway.model import Quality, Tag, Value, ValueType
 from gateway.rulebook import VirtualSpec
-from rules.binding import KEEP_USABLE, Binder
+from rules.binding import KEEP_GOOD, KEEP_USABLE, Binder
 from rules.nodes import Hands, Node, schedule_of
 from rules.totals import Total
 from rules.values import Instant
 
 SHOWN_MS = 10_000
 """How often a total that grows is told anew."""
-_GOOD_BELOW = 64
 
 
 class TagNode(Node):
@@ -24,7 +23,7 @@ class TagNode(Node):
 
     def __init__(self, tag: Tag, binder: Binder, hands: Hands) -> None:
         spec: VirtualSpec = tag.spec.virtual
-        keep = KEEP_USABLE if spec.kind == "value" else _GOOD_BELOW
+        keep = KEEP_USABLE if spec.kind == "value" else KEEP_GOOD
         self.bound = binder.value(spec.text, spec.device or tag.device, keep=keep)
         super().__init__(tag.name, [self.bound], hands)
         self.tag = tag
@@ -38,23 +37,13 @@ class TagNode(Node):
         if self.total is None:
             self._tell(self.run(self.bound, now), now)
             return
-        self.count(now)
-        self.tell_total(now)
-
-    def count(self, now: Instant) -> None:
-        """Bring the total up to now."""
-        assert self.total is not None
-        self.total.see(self.run(self.bound, now), now.at)
+        value = self.run(self.bound, now)
+        self.total.see(value, now.at)
         if self.total.grows:
             deadline = (now.at // SHOWN_MS + 1) * SHOWN_MS
             if self.hands.timers.deadline(self.key) != deadline:
                 self.hands.timers.set(self.key, deadline, lambda: self.hands.touch(self))
-
-    def tell_total(self, now: Instant) -> None:
-        assert self.total is not None
-        good = self.run(self.bound, now) is not None
-        value, quality = fit(self.tag, self.total.value())
-        self.hands.computed(self.tag, value, quality or (0 if good else int(Quality.UNCERTAIN)))
+        self._tell_total(self.total, good=value is not None)
 
     def warm(self, now: Instant) -> None:
         if self.total is None:
@@ -66,7 +55,7 @@ class TagNode(Node):
         """Begin the total anew."""
         assert self.total is not None
         self.total.reset(now.at)
-        self.tell_total(now)
+        self._tell_total(self.total, good=self.run(self.bound, now) is not None)
 
     def adopt(self, old: Node, now: Instant) -> None:
         super().adopt(old, now)
@@ -81,6 +70,10 @@ class TagNode(Node):
     def leave(self, _now: Instant) -> None:
         self.hands.timers.cancel(self.key)
         self.hands.timers.cancel(f"reset/{self.name}")
+
+    def _tell_total(self, total: Total, *, good: bool) -> None:
+        value, quality = fit(self.tag, total.value())
+        self.hands.computed(self.tag, value, quality or (0 if good else int(Quality.UNCERTAIN)))
 
     def _tell(self, value: Value, now: Instant) -> None:
         columns = self.hands.columns

@@ -7,8 +7,11 @@ from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
 
-from gateway.model import Tag, Value
+from gateway.model import Quality, Tag, Value
 from gateway.rulebook import AlarmSpec, Step
+
+GOOD_BELOW = int(Quality.UNCERTAIN)
+"""Quality codes under it are good."""
 
 
 class Instant(NamedTuple):

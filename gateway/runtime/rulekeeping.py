@@ -113,7 +113,7 @@ class Keeper:
         async for part in self._store.arrivals().batches(Span(since + known), self._store.aliases(), chosen):
             if not isinstance(part, Arrival):
                 continue
-            at = part.at if part.boot == self._boot else part.at + part.offset - offset
+            at = part.at_on(self._boot, offset)
             if at <= since:
                 continue
             key = tuple(f"{part.device}.{path}" for path in part.tags)

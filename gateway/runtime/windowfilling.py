@@ -16,12 +16,11 @@ from gateway.model import Batch
 from gateway.store import Store
 from gateway.store.arrivals import Arrival, Chosen, Missing, Span
 from rules.engine import Engine
-from rules.values import Instant
+from rules.values import GOOD_BELOW, Instant
 from rules.windows import Window, WindowSpec, make_window
 
 _MARGIN_MS = 3_600_000
 """How much before a window's begin is looked for the value that held there, at least."""
-_GOOD_BELOW = 64
 
 
 class Reading(Struct, frozen=True):
@@ -50,7 +49,7 @@ class Filling:
         for tag, value, code in zip(batch.tags, batch.values, quality, strict=True):
             if tag.name in self._tags:
                 now = Instant(at, at + offset)
-                self._live.append(Reading(tag.name, value, int(code) < _GOOD_BELOW, true_at, now))
+                self._live.append(Reading(tag.name, value, int(code) < GOOD_BELOW, true_at, now))
 
     async def run(self, store: Store) -> None:
         """Walk through the journal, then give the windows what was found. Returns with them up to date."""
@@ -68,7 +67,7 @@ class Filling:
         async for part in store.arrivals().batches(span, store.aliases(), Chosen(tags=self._tags)):
             if not isinstance(part, Arrival):
                 continue
-            at = part.at if part.boot == boot_id() else part.at + part.offset - offset
+            at = part.at_on(boot_id(), offset)
             if at > self._start.at:
                 break
             walk.give(part, at)
@@ -108,7 +107,7 @@ class _Walk:
             name = f"{part.device}.{path}"
             for spec, window in self.windows.items():
                 if spec.tag == name:
-                    window.add(true_at, value, code < _GOOD_BELOW, now)
+                    window.add(true_at, value, code < GOOD_BELOW, now)
 
     def pass_starts(self, at: int) -> None:
         """The gateway began anew before `at`: from the last batch until then there is a gap."""

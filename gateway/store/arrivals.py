@@ -39,6 +39,10 @@ class Arrival(Struct, frozen=True):
     seq: int
     epoch: int
 
+    def at_on(self, boot: str, offset: int) -> int:
+        """When it came, in ms on the clock of another boot; `offset`: wall minus boot clock there."""
+        return self.at if boot == self.boot else self.at + self.offset - offset
+
 
 class Missing(Struct, frozen=True):
     """Numbers that are not held any more, or never were."""

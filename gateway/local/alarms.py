@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from gateway.bus import Feed
 from gateway.local.arguments import flag, only, seconds, text, whole
+from gateway.local.durable import kept
 from gateway.local.peer import signed
 from gateway.local.wire import OpError
 from gateway.runtime.alarmdesk import LONGEST_S, AlarmDesk, By, Named, Records
@@ -77,32 +78,37 @@ class AlarmOps:
         """Acknowledge an alarm, or all that wait for it (`all`), of one entity where `device` names it."""
         only(args, *_ACT, "all")
         if not flag(args, "all"):
-            return self._desk.ack(_named(args), _by(args), _comment(args))
+            return await self._kept(self._desk.ack(_named(args), _by(args), _comment(args)))
         if args.get("id") is not None:
             raise OpError("alarm_ack takes id or all, not both", code=400)
-        return self._desk.ack_all(text(args, "device"), _by(args), _comment(args))
+        return await self._kept(self._desk.ack_all(text(args, "device"), _by(args), _comment(args)))
 
     async def shelve(self, args: dict[str, Any]) -> dict[str, Any]:
         """Put an alarm away for `for_s` seconds."""
         only(args, *_ACT, "for_s")
-        return self._desk.shelve(_named(args), seconds(args, "for_s", LONGEST_S), _by(args), _comment(args))
+        for_s = seconds(args, "for_s", LONGEST_S)
+        return await self._kept(self._desk.shelve(_named(args), for_s, _by(args), _comment(args)))
 
     async def unshelve(self, args: dict[str, Any]) -> dict[str, Any]:
         """End a shelving before its time."""
         only(args, *_ACT)
-        return self._desk.unshelve(_named(args), _by(args), _comment(args))
+        return await self._kept(self._desk.unshelve(_named(args), _by(args), _comment(args)))
 
     async def reset(self, args: dict[str, Any]) -> dict[str, Any]:
         """Release the latch of an alarm that is over and acknowledged."""
         only(args, *_ACT)
-        return self._desk.reset(_named(args), _by(args), _comment(args))
+        return await self._kept(self._desk.reset(_named(args), _by(args), _comment(args)))
 
     async def out_of_service(self, args: dict[str, Any]) -> dict[str, Any]:
         """Put an alarm away until somebody takes it back (`on` false)."""
         only(args, *_ACT, "on")
         if "on" not in args:
             raise OpError("alarm_out_of_service takes on: true or false", code=400)
-        return self._desk.out_of_service(_named(args), _by(args), _comment(args), on=flag(args, "on"))
+        on = flag(args, "on")
+        return await self._kept(self._desk.out_of_service(_named(args), _by(args), _comment(args), on=on))
+
+    async def _kept(self, done: dict[str, Any]) -> dict[str, Any]:
+        return await kept(self._node.store, done)
 
 
 class RuleOps:

@@ -10,6 +10,7 @@ from gateway.commands import coerce
 from gateway.errors import WriteRejected
 from gateway.holds import LONGEST_S, Hold
 from gateway.local.arguments import seconds, text
+from gateway.local.durable import kept
 from gateway.local.peer import signed
 from gateway.local.wire import OpError
 from gateway.runtime.node import Node, plain
@@ -30,7 +31,7 @@ class HandOps:
             done = [name for name in names if forces.release(name, _who(args))]
             if not done and released != "all":
                 raise OpError(f"{released} is not forced", code=404)
-            return {"released": done}
+            return await kept(self._node.store, {"released": done})
         if name is not None:
             lasting = seconds(args, "for_s", LONGEST_S)
             tag = self._node.tags.find(name)
@@ -41,7 +42,11 @@ class HandOps:
             except WriteRejected as error:
                 raise OpError(str(error), code=error.code) from error
             forces.set(tag, value, lasting, _who(args), reason)
-        return {"forced": [_row(hold) for hold in forces.holds.all().values()]}
+            return await kept(self._node.store, self._forced())
+        return self._forced()
+
+    def _forced(self) -> dict[str, Any]:
+        return {"forced": [_row(hold) for hold in self._node.forces.holds.all().values()]}
 
     async def maintenance(self, args: dict[str, Any]) -> dict[str, Any]:
         """Begin maintenance of a device for `for_s` seconds, end it (`end`), or list."""
@@ -55,6 +60,11 @@ class HandOps:
                     raise OpError(f"{device} is not under maintenance", code=404)
             else:
                 maintenance.begin(device, lasting, _who(args), reason)
+            return await kept(self._node.store, self._maintenance())
+        return self._maintenance()
+
+    def _maintenance(self) -> dict[str, Any]:
+        maintenance = self._node.maintenance
         return {"maintenance": [_row(hold) for hold in maintenance.holds.all().values()]}
 
 

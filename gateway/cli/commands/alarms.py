@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.cli import forms
-from gateway.cli.commands.byhand import who
+from gateway.cli.commands.byhand import say_unkept, who
 from gateway.cli.fitting import columns, fitted
 from gateway.cli.output import clean
 from gateway.cli.session import CommandFailed, Exit, Session
@@ -90,6 +90,7 @@ def _done(session: Session, answer: dict[str, Any]) -> int:
         session.out.line(clean(f"{one['key']}: {one['before']} -> {one['state']}{until}"))
     if not answer["alarms"]:
         session.out.line("no alarm waits for an acknowledgement")
+    say_unkept(session, answer)
     return Exit.OK
 
 

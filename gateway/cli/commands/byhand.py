@@ -69,6 +69,7 @@ def _list(session: Session, answer: dict[str, Any], key: str, none: str) -> None
     ]
     if rows and not session.out.as_json:
         session.out.table((*(("tag", ">value") if forced else ("device",)), "until", "by", "reason"), rows)
+        say_unkept(session, answer)
     else:
         _say(session, answer, [none])
 
@@ -79,6 +80,13 @@ def _say(session: Session, answer: dict[str, Any], lines: list[str]) -> None:
         return
     for line in lines:
         session.out.line(line)
+    say_unkept(session, answer)
+
+
+def say_unkept(session: Session, answer: dict[str, Any]) -> None:
+    """Say of an act that the disk had no room for it."""
+    if "unkept" in answer:
+        session.out.line(f"done, but not on disk yet: {answer['unkept']}; a restart now would undo it")
 
 
 def who() -> str:

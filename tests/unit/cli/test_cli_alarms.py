@@ -15,6 +15,7 @@ import pytest
 
 from gateway.cli.commands.rules_look import _phase, action_text
 from gateway.cli.main import main
+from gateway.errors import StoreFull
 from gateway.local.alarms import AlarmOps, RuleOps
 from gateway.local.connection import Handler
 from gateway.local.server import LocalServer
@@ -215,6 +216,14 @@ def test_an_ack_is_said_and_kept_with_its_comment(site: Site, capsys: pytest.Cap
     assert fieldpost(site, "alarms", "ack", "press_hi", "--comment", "seen") == 0
     assert capsys.readouterr().out == f"{PUMP}: unack_active -> ack_active\n"
     assert (site.desk.last.event, site.desk.last.comment) == ("ack", "seen")
+
+
+def test_an_act_that_the_disk_has_no_room_for_says_so(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    site.desk.active(PUMP)
+    site.store.failing = StoreFull("the journal has no room")
+    assert fieldpost(site, "alarms", "ack", PUMP) == 0
+    said = "done, but not on disk yet: the journal has no room; a restart now would undo it"
+    assert said in capsys.readouterr().out
 
 
 def test_json_of_an_act_is_one_object(site: Site, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from gateway.errors import StoreFull
 from gateway.local.alarms import AlarmOps, RuleOps
 from gateway.local.client import AsyncClient
 from gateway.local.connection import Handler
@@ -135,3 +136,18 @@ async def test_arguments_of_why_of_the_wrong_form_are_refused(args: dict[str, An
     with pytest.raises(OpError) as caught:
         await RuleOps(Bench()).why(args)
     assert caught.value.code == 400
+
+
+@pytest.mark.parametrize(
+    ("op", "more"),
+    [("ack", {}), ("ack", {"id": None, "all": True}), ("shelve", {"for_s": 60.0}), ("out_of_service", {"on": True})],
+)
+async def test_an_act_is_answered_when_it_is_on_disk_and_says_when_it_is_not(op: str, more: dict[str, Any]) -> None:
+    bench = Bench()
+    bench.desk.active(PUMP)
+    act = getattr(AlarmOps(bench), op)
+    assert "unkept" not in await act({"id": PUMP, **more})
+    assert bench.store.commits == 1
+    bench.desk.active("hot@boiler")
+    bench.store.failing = StoreFull("the journal has no room")
+    assert (await act({"id": "hot@boiler", **more}))["unkept"] == "the journal has no room"

@@ -25,12 +25,26 @@ class Audited:
         self.entries.append({"who": who, "via": via, "what": what, **details})
 
 
+class Kept:
+    """The store as far as an answer waits for it: `failing` is what the next commits raise."""
+
+    def __init__(self) -> None:
+        self.commits = 0
+        self.failing: Exception | None = None
+
+    async def commit(self) -> None:
+        if self.failing is not None:
+            raise self.failing
+        self.commits += 1
+
+
 class Bench:
     """`desk` moves its clock and conditions; it is the node and its `ruling` at once."""
 
     def __init__(self, *specs: AlarmSpec, rules: list[dict[str, Any]] | None = None) -> None:
         self.desk = Desk(*(specs or (spec(), spec("hot", "boiler"), spec("hot", "oven", latched=True))))
         self.audit = Audited()
+        self.store: Any = Kept()
         self.ruling = self
         self.started = True
         self.known = rules or []

@@ -11,31 +11,23 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
+from gateway.abilities import Calling, Sighting
 from gateway.clock import Clock
 from gateway.counters import Counters
 from gateway.devices import DeviceMonitor
-from gateway.driver import (
-    Columns,
-    Counting,
-    Driver,
-    DriverSpec,
-    Frame,
-    Memory,
-    PollingDriver,
-    Scanning,
-    Tracing,
-)
+from gateway.driver import Counting, Driver, DriverSpec, Frame, Memory, PollingDriver, Tracing
+from gateway.drivercontext import Context, Parts
 from gateway.errors import DeviceUnavailable, RequestRefused
 from gateway.health import Health
-from gateway.model import Block, ChannelSpec, Device, DeviceState, Quality, Tag, Value, Write, WriteResult, WriteState
+from gateway.model import Block, ChannelSpec, Device, DeviceState, Quality, Tag, Write, WriteResult, WriteState
 from gateway.ondemand import Row, nothing
 from gateway.otherperiods import OtherPeriods
 from gateway.outcome import ContainedTaskGroup, EndedUnasked, causes, contained, describe
 from gateway.plans import Line, Planner, is_readable
 from gateway.polling import Poller
 from gateway.publishing import Polled, PublishDurable, Publisher
-from gateway.pushing import PushWrites
-from gateway.scanning import ScanJob
+from gateway.pushing import Pushing
+from gateway.scanning import ScanJob, looking
 from gateway.stats import ErrorKind, Stats
 from gateway.wire import DriverStalled
 from gateway.wired import is_wired
@@ -50,7 +42,8 @@ class ChannelRunner:
 
     `publish` takes each batch to bus and journal. `polled(device, mono)` tells a good poll that report by exception
     held back. `emit` takes events of kind `device` for the journal; issues go through `health`. `known` gives the row
-    of a tag without a wire; those are not among the `devices`' tags.
+    of a tag without a wire; those are not among the `devices`' tags. `sighted` is told what a driver saw that is not
+    configured.
     """
 
     def __init__(
@@ -67,6 +60,7 @@ class ChannelRunner:
         polled: Polled = lambda _device, _mono: None,
         known: Callable[[Tag], Row] = lambda tag: nothing([tag])[0],
         timezone: str = "UTC",
+        sighted: Callable[[str, Sighting], None] = lambda _channel, _sighting: None,
     ) -> None:
         self.channel = channel
         self.spec = spec
@@ -81,11 +75,24 @@ class ChannelRunner:
         self._publisher = Publisher(publish, polled, clock)
         self._counters = Counters(memory, clock)
         self._stats = Stats()
+        self._sighted = sighted
         self._lines = {device.id: self._make_line(device) for device in devices if device.spec.enabled}
+        self._parts = Parts(
+            channel,
+            self._lines,
+            clock=clock,
+            health=health,
+            memory=memory,
+            publisher=self._publisher,
+            counters=self._counters,
+            stats=self._stats,
+            emit=emit,
+            log=self._log,
+        )
         self._periods = OtherPeriods(clock, self._replan)
         self._poller: Poller | None = None
         self._planner: Planner | None = None
-        self._pushed: PushWrites | None = None
+        self._pushed: Pushing | None = None
         self._cancelled = False
         self._driver: Any = None
         self._tracers: list[tuple[Callable[[Frame], None], Device | None]] = []
@@ -122,7 +129,7 @@ class ChannelRunner:
             return await self._poller.ondemand.write(write)
         if self._pushed is not None:
             return await self._pushed.write(write)
-        return PushWrites.unavailable(write, "the channel is not running")
+        return Pushing.unavailable(write, "the channel is not running")
 
     async def read(self, tags: Sequence[Tag]) -> list[Row]:
         """Read tags from their devices now: (tag, value, quality, UTC ms or None). A tag without a wire has what it
@@ -133,32 +140,56 @@ class ChannelRunner:
         for tag in tags:
             if tag not in found:
                 by_device.setdefault(tag.device, []).append(tag)
-        if by_device and self._pushed is not None:
-            raise RequestRefused(f"driver {self.spec.name} sends its values by itself and cannot be asked", code=501)
         for asked in by_device.values():
-            poller = self._poller
-            rows = nothing(asked) if poller is None else await poller.ondemand.read(asked)
-            found.update({row[0]: row for row in rows})
+            found.update({row[0]: row for row in await self._ask(asked, publish=True)})
         return [found[tag] for tag in tags]
+
+    async def _ask(self, tags: Sequence[Tag], *, publish: bool) -> list[Row]:
+        if self._pushed is not None:
+            return await self._pushed.read(tags, publish=publish)
+        return nothing(tags) if self._poller is None else await self._poller.ondemand.read(tags, publish=publish)
 
     async def probe(self, tags: Sequence[Tag]) -> list[Row]:
         """Read tags that are not configured from one device: shown to the asker, never published."""
-        if self._poller is None:
-            return nothing(tags)
-        return await self._poller.ondemand.read(tags, publish=False)
+        return await self._ask(tags, publish=False)
 
-    async def scan(self, options: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
+    def scan(self, options: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
         """Findings of a scan of this channel's wire. Raises RequestRefused, DeviceUnavailable, ValueError."""
-        driver, poller = self._driver, self._poller
-        if not isinstance(driver, Scanning):
-            raise RequestRefused(f"driver {self.spec.name} cannot scan", code=501)
-        if poller is None or not (poller.connected or poller.undecided):
+        return self._look("scan", options)
+
+    def browse(self, options: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
+        """What there is, as a tree (gateway.abilities.Browsing). Raises as scan does."""
+        return self._look("browse", options)
+
+    async def _look(self, what: str, options: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
+        begin = looking(self._driver, what, self.spec.name)
+        poller, pushed = self._poller, self._pushed
+        if pushed is not None and pushed.linked:
+            found = pushed.steps(begin, options)
+        elif poller is not None and (poller.connected or poller.undecided):
+            job = ScanJob(begin(options))
+            poller.ondemand.submit(job)
+            found = job.findings()
+        else:
             raise DeviceUnavailable("the channel is not connected")
-        job = ScanJob(driver, options)
-        poller.ondemand.submit(job)
-        async with contextlib.aclosing(job.findings()) as found:
-            async for finding in found:
-                yield finding
+        async with contextlib.aclosing(found) as items:
+            async for item in items:
+                yield item
+
+    async def call(self, device: str, method: str, args: Mapping[str, Any]) -> Any:
+        """Run a method of a device (gateway.abilities.Calling). Raises RequestRefused when the driver has none."""
+        if self._pushed is None:
+            raise RequestRefused(f"driver {self.spec.name} has no methods", code=404)
+        return await self._pushed.call(device, method, args)
+
+    def methods(self, device: str) -> Sequence[Mapping[str, Any]]:
+        """What is known of a device's methods."""
+        line = self._lines.get(device)
+        return self._driver.methods(line.device) if line is not None and isinstance(self._driver, Calling) else ()
+
+    def why(self, tag: Tag) -> str:
+        """Why a tag is bad, in the protocol's words; empty when nothing is known."""
+        return self._parts.remarks.get(tag)
 
     def trace(self, listener: Callable[[Frame], None], device: str | None = None) -> Callable[[], None]:
         """Call `listener` for every frame, of one device or of all. Returns what ends it. Raises RequestRefused."""
@@ -188,7 +219,18 @@ class ChannelRunner:
     @property
     def connected(self) -> bool:
         """Whether the wire is up."""
+        if self._pushed is not None:
+            return self._pushed.linked
         return self._poller is not None and self._poller.connected
+
+    def link(self, *, up: bool) -> None:
+        """What `ctx.link` does."""
+        if self._pushed is not None:
+            self._pushed.linked = up
+
+    def sighted(self, sighting: Sighting) -> None:
+        """What `ctx.sighted` does."""
+        self._sighted(self.channel.id, sighting)
 
     def reads(self, device: str | None = None) -> dict[str, Any]:
         """The read plan per device: requests, measured bus time, what was learned. Empty for pushing drivers."""
@@ -250,13 +292,14 @@ class ChannelRunner:
             self._poller.replan(line)
 
     async def _drive(self, driver: Driver, group: asyncio.TaskGroup) -> NoReturn:
-        context = Context(self, driver, group)
+        context = Context(self, self._parts, group)
         if not isinstance(driver, PollingDriver):
-            self._pushed = PushWrites(driver, self._lines, self.channel.timeout_s, self._clock)
+            timeout_s, name = self.channel.timeout_s, self.spec.name
+            self._pushed = Pushing(driver, self._lines, self._publisher, self._clock, name=name, timeout_s=timeout_s)
         await contained(driver.run(context))
         raise EndedUnasked("the driver's run returned")
 
-    async def _poll(self, context: Context, driver: PollingDriver) -> None:
+    async def poll(self, context: Context, driver: PollingDriver) -> None:
         """What `ctx.poll` does."""
         self._planner = Planner(driver, self._memory, self._clock)
         self._poller = Poller(
@@ -343,56 +386,8 @@ class ChannelRunner:
         }
 
 
-class Context:
-    """The gateway.driver.DriverContext of one attempt."""
-
-    def __init__(self, runner: ChannelRunner, driver: Driver, group: asyncio.TaskGroup) -> None:
-        self._runner = runner
-        self._driver = driver
-        self.channel = runner.channel
-        self.devices = tuple(line.device for line in runner._lines.values())
-        self.clock = runner._clock
-        self.log = runner._log
-        self.memory = runner._memory
-        self.task_group = group
-
-    def publish(
-        self,
-        block: Block,
-        values: Sequence[Value],
-        *,
-        ts: int | None = None,
-        index: Sequence[int] | None = None,
-        quality: Sequence[int] | None = None,
-        on_durable: Callable[[], None] | None = None,
-    ) -> None:
-        columns = Columns(values, quality, index, ts)
-        if block.counters:
-            columns = self._runner._counters.apply(block, columns)
-        self._runner._publisher.put(block, columns, on_durable)
-        line = self._runner._lines.get(block.device)
-        if line is not None:
-            line.stats.readings += len(values)
-            self._runner._stats.readings += len(values)
-
-    def online(self, device: str) -> None:
-        self._runner._lines[device].monitor.good()
-
-    def offline(self, device: str, reason: str) -> None:
-        self._runner._lines[device].monitor.lost(reason)
-
-    def issue(self, key: str, text: str, repair: str = "", device: str = "") -> None:
-        self._runner._health.set(key, device or self.channel.id, text, repair)
-
-    def clear(self, key: str, device: str = "") -> None:
-        self._runner._health.clear(key, device or self.channel.id)
-
-    async def poll(self, driver: PollingDriver) -> None:
-        await self._runner._poll(self, driver)
-
-
 def _has_stalled(error: BaseException) -> bool:
     return any(isinstance(cause, DriverStalled) for cause in causes(error))
 
 
-__all__ = ["ChannelRunner", "Context", "PublishDurable"]
+__all__ = ["ChannelRunner", "PublishDurable"]

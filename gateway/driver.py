@@ -11,12 +11,15 @@ import abc
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
 from gateway.clock import Clock
 from gateway.model import Block, ChannelSpec, Device, Tag, Value
+
+if TYPE_CHECKING:
+    from gateway.abilities import Sighting
 
 CONTRACT = 1
 """Version of this contract. A third-party driver names the version it was written for."""
@@ -131,6 +134,28 @@ class DriverContext(Protocol):
         ...
 
     def clear(self, key: str, device: str = "") -> None: ...
+
+    def link(self, *, up: bool) -> None:
+        """A driver that pushes: the wire is up, or down again, whether or not a device has spoken."""
+        ...
+
+    def fresh(self, device: str) -> None:
+        """What the device's tags show is still true now (a keep-alive of a subscription): renews their age only."""
+        ...
+
+    def explain(self, tag: Tag, why: str) -> None:
+        """Say why a tag is bad, in the protocol's words, for people who look at it; empty takes it back."""
+        ...
+
+    def event(self, device: str, what: str, fields: Mapping[str, Any]) -> None:
+        """Something that happened and is no value (a button, an alarm of the device's own): an entry of the event
+        stream, kind `device_event`. `fields` are what JSON knows; beyond a rate they are counted and left out.
+        """
+        ...
+
+    def sighted(self, sighting: Sighting) -> None:
+        """A device was seen that is not configured. Cheap; seeing it again is no news."""
+        ...
 
     async def poll(self, driver: PollingDriver) -> None:
         """Run a polling driver: the kernel's schedule, arbiter, states and statistics. Returns only by an exception."""
@@ -287,12 +312,12 @@ class Tracing(Protocol):
 
 @runtime_checkable
 class Scanning(Protocol):
-    """A polling driver that can look for what is there."""
+    """A driver that can look for what is there."""
 
     def scan(self, options: Mapping[str, Any]) -> AsyncIterator[Mapping[str, Any]]:
-        """Findings, and progress as `{"done": n, "of": m}`. Each step of the iterator is one transaction at most, so
-        that the kernel can let writes and polls pass in between. Raises ValueError for options it does not know,
-        LinkLost when the wire is gone; devices that stay silent are findings, not errors.
+        """Findings, and progress as `{"done": n, "of": m}`. On a polled wire each step of the iterator is one
+        transaction at most, so that the kernel can let writes and polls pass in between. Raises ValueError for options
+        it does not know, LinkLost when the wire is gone; devices that stay silent are findings, not errors.
         """
         ...
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NoReturn
 
+from gateway.abilities import Sighting
 from gateway.clock import Clock, SystemClock
 from gateway.driver import Memory, PollingDriver
 from gateway.model import Access, Batch, Block, ChannelSpec, Device, Quality, Tag, Value
@@ -46,7 +47,8 @@ class DictMemory:
 
 
 class FakeContext:
-    """Records what a driver does: `batches`, `states`, `issues`. `poll` asks everything in turn, for ever.
+    """Records what a driver does: `batches`, `states`, `issues`, `remarks` by tag name, `events`, `sightings`. `poll`
+    asks everything in turn, for ever.
 
     `on_durable` is called at once. Use it as an async context manager, so that the driver's tasks end with the test.
     """
@@ -61,6 +63,11 @@ class FakeContext:
         self.batches: list[Batch] = []
         self.states: list[tuple[str, str]] = []
         self.issues: dict[tuple[str, str], str] = {}
+        self.linked = False
+        self.fresh_devices: list[str] = []
+        self.remarks: dict[str, str] = {}
+        self.events: list[tuple[str, str, dict[str, Any]]] = []
+        self.sightings: list[Sighting] = []
 
     async def __aenter__(self) -> FakeContext:  # noqa: PYI034 - Self needs an import that only this line would use
         await self.task_group.__aenter__()
@@ -93,6 +100,24 @@ class FakeContext:
 
     def offline(self, device: str, reason: str) -> None:
         self._state(device, f"offline: {reason}")
+
+    def link(self, *, up: bool) -> None:
+        self.linked = up
+
+    def fresh(self, device: str) -> None:
+        self.fresh_devices.append(device)
+
+    def explain(self, tag: Tag, why: str) -> None:
+        if why:
+            self.remarks[tag.name] = why
+        else:
+            self.remarks.pop(tag.name, None)
+
+    def event(self, device: str, what: str, fields: Mapping[str, Any]) -> None:
+        self.events.append((device, what, dict(fields)))
+
+    def sighted(self, sighting: Sighting) -> None:
+        self.sightings.append(sighting)
 
     def issue(self, key: str, text: str, repair: str = "", device: str = "") -> None:
         self.issues[key, device or self.channel.id] = f"{text} ({repair})" if repair else text

@@ -46,6 +46,15 @@ class Publisher:
             self._polled(block.device, mono)
         self._send(block, parts, ts, mono, on_durable)
 
+    def pass_on(self, block: Block, columns: Columns) -> None:
+        """Publish what somebody asked for: no filter holds it back, none is remembered for the block."""
+        ts = self._clock.wall_ms() if columns.ts is None else columns.ts
+        self._publish(Batch(block, columns.values, ts, self._clock.mono(), columns.index, columns.quality), None)
+
+    def fresh(self, device: str) -> None:
+        """What the device's tags show is still true now."""
+        self._polled(device, self._clock.mono())
+
     def bad(self, block: Block, quality: Quality) -> None:
         """Each tag of the block once null with that quality, true from now on. The next readings all pass."""
         mono, ts = self._clock.mono(), self._clock.wall_ms()

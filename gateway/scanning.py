@@ -1,4 +1,4 @@
-"""A scan as a job on a wire: one step at a time, with writes and due polls in between.
+"""A scan, or browsing, as a job on a wire: one step at a time, with writes and due polls in between.
 
 After each step the job waits as long as the step took, so that a scan never takes more than half of a wire that is
 polled, however long silent addresses make it.
@@ -7,11 +7,12 @@ polled, however long silent addresses make it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import Any
 
+from gateway.abilities import Browsing
 from gateway.driver import Scanning
-from gateway.errors import DeviceUnavailable, LinkLost
+from gateway.errors import DeviceUnavailable, LinkLost, RequestRefused
 from gateway.ondemand import OnDemand
 
 MOST_WAITING = 200
@@ -21,11 +22,23 @@ _LOOK_AGAIN_S = 0.05
 Finding = Mapping[str, Any]
 
 
-class ScanJob:
-    """One scan. `findings` gives what it finds; `cancel` ends it."""
+Begin = Callable[[Mapping[str, Any]], AsyncIterator[Finding]]
 
-    def __init__(self, driver: Scanning, options: Mapping[str, Any]) -> None:
-        self._steps = driver.scan(options)
+
+def looking(driver: object, what: str, name: str) -> Begin:
+    """What begins a scan or browsing (`what`) of a driver. Raises RequestRefused when it cannot."""
+    if what == "scan" and isinstance(driver, Scanning):
+        return driver.scan
+    if what == "browse" and isinstance(driver, Browsing):
+        return driver.browse
+    raise RequestRefused(f"driver {name} cannot {what}", code=501)
+
+
+class ScanJob:
+    """One scan, by its steps. `findings` gives what it finds; `cancel` ends it."""
+
+    def __init__(self, steps: AsyncIterator[Finding]) -> None:
+        self._steps = steps
         self._found: asyncio.Queue[Finding | Exception | None] = asyncio.Queue()
         self._over = False
 

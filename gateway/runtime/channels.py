@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from gateway.abilities import Sighting
 from gateway.clock import Clock
 from gateway.context import ChannelRunner, PublishDurable
 from gateway.driver import DriverSpec, Memory
@@ -39,6 +40,7 @@ class Channels:
         health: Health,
         emit: Callable[[dict[str, Any]], None],
         timezone: Callable[[], str],
+        sighted: Callable[[str, Sighting], None] = lambda _channel, _sighting: None,
     ) -> None:
         self._supervisor = supervisor
         self._registry = registry
@@ -51,6 +53,7 @@ class Channels:
         self._health = health
         self._emit = emit
         self._timezone = timezone
+        self._sighted = sighted
         self._runners: dict[str, ChannelRunner] = {}
         self._specs: dict[str, ChannelSpec] = {}
 
@@ -104,6 +107,7 @@ class Channels:
             memory=self._memory(spec.id),
             emit=self._emit,
             timezone=self._timezone(),
+            sighted=self._sighted,
         )
 
     def _known(self, tag: Tag) -> Row:

@@ -323,6 +323,10 @@ class _Ops:
         row = _tag_row(tag, current.value, current.quality, current.ts, current.age_ms)
         if current.last is not None:
             row["last"] = {"value": plain(current.last[0]), "ts": current.last[1]}
+        if current.quality >= Quality.BAD:
+            runner = self._node.channels.target(tag.device)
+            if runner is not None and (why := runner.why(tag)):
+                row["why"] = why
         return row
 
 

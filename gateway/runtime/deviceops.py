@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.commands import coerce
 from gateway.context import ChannelRunner
-from gateway.errors import DeviceUnavailable, WriteRejected
+from gateway.errors import DeviceUnavailable, RequestRefused, WriteRejected
 from gateway.holds import LONGEST_S
 from gateway.model import Device, Tag, Value
 from gateway.plans import is_polled
@@ -130,10 +130,22 @@ class DeviceOps:
         raise OpRefused(f"driver {spec.driver} cannot browse: its tags are those of the configuration", code=404)
 
     async def call(self, call: Call) -> dict[str, Any]:
-        """A method of the driver. The driver contract of this version has none."""
-        method = oparguments.text(call, "method")
-        device = known_device(self._node, call)
-        raise OpRefused(f"{device.id} has no command {method}, and its driver has no methods", code=404)
+        """Run a method of a device: `method`, and its arguments by name as `args`."""
+        oparguments.only(call, "method", "args")
+        method, given = oparguments.text(call, "method"), call.args.get("args", {})
+        if not isinstance(given, dict):
+            raise OpRefused("call takes args.args: {name: value}", code=400)
+        device, runner = self._running(call)
+        if refused := self._node.maintenance.refuses(device.id, call.caller.via):
+            raise OpRefused(refused, code=403)
+        try:
+            found = await runner.call(device.id, method, given)
+        except WriteRejected as error:
+            raise OpRefused(str(error), code=error.code) from error
+        except RequestRefused as error:
+            raise OpRefused(str(error), code=404 if error.code == 404 else 422) from error
+        self._audit(call, device=device.id, method=method)
+        return {"out": {"device": device.id, "method": method, "result": found}}
 
     def _running(self, call: Call) -> tuple[Device, ChannelRunner]:
         device = known_device(self._node, call)

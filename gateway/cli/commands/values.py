@@ -101,6 +101,9 @@ def _show(session: Session, answer: dict[str, Any]) -> None:
         return
     rows = answer.get("tags", [])
     session.out.table(HEADER, [row_cells(row) for row in rows], [row_style(row) for row in rows])
+    for row in rows:
+        if "why" in row:
+            session.out.line(clean(f"{row['device']}.{row['tag']}: {row['why']}"))
 
 
 def _watch(session: Session, args: dict[str, Any]) -> int:

@@ -38,11 +38,12 @@ def test_no_number_is_no_number():
 
 
 @given(
-    values=st.lists(st.sampled_from([230.5, 4.25, -17.125, 50.02, 978.33, 1234.56]), min_size=3, max_size=12),
+    values=st.lists(st.sampled_from([230.57, 4.27, -17.13, 50.02, 978.33, 1234.56]), min_size=3, max_size=12),
     order=st.sampled_from(ORDERS),
 )
 def test_measurements_as_floats_are_found_with_their_order(values, order):
-    values = [*values, 230.57, 50.02]  # 4.25 alone has a mantissa that reads well in two orders
+    # no round ones: 50.02, -17.125 in CDAB is also 50.0, -17.135 in ABCD a register later, and nobody can tell
+    values = [*values, 230.57, 50.02]
     words = [word for value in values for word in wire(struct.pack(">f", value), order)]
     found = guess(10, words)
     assert {row["word_order"] for row in found if row["type"] == "float32"} == {order}

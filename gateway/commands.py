@@ -14,6 +14,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from gateway import objects
 from gateway.audit import Audit
 from gateway.changelimit import ChangeLimit, Row
 from gateway.clock import Clock
@@ -60,6 +61,8 @@ def coerce(tag: Tag, value: object) -> Value:
         raise WriteRejected(f"{tag.name} is a bool; got {value!r}", code=400)
     if spec.type is ValueType.BYTES and isinstance(value, str):
         value = _from_hex(tag, value)
+    if spec.type is ValueType.OBJECT:
+        return _object(tag, value)
     if spec.type in (ValueType.STRING, ValueType.BYTES):
         if isinstance(value, str if spec.type is ValueType.STRING else bytes):
             return value
@@ -67,6 +70,14 @@ def coerce(tag: Tag, value: object) -> Value:
     if isinstance(value, bool) or not isinstance(value, int | float) or not -_MOST <= value <= _MOST:
         raise WriteRejected(f"{tag.name} takes a number; got {value!r}", code=400)
     return _in_limits(tag, value)
+
+
+def _object(tag: Tag, value: object) -> str:
+    """A list or map, or the JSON text of one."""
+    try:
+        return objects.to_text(objects.from_text(value) if isinstance(value, str) else value)
+    except ValueError as error:
+        raise WriteRejected(f"{tag.name} takes a list or a map: {error}", code=400) from error
 
 
 def _from_hex(tag: Tag, text: str) -> bytes:

@@ -83,6 +83,8 @@ class ValueType(enum.StrEnum):
     MOD10K64 = "mod10k64"
     STRING = "string"
     BYTES = "bytes"
+    OBJECT = "object"
+    """A list or map; the value is its JSON text (gateway/objects.py)."""
 
 
 class Access(enum.StrEnum):

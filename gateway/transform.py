@@ -76,6 +76,7 @@ RAW = {
     ValueType.MOD10K64: RawType(64, most=10**16 - 1),
     ValueType.STRING: RawType(0),
     ValueType.BYTES: RawType(0),
+    ValueType.OBJECT: RawType(0),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import time
@@ -71,6 +72,8 @@ def value(raw: Any) -> str:
         if not math.isfinite(raw):
             return "-"
         return f"{raw:.1f}" if raw == int(raw) and abs(raw) < 1e15 else f"{raw:.6g}"
+    if isinstance(raw, dict | list):
+        return json.dumps(raw, ensure_ascii=False, separators=(",", ":"))
     return str(raw)
 
 

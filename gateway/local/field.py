@@ -13,7 +13,7 @@ from gateway.local.arguments import mapping, seconds, text
 from gateway.local.wire import OpError
 from gateway.model import Quality, Tag
 from gateway.runtime.exploring import adhoc_tag, explained
-from gateway.runtime.node import Node, plain
+from gateway.runtime.node import Node, shown
 
 _MOST_FRAMES = 1000
 _MOST_S = 24 * 3600.0
@@ -105,7 +105,7 @@ def _row(tag: Tag, value: Any, quality: int, ts: int | None) -> dict[str, Any]:
     return {
         "device": tag.device,
         "tag": tag.path,
-        "value": plain(value),
+        "value": shown(tag, value),
         "unit": tag.spec.unit,
         "quality": Quality(quality).text,
         "ts": ts,

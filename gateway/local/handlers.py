@@ -25,7 +25,7 @@ from gateway.local.shadowing import ShadowOps
 from gateway.local.wire import OpError
 from gateway.model import Batch, Quality, Tag, Value
 from gateway.runtime.alarmsummary import alarm_summary, rule_summary
-from gateway.runtime.node import Node, plain
+from gateway.runtime.node import Node, plain, shown
 
 _READ_TIMEOUT_S = 30.0
 _WATCH_BOUND = 1000
@@ -322,7 +322,7 @@ class _Ops:
         current: Current = self._node.latest.current(tag)
         row = _tag_row(tag, current.value, current.quality, current.ts, current.age_ms)
         if current.last is not None:
-            row["last"] = {"value": plain(current.last[0]), "ts": current.last[1]}
+            row["last"] = {"value": shown(tag, current.last[0]), "ts": current.last[1]}
         if current.quality >= Quality.BAD:
             runner = self._node.channels.target(tag.device)
             if runner is not None and (why := runner.why(tag)):
@@ -334,7 +334,7 @@ def _tag_row(tag: Tag, value: Value, quality: Quality, ts: int | None, age: int 
     row: dict[str, Any] = {
         "device": tag.device,
         "tag": tag.path,
-        "value": plain(value),
+        "value": shown(tag, value),
         "unit": tag.spec.unit,
         "quality": quality.text,
         "ts": ts,
@@ -354,7 +354,7 @@ def _rows(batch: Batch) -> list[dict[str, Any]]:
 
 def _batch_item(batch: Batch) -> dict[str, Any]:
     tags = batch.tags
-    values = {tag.path: plain(value) for tag, value in zip(tags, batch.values, strict=True)}
+    values = {tag.path: shown(tag, value) for tag, value in zip(tags, batch.values, strict=True)}
     item: dict[str, Any] = {"device": batch.block.device, "ts": batch.ts, "values": values}
     if batch.quality is not None:
         item["quality"] = {

@@ -5,6 +5,7 @@ switched in. Wired by gateway/wiring.py; the local socket's handlers and the upl
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,8 +23,9 @@ from gateway.health import Health
 from gateway.journal import STREAMS
 from gateway.latest import LatestValues
 from gateway.maintenance import Maintenance
-from gateway.model import Batch, Block, Value
+from gateway.model import Batch, Block, Tag, Value, ValueType
 from gateway.notifying.notifier import Notifier
+from gateway.objects import from_text
 from gateway.runtime.applier import Applier
 from gateway.runtime.channels import Channels
 from gateway.runtime.exploring import Explorer
@@ -247,6 +249,14 @@ class Node:
             }
             for generation in self.generations.list()
         ]
+
+
+def shown(tag: Tag, value: Value) -> Any:
+    """A tag's value as people and programs at the gateway see it: as `plain`, and an object as itself."""
+    if tag.spec.type is ValueType.OBJECT and isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return from_text(value)
+    return plain(value)
 
 
 def plain(value: Value) -> Any:

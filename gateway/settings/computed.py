@@ -48,7 +48,7 @@ class Computed:
             self._places.cron(reset.cron, reset.zone, layers.origin("reset", "cron"))
 
     def _check_type(self, kind: str, found: str, spec: TagSpec, origin: Origin) -> None:
-        if spec.type is ValueType.BYTES:
+        if spec.type in {ValueType.BYTES, ValueType.OBJECT}:
             return  # refused already
         if kind == "value":
             fault = misfit(found, spec)

@@ -266,7 +266,7 @@ class StepReader:
 def misfit(kind: str, spec: TagSpec) -> str:
     """Why an expression of type `kind` is no value of the tag, as a hint; empty when it is one."""
     wanted = next((name for name, types in _FITS.items() if spec.type in types), "number")
-    if spec.type is ValueType.BYTES:
+    if spec.type in {ValueType.BYTES, ValueType.OBJECT}:
         return "no expression gives bytes"
     if kind == wanted:
         return ""

@@ -25,7 +25,7 @@ from gateway.settings.virtual_keys import KINDS, VirtualMaker, is_virtual, witho
 from gateway.settings.write_keys import WriteMaker
 from gateway.transform import RAW, engineering_kind
 
-NOT_NUMERIC = {ValueType.BOOL, ValueType.STRING, ValueType.BYTES}
+NOT_NUMERIC = {ValueType.BOOL, ValueType.STRING, ValueType.BYTES, ValueType.OBJECT}
 FLOATS = {ValueType.FLOAT32, ValueType.FLOAT64}
 _NUMERIC_ONLY = (
     "mask",
@@ -268,7 +268,7 @@ class _Tag:
             if number in labels:
                 self._problems.at_key(place, f"the value {number} has two labels", "keep one of them")
             labels[number] = text
-        if labels and self._keys.type in FLOATS | {ValueType.STRING, ValueType.BYTES}:
+        if labels and self._keys.type in FLOATS | {ValueType.STRING, ValueType.BYTES, ValueType.OBJECT}:
             self._problems.at_key(origin, "labels are for whole numbers and bools", "remove `labels`")
         return tuple(labels.items())
 

@@ -84,10 +84,10 @@ class VirtualMaker:
         origin = self._layers.origin("type")
         if kind in {"hours", "integral"} and wanted not in _FLOATS:
             self._problems.at(origin, f"`{kind}` gives fractions, a {wanted.value} cannot hold them", "type: float64")
-        elif kind == "counts" and wanted in {ValueType.BOOL, ValueType.STRING, ValueType.BYTES}:
+        elif kind == "counts" and wanted in {ValueType.BOOL, ValueType.STRING, ValueType.BYTES, ValueType.OBJECT}:
             self._problems.at(origin, f"a count is a number, not a {wanted.value}", "type: uint32")
-        elif kind == "value" and wanted is ValueType.BYTES:
-            self._problems.at(origin, "no expression gives bytes", "type: string")
+        elif kind == "value" and wanted in {ValueType.BYTES, ValueType.OBJECT}:
+            self._problems.at(origin, f"no expression gives {wanted.value}", "type: string")
 
     def _check_access(self, kind: str) -> None:
         access = self._keys.access

@@ -10,7 +10,7 @@ from gateway.settings.sections import section
 REAPPLY_S = 24 * 3600.0
 """What a plain `reapply` means."""
 _LONGEST_REAPPLY_S = 30 * 86400.0
-_NOT_NUMERIC = {ValueType.BOOL, ValueType.STRING, ValueType.BYTES}
+_NOT_NUMERIC = {ValueType.BOOL, ValueType.STRING, ValueType.BYTES, ValueType.OBJECT}
 # Most tags have no limits of their own: one object for all of them keeps thousands of tags small.
 _NO_LIMITS = WriteLimits()
 

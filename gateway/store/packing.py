@@ -22,7 +22,7 @@ MAX_ENTRY_VALUES = 250
 MAX_ENTRY_BYTES = 16_000
 MAX_ENTRIES_BYTES = 64_000
 
-_TEXT = (ValueType.STRING, ValueType.BYTES)
+_TEXT = (ValueType.STRING, ValueType.BYTES, ValueType.OBJECT)
 _log = logging.getLogger("fieldpost.store")
 
 

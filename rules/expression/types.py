@@ -27,7 +27,12 @@ class Type(enum.StrEnum):
         return self in {Type.NUMBER, Type.BOOL}
 
 
-_BY_VALUE_TYPE = {ValueType.BOOL: Type.BOOL, ValueType.STRING: Type.TEXT, ValueType.BYTES: Type.BYTES}
+_BY_VALUE_TYPE = {
+    ValueType.BOOL: Type.BOOL,
+    ValueType.STRING: Type.TEXT,
+    ValueType.BYTES: Type.BYTES,
+    ValueType.OBJECT: Type.TEXT,
+}
 _FLOATS = frozenset({ValueType.FLOAT32, ValueType.FLOAT64})
 
 

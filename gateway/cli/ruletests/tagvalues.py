@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from gateway.model import Tag, Value, ValueType
+from gateway.objects import to_text
 
 _FLOATS = (ValueType.FLOAT32, ValueType.FLOAT64)
 _SAME = 1e-6
@@ -21,6 +22,8 @@ def value_fault(tag: Tag, value: Any) -> str:
         return "" if isinstance(value, bool) else "is true or false"
     if kind is ValueType.STRING:
         return "" if isinstance(value, str) else "is a text"
+    if kind is ValueType.OBJECT:
+        return "" if isinstance(value, dict | list) else "is a list or a map"
     if kind is ValueType.BYTES:
         return "" if _hex(value) is not None else 'is bytes: {hex: "00ff"}'
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -33,6 +36,8 @@ def value_of(tag: Tag, value: Any) -> Value:
     """A value that fits, as a driver would bring it."""
     if tag.spec.type is ValueType.BYTES:
         return _hex(value)
+    if tag.spec.type is ValueType.OBJECT and value is not None:
+        return to_text(value)
     if tag.spec.type in _FLOATS and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     return value  # type: ignore[no-any-return]

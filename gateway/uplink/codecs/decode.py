@@ -107,6 +107,8 @@ def typed_value(value: Any, type_: str) -> Any:
         return base64.b64decode(value)
     if type_.startswith("float"):
         return float(value)
+    if type_ == "object" and isinstance(value, str):
+        return msgspec.json.decode(value)
     if type_ not in {"string", "bool"} and isinstance(value, str):
         return int(value)
     return value

@@ -13,7 +13,7 @@ SHELL  := /bin/sh
 help:
 	@echo "make run          a demo plant, a broker and the gateway, with live values (Ctrl-C ends it)"
 	@echo "make test         checks and all tests that need no root, at most 12 minutes on 2 cores"
-	@echo "make test-system  tests that need root: file systems, namespaces, systemd, foreign peers"
+	@echo "make test-system  tests that need root or a minute each: file systems, namespaces, systemd, foreign peers"
 	@echo "make test-arm     the core's tests on aarch64 under emulation (root)"
 	@echo "make soak         full-length fault tests (hours); FIELDPOST_SEED=n repeats one run"
 	@echo "make bench        measures every budget beside a bare polling loop"
@@ -49,7 +49,7 @@ format: $(VENV)/.dev
 
 # Three workers on two cores: most of the time is spent waiting, but some tests count what a busy machine would miss.
 test: check
-	$(PYTEST) -n 3 --dist worksteal -m "not system and not engines and not soak and not arm" tests
+	$(PYTEST) -n 3 --dist worksteal -m "not system and not engines and not soak and not arm and not long" tests
 
 tests/peers/node_modules: tests/peers/package-lock.json
 	npm ci --no-audit --no-fund --prefix tests/peers
@@ -62,7 +62,7 @@ test-arm: $(VENV)/.dev
 	PY=$(CURDIR)/$(PY) tests/arm/arm64.sh $(ARM_ROOT)
 
 soak: $(VENV)/.dev
-	FIELDPOST_SOAK=1 $(PYTEST) -m "e2e or soak" tests/e2e tests/soak
+	FIELDPOST_SOAK=1 $(PYTEST) -m "e2e or long or soak" tests/e2e tests/soak
 
 bench: $(VENV)/.dev
 	$(PY) -m benchmarks

@@ -30,6 +30,7 @@ MARKS = {
     "drivers": ("integration", 120),
     "peers": ("engines", 180),
     "e2e": ("e2e", 300),
+    "e2e/long": ("long", 300),
     "system": ("system", 900),
     "arm": ("arm", 3600),
     "soak": ("soak", 6 * 3600),
@@ -41,6 +42,7 @@ MEANINGS = {
     "integration": "one of our parts with one real peer",
     "e2e": "the installed gateway, from config files, seen from outside",
     "engines": "peers written by others that need the npm set",
+    "long": "as e2e, but a minute each: run beside the tests that need root",
     "system": "needs root: file systems, namespaces, systemd",
     "arm": "the core's tests under aarch64 emulation",
     "soak": "full-length figures",
@@ -65,7 +67,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _mark(item: pytest.Item) -> None:
-    folder = item.path.relative_to(TESTS).parts[0] if item.path.is_relative_to(TESTS) else ""
+    parts = item.path.relative_to(TESTS).parts if item.path.is_relative_to(TESTS) else ("",)
+    folder = "/".join(parts[:2]) if "/".join(parts[:2]) in MARKS else parts[0]
     if folder not in MARKS:
         return
     mark, limit = MARKS[folder]

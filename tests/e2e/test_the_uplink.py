@@ -7,15 +7,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-import pytest
-
 from tests.support import counting
 from tests.support.certificates import Certificates
 from tests.support.eventually import wait_until
-from tests.support.gateway import FIELDPOST, Gateway
+from tests.support.gateway import Gateway
 from tests.support.mosquitto import Broker
 from tests.support.plant import Plant
-from tests.support.processes import Processes
 from tests.support.proxy import Proxy
 from tests.support.scene import Scene
 from tests.support.sink import Sink
@@ -24,33 +21,6 @@ MakeScene = Callable[..., Scene]
 
 ALLOW = "topic readwrite fp/#\n"
 DENY = "topic deny fp/1/default/gw/up/telemetry\n"
-
-
-@pytest.mark.timeout(300)
-def test_fl_3_a_refused_publish_is_not_delivered_and_is_shown(
-    make_scene: MakeScene, make_broker: Callable[..., Broker]
-) -> None:
-    """FL-3: the access list denies telemetry (reason 0x87): nothing is lost, other streams go on, status says why."""
-    broker = make_broker(acl=ALLOW + DENY)
-    scene = make_scene([[1], [1]], broker=broker, timeout="500ms")
-    scene.wait_polls(3)
-    issues = wait_until(scene.gateway.issues, 30, every=0.2)
-    assert any("telemetry" in issue["text"] and "cloud" in issue["entity"] for issue in issues), issues
-    assert scene.gateway.backlog() > 0
-    scene.plant.refuse(1)
-    wait_until(lambda: [e for e in scene.sink.snapshot().entries("event") if e["kind"] == "device"], 60, every=0.2)
-    scene.plant.pass_(1)
-    assert scene.sink.received() == 0
-    broker.set_acl(ALLOW)
-    scene.wait_polls(2, within=90)
-    scene.wait_delivered(within=120)
-    wait_until(
-        lambda: not [issue for issue in scene.gateway.issues() if "cloud" in issue["entity"]],
-        60,
-        every=0.2,
-        why=lambda: f"the issue ends: {scene.gateway.issues()}",
-    )
-    scene.finish()
 
 
 def test_a_frozen_broker_loses_nothing(make_scene: MakeScene) -> None:
@@ -131,40 +101,6 @@ def test_tls_with_client_certificates(
     wait_until(lambda: gateway.status()["uplinks"]["cloud"]["state"] == "online", 30, every=0.2)
     wait_until(lambda: gateway.status()["journal"]["streams"]["telemetry"]["last"] > 0, 30, every=0.2)
     gateway.wait_drained(within=60, below=500)
-
-
-def test_proof_agrees_with_the_ledger(make_scene: MakeScene, processes: Processes) -> None:
-    """`fieldpost proof` listens over an outage and a kill, and finds the same as the independent ledger."""
-    scene = make_scene(3, start=False)
-    argv = [str(FIELDPOST), "proof", "--url", scene.broker.url, "--gateway", "gw", "--for", "45s", "--json",
-            "--config", str(scene.gateway.config)]  # fmt: skip
-    proof = processes.start("proof", argv)
-    wait_until(lambda: _has_client(scene.broker, 2), 20, why="proof is subscribed")
-    scene.gateway.start()
-    scene.wait_polls(3)
-    scene.kill_gateway()
-    scene.gateway.start()
-    scene.wait_polls(3)
-    scene.broker.stop()
-    scene.wait_polls(3)
-    scene.broker.start()
-    for line in range(3):
-        scene.plant.refuse(line)  # no reading is under way when the gateway stops
-    scene.gateway.wait_drained()
-    assert scene.gateway.stop() == 0
-    assert proof.wait(90) == 0, proof.output()
-    answer = json.loads(proof.output().strip().splitlines()[-1])
-    ledger = scene.sink.snapshot()
-    assert answer["ok"] is True
-    for stream in answer["streams"]:
-        key = (stream["stream"], stream["epoch"])
-        assert stream["received"] == len(ledger.numbers[key])
-        assert stream["missing"] == ledger.missing(key) == []
-        assert stream["last"] == max(ledger.numbers[key], default=0)
-
-
-def _has_client(broker: Broker, count: int) -> bool:
-    return broker.log().count("New client connected") >= count
 
 
 def test_flat_shows_the_newest_value_per_tag_and_never_holds_the_journal(

@@ -32,6 +32,7 @@ from gateway.runtime.node import Node
 from gateway.settings.credentials import credentials_of
 from gateway.settings.generations import Generations
 from gateway.settings.loader import load_files, read_tree
+from gateway.settings.provisioned import FILE as PROVISIONED
 from gateway.settings.types import GatewaySettings, TlsSettings
 from gateway.settings.whereabouts import store_path
 from gateway.store import Store
@@ -138,7 +139,7 @@ def _active(config_dir: Path, load: Load, registry: Registry, state_dir: Path | 
     elif problems.problems:
         _log.error("the configuration folder has errors; the active generation %d runs:\n%s", active.number, problems)
     held = active.files()
-    if folder is not None and not problems.problems and held == files:
+    if folder is not None and not problems.problems and held == files and PROVISIONED not in held:
         return folder, found  # the folder is what ran before: reading it once is enough
     return load(held, starting=True), found
 
@@ -185,6 +186,7 @@ async def _serve(config_dir: Path, settings: GatewaySettings, found: _Found, loa
     supervisor.add_core("keeper", lambda: _keep(node))
     supervisor.add("local", local.run)
     supervisor.add("applier", node.applier.run)
+    supervisor.add("discovery", node.discovery.run)
     supervisor.add("shadows", node.shadows.writes.run)
     node.desk.restore()
     supervisor.add("commands", node.desk.run)

@@ -14,10 +14,12 @@ from gateway.audit import Audit
 from gateway.bus import Bus
 from gateway.clock import Clock, boot_id
 from gateway.commands import Commands
+from gateway.discovery.keeper import Discovery
 from gateway.forcing import Forces
 from gateway.health import Health, Issue
 from gateway.journal import Level
 from gateway.latest import LatestValues
+from gateway.library import profiles_of
 from gateway.maintenance import Maintenance
 from gateway.notifying.notifier import Notifier
 from gateway.registry import Registry
@@ -43,6 +45,7 @@ from gateway.tags import TagTable
 from gateway.uplink.ports import Identity
 
 _FORCES, _MAINTENANCE, _NOTIFYING = "gateway.forces", "gateway.maintenance", "gateway.notifying"
+_DISCOVERED = "gateway.discovered"
 """Memories; no channel can be called so."""
 
 _log = logging.getLogger("fieldpost")
@@ -86,7 +89,8 @@ class _Wiring:
         health, clock = self._health, self._clock
         health.listen(lambda issue, is_set: self._emit(_issue_entry(clock, issue, is_set=is_set)))
         health.listen(_log_issue)
-        channels = self._channels()
+        discovery = self._discovery()
+        channels = self._channels(discovery)
         forces = self._path.forces = self._forces()
         maintenance = Maintenance(self._store.memory(_MAINTENANCE), clock, audit=self._audit, health=health)
         effects = self._effects()
@@ -124,6 +128,7 @@ class _Wiring:
             ruling=ruling,
             actor=actor,
             notifier=notifier,
+            discovery=discovery,
         )
         self._serve()
         return self.node
@@ -135,6 +140,7 @@ class _Wiring:
         node.uplinks = self._uplinks()
         node.explorer = Explorer(node.channels, frame.registry.load, node.channels.temporary)
         node.applier = Applier(node, frame.generations, frame.load, self._clock, self._health, self._emit)
+        node.discovery.provisions = node.applier
 
     def _emit(self, entry: dict[str, Any]) -> None:
         self._store.append_entry("event", entry, Level.NOW)
@@ -145,7 +151,17 @@ class _Wiring:
         self._latest.polled(device, mono)
         self._path.ruling.polled(device, mono)
 
-    def _channels(self) -> Channels:
+    def _discovery(self) -> Discovery:
+        return Discovery(
+            self._store.memory(_DISCOVERED),
+            self._clock,
+            self._health,
+            emit=self._emit,
+            settings=lambda: self.node.settings,
+            library=profiles_of,
+        )
+
+    def _channels(self, discovery: Discovery) -> Channels:
         return Channels(
             supervisor=self._supervisor,
             registry=self._frame.registry,
@@ -158,6 +174,7 @@ class _Wiring:
             health=self._health,
             emit=self._emit,
             timezone=lambda: self.node.settings.timezone,
+            sighted=discovery.sighted,
         )
 
     def _forces(self) -> Forces:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from gateway.cli.alarms_grammar import add_alarms
 from gateway.cli.argtypes import duration, duration_between, port, positive, units
+from gateway.cli.discovery_grammar import add_browse, add_discovered
 from gateway.cli.fleet_grammar import add_fleet
 from gateway.cli.rules_grammar import add_replays, add_rules
 from gateway.cli.session import Session
@@ -77,6 +78,8 @@ def build() -> argparse.ArgumentParser:
     _add_command(add)
     _add_field(add)
     _add_device(add)
+    add_browse(add("browse", "browse", "show what a channel or a server has, as a tree; make tags of it"))
+    add_discovered(add("discovered", "discovered", "show what was seen and is not configured, approve it"), common)
     _add_lists(add)
     _add_simulate(add)
     _add_state(add)

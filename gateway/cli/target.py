@@ -32,6 +32,22 @@ def target_of(driver: str, text: str, line: str | None) -> dict[str, Any]:
     return {"channel": text}
 
 
+SCHEMES = {"opc.tcp": "opcua", "mqtt": "mqtt", "mqtts": "mqtt", "ws": "mqtt", "wss": "mqtt", "ble": "ble"}
+"""Which driver speaks at a url."""
+
+
+def browsed_target(text: str) -> tuple[str, dict[str, Any]]:
+    """(driver, target) of what `browse` is told: a channel (its driver is not known here), a url, a driver's name."""
+    if "://" in text:
+        driver = SCHEMES.get(text.partition("://")[0])
+        if driver is None:
+            raise CommandFailed(
+                f"nobody browses {text.partition('://')[0]}: give one of {', '.join(SCHEMES)}", Exit.USAGE
+            )
+        return driver, _wire(driver, {"url": text})
+    return "", {"channel": text}
+
+
 def _wire(driver: str, settings: dict[str, Any]) -> dict[str, Any]:
     """The settings of a wire, if the driver takes them."""
     spec = Registry().load(driver)

@@ -86,14 +86,27 @@ class FieldOps:
             if device is None:
                 raise OpError(f"there is no device {name}", code=404)
             channel, options = device.channel, {**options, "device": name}
-        found = self._node.explorer.scan(channel, driver, settings, options)
-        try:
-            async for finding in found:
-                yield dict(finding)
-        except ValueError as error:
-            raise OpError(str(error), code=400) from error
-        finally:
-            await found.aclose()  # type: ignore[attr-defined]
+        async for finding in _told(self._node.explorer.scan(channel, driver, settings, options)):
+            yield finding
+
+    async def browse(self, args: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        """What there is on a channel, or on a wire that `settings` of a driver describe, as a tree."""
+        options, settings = mapping(args, "options"), mapping(args, "settings")
+        channel, driver = text(args, "channel"), text(args, "driver")
+        if channel is None and (driver is None or not settings):
+            raise OpError('browse takes {"channel": ...}, or {"driver": ..., "settings": {...}}', code=400)
+        async for item in _told(self._node.explorer.browse(channel, driver or "", settings, options)):
+            yield item
+
+
+async def _told(found: AsyncIterator[Any]) -> AsyncIterator[dict[str, Any]]:
+    try:
+        async for finding in found:
+            yield dict(finding)
+    except ValueError as error:
+        raise OpError(str(error), code=400) from error
+    finally:
+        await found.aclose()  # type: ignore[attr-defined]
 
 
 def _frame(frame: Frame) -> dict[str, Any]:

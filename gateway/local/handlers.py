@@ -17,6 +17,7 @@ from gateway.local.auditing import AuditOps
 from gateway.local.byhand import HandOps
 from gateway.local.commanding import CommandOps
 from gateway.local.connection import Handler
+from gateway.local.discovered import discovered_handlers
 from gateway.local.field import FieldOps
 from gateway.local.history import HistoryOps
 from gateway.local.peer import signed
@@ -64,7 +65,7 @@ def handlers(node: Node) -> dict[str, Handler]:
     field, byhand = FieldOps(node), HandOps(node)
     table["force"] = Handler(byhand.force, "operate", caller=True)
     table["maintenance"] = Handler(byhand.maintenance, "operate", caller=True)
-    table |= _alarms(node)
+    table |= _alarms(node) | discovered_handlers(node)
     table["history"] = Handler(HistoryOps(node).history, "read", stream=True, whole=True)
     table["record"] = Handler(RecordOps(node).record, "operate", stream=True, whole=True)
     table["audit"] = Handler(AuditOps(node).audit, "read")
@@ -72,6 +73,7 @@ def handlers(node: Node) -> dict[str, Handler]:
     table["command"] = Handler(commanding.command, scope_of=commanding.scope)
     table["trace"] = Handler(field.trace, "operate", stream=True)
     table["scan"] = Handler(field.scan, "operate", stream=True)
+    table["browse"] = Handler(field.browse, "operate", stream=True, whole=True)
     table["probe"] = Handler(field.probe, "operate")
     table["watch"] = Handler(ops.watch, "read", stream=True)
     table["subscribe"] = Handler(ops.subscribe, "read", stream=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from gateway.health import Health
 from gateway.settings.generations import Generation, Generations
 from gateway.settings.loader import read_tree
 from gateway.settings.plan import Plan, diff
+from gateway.settings.provisioned import Provisioned, joined, provisioned_of
 from gateway.settings.types import GatewaySettings
 
 GATE_UPLINK_S = 300.0
@@ -94,23 +95,52 @@ class Applier:
 
     def plan(self, folder: Path) -> Plan:
         """What applying `folder` would do. Raises ConfigError with all problems."""
-        return diff(self._gateway.settings, self._load(read_tree(folder)))
+        return diff(self._gateway.settings, self._load(joined(read_tree(folder), self.provisioned())))
+
+    def provisioned(self) -> Provisioned:
+        """The devices that discovery brought in, of the active generation."""
+        active = self._generations.active()
+        return provisioned_of(active.files()) if active is not None else Provisioned()
 
     async def apply(self, folder: Path, *, confirm_within_s: float | None, who: str) -> dict[str, Any]:
         """Make `folder` the running configuration. Raises ConfigError (nothing changed) or Busy."""
         files = read_tree(folder)
-        new = await asyncio.to_thread(self._load, files)
         async with self._lock:
-            if self._pending is not None:
-                raise Busy(
-                    f"generation {self._pending.generation.number} is not confirmed yet; "
-                    "run fieldpost confirm or fieldpost rollback first"
-                )
+            self._refuse_while_pending()
+            brought = self.provisioned()
+            new = await asyncio.to_thread(self._load, joined(files, brought))
             previous = self._active()
+            left = brought.only(_by_channel(new.accepted))
             if new.hash == previous.hash:
+                if left != brought:  # devices that the folder has by now: the same meaning, written elsewhere
+                    previous = self._generations.create(joined(files, left), note=f"apply by {who}", hash=new.hash)
+                    self._generations.activate(previous)
                 self._emit_step("unchanged", previous, who)
                 return {"ok": True, "generation": previous.number, "hash": new.hash, "unchanged": True, "lines": []}
-            return await self._switch(new, files, previous, confirm_within_s, who)
+            return await self._switch(new, joined(files, left), previous, confirm_within_s, who)
+
+    async def provision(self, change: Callable[[Provisioned], Provisioned], *, note: str, who: str) -> dict[str, Any]:
+        """Bring devices in, or take them out, with no other change: `change` gives what is to be there. The folder's
+        files stay those of the active generation, applied or not. It is kept at once: what somebody was told is done is
+        not undone by a kill. Raises ConfigError (nothing changed) or Busy.
+        """
+        async with self._lock:
+            self._refuse_while_pending()
+            previous = self._active()
+            files = previous.files()
+            wanted = change(provisioned_of(files))
+            new = await asyncio.to_thread(self._load, joined(files, wanted))
+            whole = joined(files, wanted.only(_by_channel(new.accepted)))
+            if new.hash == previous.hash:
+                return {"ok": True, "generation": previous.number, "hash": new.hash, "lines": []}
+            return await self._switch(new, whole, previous, None, who, note)
+
+    def _refuse_while_pending(self) -> None:
+        if self._pending is not None:
+            raise Busy(
+                f"generation {self._pending.generation.number} is not confirmed yet; "
+                "run fieldpost confirm or fieldpost rollback first"
+            )
 
     async def _switch(
         self,
@@ -119,10 +149,11 @@ class Applier:
         previous: Generation,
         confirm_within_s: float | None,
         who: str,
+        note: str = "",
     ) -> dict[str, Any]:
         plan = diff(self._gateway.settings, new)
-        gates = frozenset(plan.touched()) & self._gateway.up()
-        generation = self._generations.create(files, note=f"apply by {who}", hash=new.hash)
+        gates = frozenset(plan.touched()) & self._gateway.up() if not note else frozenset[str]()
+        generation = self._generations.create(files, note=note or f"apply by {who}", hash=new.hash)
         needs_person = confirm_within_s is not None
         window = confirm_within_s if confirm_within_s is not None else _gate_window(gates)
         wait = needs_person or bool(gates)
@@ -241,6 +272,13 @@ class Applier:
                 **details,
             }
         )
+
+
+def _by_channel(accepted: Sequence[tuple[str, str]]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for channel, device in accepted:
+        found.setdefault(channel, set()).add(device)
+    return found
 
 
 def _gate_window(gates: frozenset[str]) -> float:

@@ -12,6 +12,7 @@ from gateway.model import Device, Tag, Value
 from gateway.plans import is_polled
 from gateway.runtime import oparguments
 from gateway.runtime.ops import OPERATE, Call, Op, OpRefused, all_or_nothing
+from gateway.runtime.rescanning import FOUND, MOST_FOUND, look_again
 from gateway.runtime.tagops import known_device
 
 if TYPE_CHECKING:
@@ -124,10 +125,13 @@ class DeviceOps:
         return {"out": {"channel": channel}}
 
     async def rescan(self, call: Call) -> dict[str, Any]:
-        """Browse again. No driver of this version can browse: what it reads is what the configuration names."""
-        channel = self._channel(call)
-        spec = next(spec for spec in self._node.channels.specs() if spec.id == channel)
-        raise OpRefused(f"driver {spec.driver} cannot browse: its tags are those of the configuration", code=404)
+        """Look at a channel anew: browse it, or scan it where its driver has no tree. Bounded in size and time."""
+        oparguments.only(call, "channel", "options", "limit")
+        channel, options = self._channel(call), call.args.get("options", {})
+        if not isinstance(options, dict):
+            raise OpRefused("rescan takes args.options: {name: value}", code=400)
+        limit = oparguments.whole(call, "limit", 1, MOST_FOUND) if "limit" in call.args else FOUND
+        return {"out": {"channel": channel, **await look_again(self._node.explorer, channel, options, limit)}}
 
     async def call(self, call: Call) -> dict[str, Any]:
         """Run a method of a device: `method`, and its arguments by name as `args`."""

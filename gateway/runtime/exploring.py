@@ -86,6 +86,19 @@ class Explorer:
         """Findings of a scan of a configured channel, or of what `settings` say. Raises Unknown, NotPossible,
         Busy, DeviceUnavailable.
         """
+        async for finding in self._look("scan", channel, driver, settings, options):
+            yield finding
+
+    async def browse(
+        self, channel: str | None, driver: str, settings: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        """What there is, as a tree (gateway.abilities.Browsing). Raises as scan does."""
+        async for item in self._look("browse", channel, driver, settings, options):
+            yield item
+
+    async def _look(
+        self, what: str, channel: str | None, driver: str, settings: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> AsyncIterator[Mapping[str, Any]]:
         if channel is None:
             channel = self._holder(driver, settings)
         name = channel or f"{driver}:{json.dumps(dict(settings), sort_keys=True)}"
@@ -95,7 +108,7 @@ class Explorer:
         try:
             async with (
                 self._at(channel, driver, settings) as runner,
-                contextlib.aclosing(runner.scan(options)) as found,
+                contextlib.aclosing(getattr(runner, what)(options)) as found,
             ):
                 async for finding in found:
                     yield finding

@@ -17,6 +17,7 @@ from gateway.audit import Audit
 from gateway.bus import Bus
 from gateway.clock import Clock
 from gateway.commands import Commands
+from gateway.discovery.keeper import Discovery
 from gateway.errors import GatewayError, StoreDamaged, StoreError
 from gateway.forcing import Forces
 from gateway.health import Health
@@ -80,6 +81,7 @@ class Node:
     ruling: Ruling
     actor: Actor
     notifier: Notifier
+    discovery: Discovery
     uplinks: Uplinks = field(init=False)
     applier: Applier = field(init=False)
     explorer: Explorer = field(init=False)

@@ -8,6 +8,7 @@ from gateway.clock import boot_id
 from gateway.runtime.alarmops import AlarmOps
 from gateway.runtime.commandlog import CommandLog
 from gateway.runtime.deviceops import DeviceOps
+from gateway.runtime.discoveryops import DiscoveryOps
 from gateway.runtime.gatewayops import GatewayOps
 from gateway.runtime.looking import Looker
 from gateway.runtime.ops import OpTable
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def op_table(node: Node) -> OpTable:
     """The ops over one running node."""
-    parts = (TagOps(node), DeviceOps(node), GatewayOps(node), AlarmOps(node))
+    parts = (TagOps(node), DeviceOps(node), GatewayOps(node), AlarmOps(node), DiscoveryOps(node))
     return OpTable({name: op for part in parts for name, op in part.table().items()})
 
 

@@ -21,13 +21,15 @@ from gateway.settings.device_keys import DeviceMaker
 from gateway.settings.faults import FaultPlaces
 from gateway.settings.ids import ID_RULE, did_you_mean, is_id, suggest_id
 from gateway.settings.inventory import Inventory
-from gateway.settings.keys import ChannelKeys, TagKeys
+from gateway.settings.keys import ChannelKeys, DeviceKeys, TagKeys
 from gateway.settings.periods import check_interval, read_groups
 from gateway.settings.positions import Layers, Origin, Problems
 from gateway.settings.profile_file import Profiles
 from gateway.settings.sections import mapping_at, refuse_unknown
 from gateway.settings.tag_keys import TagMaker
 from gateway.settings.templates import TemplateError, expand_name
+from gateway.settings.watch_keys import read_watch
+from gateway.watching import WatchSpec
 
 Drivers = Mapping[str, DriverSpec] | Callable[[str], DriverSpec]
 
@@ -59,6 +61,11 @@ class Channels:
         """Of the gateway; daily totals begin anew at its midnight."""
         self.inventory = Inventory()
         self.specs: list[ChannelSpec] = []
+        self.watch: list[WatchSpec] = []
+        self.provisioned: Mapping[str, Mapping[str, Origin]] = {}
+        """Devices that discovery brought in, by channel: where their keys stand."""
+        self.accepted: list[tuple[str, str]] = []
+        """Those of them that are there: (channel, device)."""
 
     def read(self, data: Any, origin: Origin, *, alone: bool) -> None:
         """Read one document. `alone`: it is the only one of its file, which then names the channel."""
@@ -80,8 +87,12 @@ class Channels:
             return
         values = _with_files(values, self._base)
         shared = _Shared(self._profiles, self._problems, self.inventory, self.timezone)
-        reader = _Channel(channel_id, driver, values, origin, shared)
+        extra = self.provisioned.get(channel_id, {})
+        reader = _Channel(channel_id, driver, values, origin, shared, extra)
         spec = reader.spec(self._devices)
+        self.watch += reader.watch
+        if spec is not None:
+            self.accepted += [(channel_id, device.id) for device in spec.devices if device.id in extra]
         if spec is None:
             self.inventory.unsure = True
         else:
@@ -171,8 +182,11 @@ class _Channel:
         values: dict[str, Any],
         origin: Origin,
         shared: _Shared,
+        extra: Mapping[str, Origin],
     ) -> None:
         self._id = channel_id
+        self._extra = extra
+        self.watch: list[WatchSpec] = []
         self._driver = driver
         self._origin = origin
         self._shared = shared
@@ -213,6 +227,8 @@ class _Channel:
             return None
         self._check(keys)
         groups = read_groups(keys.groups, self._layers, self._problems)
+        device = {*fields_of(DeviceKeys), *fields_of(self._driver.device)}
+        self.watch = read_watch(keys.watch, self._layers, self._profiles, device, self._id, self._problems)
         file = self._origin.document.file
         tag_maker = TagMaker(self._driver, groups, file, self._problems, self._shared.timezone)
         devices, places = self._devices(keys, tag_maker, taken)
@@ -253,7 +269,7 @@ class _Channel:
         for name, seconds, low, high in (("timeout", keys.timeout, 0.001, 300), ("probe", keys.probe, 0.1, 86400)):
             if not low <= seconds <= high:
                 self._problems.at(self._layers.origin(name), f"`{name}` is {low:g}s to {high}s")
-        if not keys.devices and "devices" not in self._values:
+        if not keys.devices and "devices" not in self._values and not keys.watch:
             hint = "add `devices: {pump: {...}}`"
             self._problems.at(self._origin, f"{self._what} has no `devices`", hint)
 
@@ -291,7 +307,25 @@ class _Channel:
                     devices.append(device)
                 else:
                     self._shared.inventory.add_broken(name)
+        devices += self._accepted(maker, taken)
         return devices, places
+
+    def _accepted(self, maker: DeviceMaker, taken: dict[str, Origin]) -> list[DeviceSpec]:
+        """The devices that discovery brought in, after those that are written here."""
+        found = []
+        for name, origin in self._extra.items():
+            value = origin.document.data
+            for key in origin.path:
+                value = value[key]
+            values = mapping_at(value, origin, self._problems, what=f"device `{name}`")
+            if values is None or not self._claim(name, origin, taken):
+                continue
+            device = maker.make(name, None, values, origin)
+            if device is not None:
+                found.append(device)
+            else:
+                self._shared.inventory.add_broken(name)
+        return found
 
     def _claim(self, name: str, origin: Origin, taken: dict[str, Origin]) -> bool:
         if not is_id(name):

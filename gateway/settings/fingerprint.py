@@ -29,7 +29,8 @@ def fingerprint(settings: GatewaySettings, *, base: Path, secrets: Mapping[str, 
     password changes nothing here. Files below `base` count by their relative name.
     """
     tree = asdict(settings)
-    del tree["hash"]
+    del tree["hash"], tree["accepted"]
+    tree["watch"] = {f"{rule.channel}/{rule.name}": rule for rule in settings.watch}
     tree["channels"] = {channel.id: _channel(channel) for channel in settings.channels}
     tree["uplinks"] = {uplink.name: uplink for uplink in settings.uplinks}
     tree["book"] = _book(settings.book)

@@ -25,6 +25,7 @@ from msgspec import Struct
 from gateway.errors import GatewayError
 from gateway.settings.atomic import fsync_folder, replace_file, write_tree
 from gateway.settings.mending import mend
+from gateway.settings.provisioned import FILE as PROVISIONED
 from gateway.settings.tree import scan
 
 KEEP = 20
@@ -189,9 +190,12 @@ class Generations:
         return waiting.number, target.number
 
     def drift(self, folder: Path) -> Sequence[str]:
-        """Names of files that differ between `folder` and the active generation; empty when they agree."""
+        """Names of files that differ between `folder` and the active generation; empty when they agree. What discovery
+        brought in is not of the folder.
+        """
         active = self.active()
         stored = active.files() if active else {}
+        stored.pop(PROVISIONED, None)
         present, _ = scan(folder)
         return sorted(name for name in {*stored, *present} if stored.get(name) != present.get(name))
 

@@ -112,6 +112,7 @@ class ChannelKeys(msgspec.Struct, frozen=True):
     silence_share: Share = 0.05
     probe: Seconds = Seconds(30)
     offline_after: Positive = 3
+    watch: dict[str, Any] = {}
     devices: dict[str, Any] = {}
 
 

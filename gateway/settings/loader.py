@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import yaml
 from msgspec.structs import replace
 
 from gateway.errors import Problem
@@ -20,7 +22,10 @@ from gateway.settings.gateway_file import GatewayFile, read_gateway_file
 from gateway.settings.ids import did_you_mean
 from gateway.settings.positions import Document, Origin, Problems
 from gateway.settings.profile_file import Profiles
+from gateway.settings.provisioned import FILE as PROVISIONED
+from gateway.settings.provisioned import document_of
 from gateway.settings.references import References
+from gateway.settings.templates import TemplateError, expand_name
 from gateway.settings.tree import FOLDERS, ROOT, read_tree
 from gateway.settings.types import GatewaySettings
 from gateway.settings.yaml_reader import read_documents
@@ -89,6 +94,8 @@ def load_files(
         hash="",
         shadow=gateway.shadow,
         book=book,
+        watch=tuple(channels.watch),
+        accepted=tuple(channels.accepted),
     )
     name = fingerprint(settings, base=base or Path(), secrets=tree.secrets)
     store = settings.store if state_dir is None else replace(settings.store, path=state_dir)
@@ -117,8 +124,10 @@ class _Tree:
         self._env = env
         self._documents: dict[str, list[Document]] = {}
         self._broken: set[str] = set()
+        raw = files.get(PROVISIONED)
+        self._provisioned = None if raw is None else document_of(raw, problems)
         for file in sorted(files):
-            if _is_ours(file, problems):
+            if file != PROVISIONED and _is_ours(file, problems):
                 self._parse(file, files[file])
         if ROOT not in files:
             problems.add(Problem(ROOT, 0, 0, "", "there is no gateway.yaml", "write `gateway: {id: plant-7}` into it"))
@@ -180,6 +189,9 @@ class _Tree:
             if _kind(file) == "profiles":
                 for document in documents:
                     profiles.read(self._references.resolve(document), Origin(document))
+        brought, place = self._brought("profiles")
+        # what was seen is somebody else's text: nothing in it is a reference, and the folder's profiles come first
+        profiles.read({name: value for name, value in brought.items() if name not in profiles.names()}, place)
         profiles.finish()
         return profiles
 
@@ -198,7 +210,9 @@ class _Tree:
         """Read the channels, and then all that names their devices."""
         if gateway is not None:
             channels.timezone = gateway.timezone
-        for origin, data, alone in self.channels():
+        documents = self.channels()
+        channels.provisioned = self._accepted({name for _, data, _ in documents for name in _devices_of(data)})
+        for origin, data, alone in documents:
             channels.read(data, origin, alone=alone)
         if gateway is None:
             return RuleBook()
@@ -206,6 +220,23 @@ class _Tree:
         channels.inventory.unsure |= not self._broken.isdisjoint({"channels", "profiles"})
         maker = BookMaker(channels.inventory, profiles, self.documents("rules"), self.documents("alarms"))
         return maker.make(gateway, expressions, self._problems)
+
+    def _brought(self, section: str) -> tuple[dict[str, Any], Origin]:
+        """A section of what discovery brought in, and where it stands."""
+        document = self._provisioned
+        if document is None:
+            return {}, Origin(Document(PROVISIONED, {}, yaml.MappingNode("", [])))
+        found = document.data.get(section)
+        return found if isinstance(found, dict) else {}, Origin(document, (section,))
+
+    def _accepted(self, written: set[str]) -> dict[str, dict[str, Origin]]:
+        """Devices that discovery brought in, without those that the folder has by now."""
+        channels, place = self._brought("channels")
+        return {
+            channel: {name: place.child(channel, name) for name in devices if name not in written}
+            for channel, devices in channels.items()
+            if isinstance(devices, dict)
+        }
 
     def documents(self, kind: str) -> list[tuple[Origin, Any]]:
         """The documents of a folder, references replaced."""
@@ -215,6 +246,16 @@ class _Tree:
             if _kind(file) == kind
             for one in documents
         ]
+
+
+def _devices_of(data: Any) -> list[str]:
+    """Ids of the devices that are written in a channel's document."""
+    written = data.get("devices") if isinstance(data, dict) else None
+    found = []
+    for key in written if isinstance(written, dict) else ():
+        with contextlib.suppress(TemplateError):  # told where the channel is read
+            found += [name for name, _ in expand_name(key)]
+    return found
 
 
 def _kind(file: str) -> str:

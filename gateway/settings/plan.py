@@ -23,7 +23,7 @@ class Plan(Struct, frozen=True):
     """Ids of channels and names of uplinks by what happens to them.
 
     `process`: settings that only a restart of the process brings in. `details`: for a changed one, what differs.
-    `book`: what happens to rules, alarms and notifications.
+    `book`: what happens to rules, alarms and notifications. `watch`: channels with other watch rules.
     """
 
     old_hash: str
@@ -39,12 +39,13 @@ class Plan(Struct, frozen=True):
     process: tuple[str, ...] = ()
     details: tuple[tuple[str, tuple[str, ...]], ...] = ()
     book: BookPlan = BookPlan()
+    watch: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Nothing restarts, nothing waits for a restart, and no rule or alarm changes."""
         channels_stay = not (self.touched() or self.channels_removed or self.uplinks_removed or self.process)
-        return channels_stay and self.book.is_empty
+        return channels_stay and self.book.is_empty and not self.watch
 
     def touched(self) -> tuple[str, ...]:
         """What is (re)started and should come up: `channel:line1`, `uplink:cloud`."""
@@ -63,6 +64,7 @@ class Plan(Struct, frozen=True):
             lines += [f"- {kind} {name} stops" for name in removed]
             lines += [f"+ {kind} {name} starts" for name in added]
             lines += [f"~ {kind} {name} restarts: {', '.join(details[f'{kind}:{name}'])}" for name in changed]
+        lines += [f"~ watch rules of channel {name} change" for name in self.watch]
         lines += self.book.lines()
         lines += [f"! {name} changes with the next restart of the gateway" for name in self.process]
         return lines
@@ -78,6 +80,7 @@ class Plan(Struct, frozen=True):
             "rules": self.book.rules.as_json(),
             "alarms": self.book.alarms.as_json(),
             "notify": self.book.notify.as_json(),
+            "watch": list(self.watch),
             "restart_required": list(self.process),
             "details": {name: list(differences) for name, differences in self.details},
             "lines": self.lines(),
@@ -111,7 +114,15 @@ def diff(old: GatewaySettings, new: GatewaySettings) -> Plan:
         process=_process(old, new),
         details=tuple(sorted(details.items())),
         book=diff_books(old.book, new.book),
+        watch=_watch(old, new),
     )
+
+
+def _watch(old: GatewaySettings, new: GatewaySettings) -> tuple[str, ...]:
+    """Channels that stay and have other watch rules."""
+    stay = {channel.id for channel in old.channels} & {channel.id for channel in new.channels}
+    other = [rule for rule in (*old.watch, *new.watch) if (rule in old.watch) != (rule in new.watch)]
+    return tuple(sorted({rule.channel for rule in other} & stay))
 
 
 def _sort(before: Mapping[str, Any], after: Mapping[str, Any], same: Any) -> tuple[tuple[str, ...], ...]:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from gateway.driver import DriverSpec
-from gateway.settings import keys, rule_keys
+from gateway.settings import keys, rule_keys, watch_keys
 from gateway.settings.channel_file import CHANNEL_DEFAULTS, TAG_DEFAULTS
 from gateway.settings.convert import fields_of
 from gateway.settings.units import Bytes, Rate, Seconds
@@ -157,11 +157,22 @@ def _channel(driver: DriverSpec) -> Schema:
             groups=_map_of(group),
             defaults={"type": "object", "properties": defaults, "additionalProperties": False},
             devices={"type": "object", "additionalProperties": device},
+            watch=_map_of(_watch(device)),
         ),
         own,
     )
     # A default may give what the driver needs, so only the kernel's keys are demanded here.
     return _file(f"channels/*.yaml, driver {driver.name}", channel | {"required": ["driver"]})
+
+
+def _watch(device: Schema) -> Schema:
+    """A watch rule: patterns by property, and keys of the devices that it brings in."""
+    one: Schema = {"type": ["string", "number", "boolean"]}
+    patterns = _map_of({"anyOf": [one, {"type": "array", "items": one}]})
+    extra = {"type": "object", "properties": {k: v for k, v in device["properties"].items() if k != "profile"}}
+    return _object(
+        watch_keys.WatchKeys, match=patterns, **{"except": patterns, "keys": extra | {"additionalProperties": False}}
+    )
 
 
 def _profile(drivers: Iterable[DriverSpec]) -> Schema:

@@ -12,6 +12,7 @@ from msgspec.structs import asdict
 
 from gateway.model import ChannelSpec
 from gateway.rulebook import RuleBook
+from gateway.watching import WatchSpec
 
 MB = 1_000_000
 
@@ -91,7 +92,8 @@ class ShadowSettings(Struct, frozen=True):
 
 class GatewaySettings(Struct, frozen=True):
     """A whole, valid configuration. `hash` names its content: 16 hex digits of SHA-256 over the resolved tree. `book`:
-    rules, alarms and notifications.
+    rules, alarms and notifications. `watch`: rules for devices that are seen and not configured. `accepted`: (channel,
+    device) that discovery brought in and no file of the folder holds; no part of the meaning.
     """
 
     id: str
@@ -104,3 +106,5 @@ class GatewaySettings(Struct, frozen=True):
     hash: str
     shadow: ShadowSettings = field(default_factory=ShadowSettings)
     book: RuleBook = field(default_factory=RuleBook)
+    watch: tuple[WatchSpec, ...] = ()
+    accepted: tuple[tuple[str, str], ...] = ()

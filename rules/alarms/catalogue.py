@@ -36,6 +36,7 @@ _DEVICES = (
     ("shadow_too_large", "low", "The reported document of the device is too large", "Raise `shadow.max_bytes`"),
 )
 _OTHERS = (
+    ("device_discovered", "gateway", "diagnostic", "Discovered devices wait for approval", "Approve or reject them"),
     ("bus_overloaded", "device", "medium", "The polls of a channel need more time than its wire has",
      "Longer intervals, fewer tags, or another channel"),
     ("driver_stalled", "device", "high", "A call of a driver did not end", "Report it with the log"),

@@ -7,10 +7,10 @@ from typing import Any
 
 from gateway.cli.commands.field import collect, show_findings
 from gateway.cli.editing import Changes, finish
-from gateway.cli.library import defines, profile_texts
 from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.cli.splicing import Merge, block
 from gateway.cli.target import holder_of, same_line, target_of
+from gateway.library import defines, profile_texts
 from gateway.local.wire import NotRunning, OpError
 from gateway.model import ChannelSpec, Schedule
 from gateway.settings.ids import is_id

@@ -6,8 +6,8 @@ import os
 from typing import Any
 
 from gateway.cli.editing import Changes, finish
-from gateway.cli.library import profile_texts
 from gateway.cli.session import CommandFailed, Exit, Session
+from gateway.library import profile_texts
 
 
 def profiles(session: Session) -> int:

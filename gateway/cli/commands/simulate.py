@@ -16,10 +16,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gateway.cli.library import defines, profile_texts
 from gateway.cli.places import config_dir
 from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.errors import ConfigError, Problem
+from gateway.library import defines, profile_texts
 from gateway.registry import Registry
 from gateway.settings.credentials import CredentialFolders
 from gateway.settings.loader import load_files, read_tree

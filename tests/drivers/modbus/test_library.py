@@ -16,7 +16,7 @@ import yaml
 
 from drivers.modbus.simulator import Faults, Image, Unit
 from drivers.modbus.simulator.server import Server
-from gateway.cli.library import profile_texts
+from gateway.library import profile_texts
 from gateway.model import Block, ChannelSpec, Device, Tag
 from gateway.registry import Registry
 from gateway.settings.credentials import CredentialFolders
@@ -104,6 +104,6 @@ def test_the_page_of_profiles_lists_them_all():
 
 
 def test_the_library_is_part_of_an_installation():
-    code = "from gateway.cli.library import profile_texts; print(len(profile_texts('modbus')))"
+    code = "from gateway.library import profile_texts; print(len(profile_texts('modbus')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
     assert int(done.stdout) == len(LIBRARY)

@@ -107,7 +107,7 @@ async def test_refresh_puts_current_values_into_telemetry_once_more(bench: Bench
         ("maintenance", "pump", {"for": 1000}, 400),
         ("restart_channel", None, {"channel": "x"}, 404),
         ("restart_channel", None, {}, 400),
-        ("rescan", None, {"channel": "wire"}, 404),
+        ("rescan", None, {"channel": "nowhere"}, 404),
         ("call", "pump", {"method": "home"}, 404),
         ("resend", None, {"stream": "x", "epoch": 1, "from": 1, "to": 2}, 404),
         ("resend", None, {"stream": "event", "epoch": 1, "from": 3, "to": 2}, 400),

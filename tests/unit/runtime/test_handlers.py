@@ -68,6 +68,8 @@ def test_reading_is_open_and_what_changes_or_reads_folders_is_not():
     assert {name for name, handler in table.items() if handler.scope == "admin"} == {
         "apply",
         "confirm",
+        "discovered_approve",
+        "discovered_forget",
         "plan",
         "rollback",
         "uplink_forget",

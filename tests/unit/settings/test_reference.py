@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.rulebook import NOTIFY_FIELDS, STEP_KINDS
-from gateway.settings import keys, reserved, rule_keys
+from gateway.settings import keys, reserved, rule_keys, watch_keys
 from gateway.settings.channel_file import CHANNEL_DEFAULTS, TAG_DEFAULTS
 from gateway.settings.convert import fields_of
 from gateway.settings.gateway_file import SECTIONS
@@ -29,6 +29,7 @@ HEADINGS: dict[str, Any] = {
     "`reconnect`": keys.ReconnectKeys,
     "channel": keys.ChannelKeys,
     "group": keys.GroupKeys,
+    "`watch`": watch_keys.WatchKeys,
     "device": keys.DeviceKeys,
     "profile": keys.ProfileKeys,
     "tag": keys.TagKeys,
@@ -71,7 +72,7 @@ def test_each_key_is_documented_in_its_section_and_no_other(heading: str) -> Non
 
 
 def test_every_struct_of_the_settings_is_documented() -> None:
-    structs = {name for module in (keys, rule_keys) for name in vars(module) if name.endswith("Keys")}
+    structs = {name for module in (keys, rule_keys, watch_keys) for name in vars(module) if name.endswith("Keys")}
     assert structs == {struct.__name__ for struct in HEADINGS.values()}
 
 

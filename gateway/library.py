@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from importlib import metadata, resources
+from typing import Any
 
 from gateway.registry import GROUP
+from gateway.settings.positions import Problems
+from gateway.settings.yaml_reader import read_documents
 
 
 def defines(text: bytes, profile: str) -> bool:
@@ -12,11 +15,21 @@ def defines(text: bytes, profile: str) -> bool:
     return f"\n{profile}:".encode() in b"\n" + text
 
 
+def profiles_of(driver: str, name: str) -> dict[str, Any]:
+    """The profiles of the library's file `name`, as written; empty when there is none."""
+    text = profile_texts(driver).get(name)
+    documents = [] if text is None else read_documents(f"library/{name}.yaml", text, Problems())
+    return {key: value for one in documents if isinstance(one.data, dict) for key, value in one.data.items()}
+
+
 def profile_texts(driver: str) -> dict[str, str]:
     """Name of each profile of a driver's library to its file's text."""
     found: dict[str, str] = {}
     for point in metadata.entry_points(group=GROUP, name=driver):
-        folder = resources.files(point.module) / "library"
+        try:
+            folder = resources.files(point.module) / "library"
+        except (ImportError, TypeError):  # a driver in one file, or one that cannot be imported, has no library
+            continue
         if not folder.is_dir():
             continue
         for file in folder.iterdir():

@@ -209,6 +209,8 @@ async def _serve(config_dir: Path, settings: GatewaySettings, found: _Found, loa
     await node.ruling.start(settings.book, node.maintenance.holds.all())
     node.notifier.standing(node.ruling.waiting_for_ack())
     node.forces.restore()
+    for server in settings.servers:
+        node.servers.start(server, settings.channels)
     return await _run_supervised(node)
 
 
@@ -286,6 +288,7 @@ async def _rescue(node: Node) -> None:
 async def _stop(node: Node) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(STOP_S):
+            await node.servers.stop_all()
             await node.desk.close()
             await node.channels.stop_all()
             await node.checkpoint(last=True)

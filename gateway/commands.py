@@ -31,7 +31,7 @@ DRY_RUN = "dry run: nothing was written"
 LOOK_S = 5.0
 """A value that `max_change` needs and nobody knows is awaited so long at most."""
 
-_NEAR = {"local", "rule"}
+_NEAR = {"local", "rule", "plant"}
 """Ways that `write.allow` calls by their own name; commands, shadows and whatever else comes over are `cloud`."""
 _FLOATS = {ValueType.FLOAT32, ValueType.FLOAT64}
 
@@ -164,8 +164,8 @@ class Commands:
     ) -> list[WriteResult]:
         """Write `values` (`device.tag` -> value). When one item fails its check, nothing is written at all.
 
-        `via`: local, command, shadow or rule. `dry_run`: all checks, no write; a value that `max_change` needs and
-        that is not known is read.
+        `via`: local, command, shadow, rule or plant. `dry_run`: all checks, no write; a value that `max_change` needs
+        and that is not known is read.
         """
         if len(values) > MAX_ITEMS:
             raise WriteRejected(f"{len(values)} items; at most {MAX_ITEMS} in one call", code=413)

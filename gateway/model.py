@@ -134,8 +134,10 @@ class Schedule(Struct, frozen=True):
     align: bool = False
 
 
-WRITERS = ("local", "cloud", "rule")
-"""Who may write: people and programs at the gateway, whatever comes over an uplink, rules."""
+WRITERS = ("local", "cloud", "rule", "plant")
+"""Who may write: people and programs at the gateway, whatever comes over an uplink, rules, HMIs and PLCs over the
+gateway's own servers.
+"""
 
 
 class WriteLimits(Struct, frozen=True):

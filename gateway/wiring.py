@@ -34,9 +34,11 @@ from gateway.runtime.optable import serve_commands
 from gateway.runtime.readingpath import ReadingPath
 from gateway.runtime.rulekeeping import ROWS
 from gateway.runtime.ruling import Ruling
+from gateway.runtime.servers import Servers
 from gateway.runtime.shadows import Shadows, make_shadows
 from gateway.runtime.uplinks import Uplinks
 from gateway.runtime.views import FlatFeed, Model
+from gateway.serving.registry import ServerRegistry
 from gateway.settings.generations import Generations
 from gateway.settings.types import GatewaySettings
 from gateway.store import Store
@@ -138,6 +140,7 @@ class _Wiring:
         node, frame = self.node, self._frame
         serve_commands(node)
         node.uplinks = self._uplinks()
+        node.servers = self._servers()
         node.explorer = Explorer(node.channels, frame.registry.load, node.channels.temporary)
         node.applier = Applier(node, frame.generations, frame.load, self._clock, self._health, self._emit)
         node.discovery.provisions = node.applier
@@ -228,6 +231,24 @@ class _Wiring:
             health=self._health,
             desk=node.desk,
             shadows=node.shadows.desk,
+        )
+
+    def _servers(self) -> Servers:
+        node, settings = self.node, self._frame.settings
+        return Servers(
+            supervisor=self._supervisor,
+            registry=ServerRegistry(),
+            bus=self._bus,
+            tags=self._tags,
+            latest=self._latest,
+            runs=lambda device: node.channels.target(device) is not None,
+            commands=node.commands,
+            memory=self._store.memory,
+            base=self._frame.config_dir,
+            state=settings.store.path,
+            gateway=settings.id,
+            clock=self._clock,
+            health=self._health,
         )
 
 

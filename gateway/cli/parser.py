@@ -244,6 +244,7 @@ def _add_device(add: _Add) -> None:
 def _add_lists(add: _Add) -> None:
     export = add("export", "taglist", "print the tags of the configuration as a list for spreadsheets (CSV)")
     export.add_argument("device", nargs="*", metavar="DEVICE", help="only these (default: all)")
+    export.add_argument("--server", metavar="NAME", help="where a running server offers its tags: registers, node ids")
     export.add_argument("--output", "-o", metavar="FILE", help="write it there")
     import_ = add("import", "taglist", "show what a tag list changes in the configuration; --write writes it")
     import_.add_argument("file", metavar="FILE", help="CSV as `fieldpost export` prints it")

@@ -45,6 +45,7 @@ def handlers(node: Node) -> dict[str, Handler]:
         "journal": ops.journal,
         "uplink": ops.uplink,
         "generations": ops.generations,
+        "server_map": ops.server_map,
         "refresh": ops.refresh,
         "rebirth": ops.rebirth,
     }
@@ -122,6 +123,10 @@ class _Ops:
 
     async def version(self, _args: dict[str, Any]) -> dict[str, Any]:
         return {"version": self._node.version}
+
+    async def server_map(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Where a server offers its tags. Raises UnknownServer."""
+        return self._node.servers.map(str(args.get("name", "")))
 
     async def status(self, _args: dict[str, Any]) -> dict[str, Any]:
         ruling = self._node.ruling

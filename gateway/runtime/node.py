@@ -31,6 +31,7 @@ from gateway.runtime.applier import Applier
 from gateway.runtime.channels import Channels
 from gateway.runtime.exploring import Explorer
 from gateway.runtime.ops import OpTable
+from gateway.runtime.servers import Servers
 from gateway.runtime.shadows import Shadows
 from gateway.runtime.uplinks import Uplinks
 from gateway.runtime.views import FlatFeed
@@ -83,6 +84,7 @@ class Node:
     notifier: Notifier
     discovery: Discovery
     uplinks: Uplinks = field(init=False)
+    servers: Servers = field(init=False)
     applier: Applier = field(init=False)
     explorer: Explorer = field(init=False)
     ops: OpTable = field(init=False)
@@ -111,6 +113,7 @@ class Node:
         self.actor.keep({rule.id for rule in new.book.rules})
         self.notifier.reload(new.book.notify)
         await self.uplinks.switch(new, plan)
+        await self.servers.switch(new, plan)
         self.restart_required = sorted({*self.restart_required, *plan.process})
 
     async def checkpoint(self, *, last: bool = False) -> None:
@@ -152,9 +155,12 @@ class Node:
         return active.number if active else None
 
     def up(self) -> frozenset[str]:
-        """What is up now: `channel:ID` where a device answers, `uplink:NAME` where the broker is connected."""
+        """What is up now: `channel:ID` where a device answers, `uplink:NAME` where the broker is connected, and
+        `server:NAME` where clients may come.
+        """
         channels = {f"channel:{spec.id}" for spec in self.channels.specs() if self.channels.is_up(spec.id)}
-        return frozenset(channels | {f"uplink:{name}" for name in self.uplinks.online()})
+        uplinks = {f"uplink:{name}" for name in self.uplinks.online()}
+        return frozenset(channels | uplinks | {f"server:{name}" for name in self.servers.up()})
 
     def refresh(self, device: str | None) -> int:
         """Append the current values of a device, or of all, to telemetry once more. Returns how many."""
@@ -192,6 +198,7 @@ class Node:
             "gateway": self.settings.id,
             "config": config,
             "uplinks": self.uplinks.status(),
+            "servers": self.servers.status(),
             "channels": self._channels_view(),
             "journal": self.store.stats(),
             "loop_lag_ms": self.lags(),

@@ -34,6 +34,9 @@ def fingerprint(settings: GatewaySettings, *, base: Path, secrets: Mapping[str, 
     tree["channels"] = {channel.id: _channel(channel) for channel in settings.channels}
     tree["uplinks"] = {uplink.name: uplink for uplink in settings.uplinks}
     tree["book"] = _book(settings.book)
+    tree["servers"] = {server.name: server for server in settings.servers}
+    if not settings.servers:
+        del tree["servers"]  # a configuration without any keeps the name that it had before there were servers
     encoded = _encoder(base).encode(tree)
     if secrets:
         encoded = _encoder().encode(_without_secrets(msgspec.json.decode(encoded), secrets))

@@ -17,10 +17,11 @@ from gateway.settings.notify_keys import Notifications
 from gateway.settings.positions import Layers, Origin, Problems
 from gateway.settings.rule_keys import RulesKeys
 from gateway.settings.sections import mapping_at, refuse_unknown, section
+from gateway.settings.server_file import ServerKinds, Servers
 from gateway.settings.types import JournalSettings, ShadowSettings, StoreSettings
 from gateway.settings.uplink_file import Uplinks
 
-SECTIONS = ("gateway", "clock", "store", "shadow", "uplinks", "rules", "notify", "vars")
+SECTIONS = ("gateway", "clock", "store", "shadow", "uplinks", "servers", "rules", "notify", "vars")
 DEFAULT_STATE = "/var/lib/fieldpost"
 MIN_JOURNAL = 1_000_000
 MAX_JOURNAL = 1_000_000_000_000
@@ -42,10 +43,18 @@ class GatewayFile(Struct, frozen=True):
     uplinks: Uplinks
     rules: RulesKeys
     notify: Notifications
+    servers: Servers
 
 
 def read_gateway_file(
-    data: Any, origin: Origin, *, base: Path, env: Mapping[str, str], problems: Problems
+    data: Any,
+    origin: Origin,
+    *,
+    base: Path,
+    env: Mapping[str, str],
+    problems: Problems,
+    kinds: ServerKinds,
+    keep_unusable: bool = False,
 ) -> GatewayFile | None:
     """The settings of gateway.yaml; None when identity, clock or store cannot be used (all reported)."""
     values = mapping_at(data, origin, problems, what="gateway.yaml")
@@ -61,6 +70,9 @@ def read_gateway_file(
     interval = store.commit_interval_s if store is not None else 1.0
     uplinks = Uplinks(identity, base, problems, commit_interval_s=interval)
     uplinks.read(values.get("uplinks"), origin.child("uplinks"), present="uplinks" in values)
+    servers = Servers(kinds, problems, keep_unusable=keep_unusable)
+    if "servers" in values:
+        servers.read(values["servers"], origin.child("servers"))
     rules = _rules(values, origin, problems)
     notify = Notifications(uplinks.names, problems)
     if "notify" in values:
@@ -68,7 +80,7 @@ def read_gateway_file(
     if gateway is None or clock is None or store is None or shadow is None or rules is None:
         return None
     identity_and_zone = (gateway.id, gateway.tenant, gateway.timezone)
-    return GatewayFile(*identity_and_zone, clock.trust, store, shadow, uplinks, rules, notify)
+    return GatewayFile(*identity_and_zone, clock.trust, store, shadow, uplinks, rules, notify, servers)
 
 
 def _identity(values: dict[str, Any], origin: Origin, problems: Problems) -> GatewayKeys | None:

@@ -101,6 +101,18 @@ class UplinkKeys(msgspec.Struct, frozen=True):
     unrouted: Literal["accept"] = "accept"
 
 
+class ServerSelectKeys(msgspec.Struct, frozen=True):
+    devices: list[str] = msgspec.field(default_factory=lambda: ["*"])
+    tags: list[str] = msgspec.field(default_factory=lambda: ["*"])
+
+
+class ServerKeys(msgspec.Struct, frozen=True):
+    kind: str
+    listen: str
+    select: dict[str, Any] = {}
+    write: list[str] = []
+
+
 class ChannelKeys(msgspec.Struct, frozen=True):
     driver: str
     channel: str | None = None
@@ -189,7 +201,7 @@ class WriteKeys(msgspec.Struct, frozen=True, rename={"while_": "while"}):
     max: Number | None = None
     rate: Rate | None = None
     max_change: Annotated[float, Meta(gt=0)] | None = None
-    allow: Annotated[list[Literal["local", "cloud", "rule"]], Meta(min_length=1)] | None = None
+    allow: Annotated[list[Literal["local", "cloud", "rule", "plant"]], Meta(min_length=1)] | None = None
     while_: str | None = None
 
 

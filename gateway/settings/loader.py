@@ -13,6 +13,8 @@ from msgspec.structs import replace
 
 from gateway.errors import Problem
 from gateway.rulebook import Expressions, RuleBook
+from gateway.serving.contract import ServerSpec
+from gateway.serving.registry import ServerRegistry
 from gateway.settings.book import BookMaker
 from gateway.settings.channel_file import Channels, Drivers
 from gateway.settings.convert import show
@@ -25,6 +27,7 @@ from gateway.settings.profile_file import Profiles
 from gateway.settings.provisioned import FILE as PROVISIONED
 from gateway.settings.provisioned import document_of
 from gateway.settings.references import References
+from gateway.settings.server_file import ServerKinds
 from gateway.settings.templates import TemplateError, expand_name
 from gateway.settings.tree import FOLDERS, ROOT, read_tree
 from gateway.settings.types import GatewaySettings
@@ -67,6 +70,7 @@ def load_files(
     state_dir: Path | None = None,
     keep_unusable: bool = False,
     expressions: Expressions | None = None,
+    servers: ServerKinds | None = None,
 ) -> GatewaySettings:
     """The settings in `files` (relative path -> text). Raises ConfigError with all problems.
 
@@ -74,10 +78,11 @@ def load_files(
     is no part of the hash. `keep_unusable`: a channel whose driver cannot be loaded stays, with no settings and no
     devices, so that the supervisor can raise an issue for it and the other channels run; rules and alarms that name
     its devices are left out. `expressions` knows the language of rules: without it a tree with rules is refused.
+    `servers` gives the specs of kinds of servers: those that are installed, unless said.
     """
     problems = Problems()
-    tree = _Tree(files, env, credentials, base or Path(), problems)
-    gateway = tree.gateway()
+    tree = _Tree(files, env, credentials, base or Path(), problems, servers or _installed_servers)
+    gateway = tree.gateway(keep_unusable=keep_unusable)
     profiles = tree.profiles()
     channels = Channels(drivers, profiles, problems, base=base or Path(), keep_unusable=keep_unusable)
     book = tree.fill(channels, profiles, gateway, expressions)
@@ -96,6 +101,7 @@ def load_files(
         book=book,
         watch=tuple(channels.watch),
         accepted=tuple(channels.accepted),
+        servers=tuple(gateway.servers.settings),
     )
     name = fingerprint(settings, base=base or Path(), secrets=tree.secrets)
     store = settings.store if state_dir is None else replace(settings.store, path=state_dir)
@@ -108,6 +114,10 @@ def _installed() -> Drivers:
     return Registry().load
 
 
+def _installed_servers(kind: str) -> ServerSpec:
+    return ServerRegistry().load(kind)
+
+
 class _Tree:
     """The parsed files of a tree, references replaced, sorted by what they are."""
 
@@ -118,8 +128,10 @@ class _Tree:
         credentials: CredentialSource,
         base: Path,
         problems: Problems,
+        kinds: ServerKinds,
     ) -> None:
         self._problems = problems
+        self._kinds = kinds
         self._base = base
         self._env = env
         self._documents: dict[str, list[Document]] = {}
@@ -172,7 +184,7 @@ class _Tree:
                 found[name] = value
         return found
 
-    def gateway(self) -> GatewayFile | None:
+    def gateway(self, *, keep_unusable: bool) -> GatewayFile | None:
         documents = self._documents.get(ROOT, [])
         if not documents:
             return None
@@ -180,7 +192,15 @@ class _Tree:
             self._problems.at(Origin(extra), "gateway.yaml holds one document", "remove the line `---` and join them")
         data = self._references.resolve(documents[0])
         origin = Origin(documents[0])
-        return read_gateway_file(data, origin, base=self._base, env=self._env, problems=self._problems)
+        return read_gateway_file(
+            data,
+            origin,
+            base=self._base,
+            env=self._env,
+            problems=self._problems,
+            kinds=self._kinds,
+            keep_unusable=keep_unusable,
+        )
 
     def profiles(self) -> Profiles:
         profiles = Profiles(self._problems)
@@ -218,6 +238,8 @@ class _Tree:
             return RuleBook()
         gateway.uplinks.check_against(channels.specs)
         channels.inventory.unsure |= not self._broken.isdisjoint({"channels", "profiles"})
+        if not channels.inventory.unsure:
+            gateway.servers.check_against(channels.specs)
         maker = BookMaker(channels.inventory, profiles, self.documents("rules"), self.documents("alarms"))
         return maker.make(gateway, expressions, self._problems)
 

@@ -12,15 +12,17 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from gateway.model import ChannelSpec
+from gateway.serving.contract import Offer
+from gateway.serving.offering import offers_of
 from gateway.settings.book_plan import BookPlan, diff_books
 from gateway.settings.fingerprint import channel_bytes
-from gateway.settings.types import GatewaySettings, UplinkSettings
+from gateway.settings.types import GatewaySettings, ServerSettings, UplinkSettings
 
 _SECRET_FIELDS = ("password",)
 
 
 class Plan(Struct, frozen=True):
-    """Ids of channels and names of uplinks by what happens to them.
+    """Ids of channels and names of uplinks and servers by what happens to them.
 
     `process`: settings that only a restart of the process brings in. `details`: for a changed one, what differs.
     `book`: what happens to rules, alarms and notifications. `watch`: channels with other watch rules.
@@ -36,6 +38,10 @@ class Plan(Struct, frozen=True):
     uplinks_removed: tuple[str, ...] = ()
     uplinks_changed: tuple[str, ...] = ()
     uplinks_unchanged: tuple[str, ...] = ()
+    servers_added: tuple[str, ...] = ()
+    servers_removed: tuple[str, ...] = ()
+    servers_changed: tuple[str, ...] = ()
+    servers_unchanged: tuple[str, ...] = ()
     process: tuple[str, ...] = ()
     details: tuple[tuple[str, tuple[str, ...]], ...] = ()
     book: BookPlan = BookPlan()
@@ -44,14 +50,16 @@ class Plan(Struct, frozen=True):
     @property
     def is_empty(self) -> bool:
         """Nothing restarts, nothing waits for a restart, and no rule or alarm changes."""
-        channels_stay = not (self.touched() or self.channels_removed or self.uplinks_removed or self.process)
-        return channels_stay and self.book.is_empty and not self.watch
+        gone = self.channels_removed or self.uplinks_removed or self.servers_removed
+        return not (self.touched() or gone or self.process or self.watch) and self.book.is_empty
 
     def touched(self) -> tuple[str, ...]:
         """What is (re)started and should come up: `channel:line1`, `uplink:cloud`."""
         channels = (*self.channels_changed, *self.channels_added)
         uplinks = (*self.uplinks_changed, *self.uplinks_added)
-        return (*(f"channel:{name}" for name in channels), *(f"uplink:{name}" for name in uplinks))
+        servers = (*self.servers_changed, *self.servers_added)
+        kinds = (("channel", channels), ("uplink", uplinks), ("server", servers))
+        return tuple(f"{kind}:{name}" for kind, names in kinds for name in names)
 
     def lines(self) -> list[str]:
         """The plan for people, one line for each thing that happens; empty when nothing does."""
@@ -60,6 +68,7 @@ class Plan(Struct, frozen=True):
         for kind, added, removed, changed in (
             ("channel", self.channels_added, self.channels_removed, self.channels_changed),
             ("uplink", self.uplinks_added, self.uplinks_removed, self.uplinks_changed),
+            ("server", self.servers_added, self.servers_removed, self.servers_changed),
         ):
             lines += [f"- {kind} {name} stops" for name in removed]
             lines += [f"+ {kind} {name} starts" for name in added]
@@ -77,6 +86,7 @@ class Plan(Struct, frozen=True):
                 self.channels_added, self.channels_removed, self.channels_changed, self.channels_unchanged
             ),
             "uplinks": _lists(self.uplinks_added, self.uplinks_removed, self.uplinks_changed, self.uplinks_unchanged),
+            "servers": _lists(self.servers_added, self.servers_removed, self.servers_changed, self.servers_unchanged),
             "rules": self.book.rules.as_json(),
             "alarms": self.book.alarms.as_json(),
             "notify": self.book.notify.as_json(),
@@ -100,6 +110,11 @@ def diff(old: GatewaySettings, new: GatewaySettings) -> Plan:
     uplinks = _sort(links_before, links_after, lambda a, b: a == b)
     for name in uplinks[2]:
         details[f"uplink:{name}"] = _uplink_details(links_before[name], links_after[name])
+    servers_before = {server.name: (server, offers_of(server.choice, old.channels)) for server in old.servers}
+    servers_after = {server.name: (server, offers_of(server.choice, new.channels)) for server in new.servers}
+    servers = _sort(servers_before, servers_after, lambda a, b: a == b)
+    for name in servers[2]:
+        details[f"server:{name}"] = _server_details(servers_before[name], servers_after[name])
     return Plan(
         old_hash=old.hash,
         new_hash=new.hash,
@@ -111,6 +126,10 @@ def diff(old: GatewaySettings, new: GatewaySettings) -> Plan:
         uplinks_removed=uplinks[1],
         uplinks_changed=uplinks[2],
         uplinks_unchanged=uplinks[3],
+        servers_added=servers[0],
+        servers_removed=servers[1],
+        servers_changed=servers[2],
+        servers_unchanged=servers[3],
         process=_process(old, new),
         details=tuple(sorted(details.items())),
         book=diff_books(old.book, new.book),
@@ -152,6 +171,19 @@ def _channel_details(old: ChannelSpec, new: ChannelSpec) -> tuple[str, ...]:
 
 def _uplink_details(old: UplinkSettings, new: UplinkSettings) -> tuple[str, ...]:
     return tuple(_unit(name) for name in _different(old, new))
+
+
+_Served = tuple[ServerSettings, tuple[Offer, ...]]
+"""A server and what it offers: it restarts when either changes, as its clients see the tags by what they are."""
+
+
+def _server_details(old: _Served, new: _Served) -> tuple[str, ...]:
+    words = [_unit(name) for name in _different(old[0], new[0]) if name not in ("choice", "settings")]
+    if type(old[0].settings) is type(new[0].settings):
+        words += _different(old[0].settings, new[0].settings)
+    if old[0].choice != new[0].choice or old[1] != new[1]:
+        words.append("tags")
+    return tuple(words)
 
 
 def _different(old: Any, new: Any) -> list[str]:

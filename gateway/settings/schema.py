@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from gateway.driver import DriverSpec
+from gateway.serving.contract import ServerSpec
 from gateway.settings import keys, rule_keys, watch_keys
 from gateway.settings.channel_file import CHANNEL_DEFAULTS, TAG_DEFAULTS
 from gateway.settings.convert import fields_of
@@ -32,19 +33,19 @@ _NOTES = {"title", "default", "description"}
 _TEMPLATE: Schema = {"type": "string", "pattern": r"\{[^{}]+\}"}
 
 
-def generate(drivers: Iterable[DriverSpec]) -> dict[str, Schema]:
+def generate(drivers: Iterable[DriverSpec], servers: Iterable[ServerSpec] = ()) -> dict[str, Schema]:
     """All schemas by file name."""
     drivers = sorted(drivers, key=lambda driver: driver.name)
-    schemas = {"gateway.json": _gateway(), "profile.json": _profile(drivers)}
+    schemas = {"gateway.json": _gateway(servers), "profile.json": _profile(drivers)}
     schemas |= {"rules.json": _rules(), "alarms.json": _file("alarms/*.yaml", _map_of(_alarm()))}
     schemas |= {f"channel-{driver.name}.json": _channel(driver) for driver in drivers}
     return schemas
 
 
-def write(folder: Path, drivers: Iterable[DriverSpec]) -> None:
+def write(folder: Path, drivers: Iterable[DriverSpec], servers: Iterable[ServerSpec] = ()) -> None:
     """Write the schemas into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, schema in generate(drivers).items():
+    for name, schema in generate(drivers, servers).items():
         (folder / name).write_text(as_text(schema), encoding="utf-8")
 
 
@@ -53,7 +54,7 @@ def as_text(schema: Schema) -> str:
     return json.dumps(schema, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-def _gateway() -> Schema:
+def _gateway(servers: Iterable[ServerSpec]) -> Schema:
     uplink = _object(
         keys.UplinkKeys,
         tls=_object(keys.TlsKeys),
@@ -68,11 +69,22 @@ def _gateway() -> Schema:
         "store": _object(keys.StoreKeys, journal=_object(keys.JournalKeys)),
         "shadow": _object(keys.ShadowKeys),
         "uplinks": _map_of(uplink),
+        "servers": _map_of(_server(servers)),
         "rules": _object(rule_keys.RulesKeys),
         "notify": _map_of(_notification()),
         "vars": {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}},
     }
     return _file("gateway.yaml", {"type": "object", "properties": properties, "required": ["gateway"]})
+
+
+def _server(specs: Iterable[ServerSpec]) -> Schema:
+    """A server of any kind: an editor is told which keys each kind has."""
+    kinds = []
+    for spec in sorted(specs, key=lambda each: each.name):
+        kernel = _object(keys.ServerKeys, kind={"const": spec.name}, select=_object(keys.ServerSelectKeys))
+        own = _object(spec.settings)
+        kinds.append(_join(kernel, own) | {"required": [*kernel["required"], *own.get("required", [])]})
+    return {"anyOf": kinds} if kinds else {"type": "object"}
 
 
 def _notification() -> Schema:
@@ -275,10 +287,16 @@ def _file(title: str, schema: Schema) -> Schema:
 def main() -> None:
     """Write the schemas of all installed drivers."""
     from gateway.registry import Registry
+    from gateway.serving.registry import ServerRegistry
 
     registry = Registry()
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path("config/schema")
-    write(folder, [registry.load(name) for name in registry.names()])
+    servers = ServerRegistry()
+    write(
+        folder,
+        [registry.load(name) for name in registry.names()],
+        [servers.load(name) for name in servers.names()],
+    )
 
 
 if __name__ == "__main__":

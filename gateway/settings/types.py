@@ -6,12 +6,14 @@ Channels are gateway.model.ChannelSpec. These values are what the rest of the ga
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct, field
 from msgspec.structs import asdict
 
 from gateway.model import ChannelSpec
 from gateway.rulebook import RuleBook
+from gateway.serving.offering import Choice
 from gateway.watching import WatchSpec
 
 MB = 1_000_000
@@ -90,6 +92,17 @@ class ShadowSettings(Struct, frozen=True):
     max_bytes: int = 8192
 
 
+class ServerSettings(Struct, frozen=True):
+    """One server to the plant. `choice`: what it offers; `settings`: the kind's own part."""
+
+    name: str
+    kind: str
+    host: str
+    port: int
+    choice: Choice
+    settings: Any
+
+
 class GatewaySettings(Struct, frozen=True):
     """A whole, valid configuration. `hash` names its content: 16 hex digits of SHA-256 over the resolved tree. `book`:
     rules, alarms and notifications. `watch`: rules for devices that are seen and not configured. `accepted`: (channel,
@@ -108,3 +121,4 @@ class GatewaySettings(Struct, frozen=True):
     book: RuleBook = field(default_factory=RuleBook)
     watch: tuple[WatchSpec, ...] = ()
     accepted: tuple[tuple[str, str], ...] = ()
+    servers: tuple[ServerSettings, ...] = ()

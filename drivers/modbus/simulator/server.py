@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import struct
 import termios
 import tty
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
+from drivers.modbus import served
 from drivers.modbus.framing import checked
 from drivers.modbus.simulator.faults import Faults
 from drivers.modbus.simulator.unit import Unit
 from drivers.modbus.transports import Line
 
-_HEADER = struct.Struct(">HHHB")
 _MOST_CONNECTIONS = 16
-_LONGEST_MBAP = 254  # unit, function code and 252 bytes: V1.1b3, 4.1
 _SILENCE_S = 0.05
 """A request that stops in its middle for so long is none: units know the end of a frame by silence."""
 
@@ -77,16 +75,13 @@ class Server:
     async def _serve_mbap(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with self._connection(writer):
             while True:
-                number, _, length, unit = _HEADER.unpack(await reader.readexactly(7))
-                if not 2 <= length <= _LONGEST_MBAP:  # where the next frame begins cannot be told
-                    return
-                pdu = await reader.readexactly(length - 1)
+                number, unit, pdu = await served.read_request(reader)
                 answer = await self._react(unit, pdu, len(pdu) + 7)
                 if answer is None:
                     continue
                 number ^= 0x5555 if self._faults.wrong_id else 0
                 unit += self._faults.wrong_unit
-                self._send(writer, _HEADER.pack(number, 0, len(answer) + 1, unit & 0xFF) + answer)
+                self._send(writer, served.frame(number, unit & 0xFF, answer))
 
     async def _serve_rtu(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with self._connection(writer):
@@ -143,7 +138,7 @@ class Server:
     async def _connection(self, writer: asyncio.StreamWriter) -> AsyncIterator[None]:
         self._open.add(writer)
         try:
-            with contextlib.suppress(asyncio.IncompleteReadError, OSError, struct.error):
+            with contextlib.suppress(asyncio.IncompleteReadError, OSError, served.Garbage):
                 if len(self._open) > _MOST_CONNECTIONS:
                     writer.transport.abort()  # reading then ends at once
                 yield

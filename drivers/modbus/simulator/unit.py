@@ -8,21 +8,13 @@ from collections import deque
 
 from msgspec import Struct
 
+from drivers.modbus import served
 from drivers.modbus.address import Table
+from drivers.modbus.served import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, ILLEGAL_VALUE, READS, Refused
 from drivers.modbus.simulator.faults import Faults
 from drivers.modbus.simulator.image import Image
 
-ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE = 1, 2, 3
-_READS = {1: Table.COIL, 2: Table.DISCRETE, 3: Table.HOLDING, 4: Table.INPUT}
 _LOG = 10_000
-
-
-class Refused(Exception):
-    """The unit says no; `code` is the exception code."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(f"exception {code}")
-        self.code = code
 
 
 class Seen(Struct, frozen=True):
@@ -54,10 +46,10 @@ class Unit:
             answer = self._answer(pdu)
         except Refused as refused:
             code = refused.code
-            answer = bytes((pdu[0] | 0x80, code))
+            answer = served.refusal(pdu, code)
         except (struct.error, IndexError):
             code = ILLEGAL_VALUE
-            answer = bytes((pdu[0] | 0x80, code))
+            answer = served.refusal(pdu, code)
         self.total += 1
         first, count = struct.unpack(">HH", pdu[1:5]) if len(pdu) >= 5 else (0, 0)
         self.seen.append(Seen(time.time(), pdu[0], first, count, code))
@@ -68,20 +60,19 @@ class Unit:
         for code, place in self.faults.exceptions:
             if place is None:
                 raise Refused(code)
-        if function in _READS:
-            return self._read(function, *struct.unpack(">HH", pdu[1:5]))
+        if function in READS:
+            return self._read(pdu)
         if function in {5, 6, 15, 16, 22}:
             return self._write(function, pdu)
         if function == 8:
             return pdu
         if function == 43 and pdu[1:2] == b"\x0e":
-            return self._identify()
+            return served.identification(self.name or "simulated")
         raise Refused(ILLEGAL_FUNCTION)
 
-    def _read(self, function: int, first: int, count: int) -> bytes:
-        table = _READS[function]
-        most = self.faults.most_bits if table.is_bits else self.faults.most_registers
-        if not 0 < count <= min(most, 2000 if table.is_bits else 125):
+    def _read(self, pdu: bytes) -> bytes:
+        table, first, count = served.asked(pdu)
+        if count > (self.faults.most_bits if table.is_bits else self.faults.most_registers):
             raise Refused(ILLEGAL_VALUE)
         self._check(table, first, count)
         cells = self.image.cells[table]
@@ -90,10 +81,8 @@ class Unit:
         except KeyError:
             raise Refused(ILLEGAL_ADDRESS) from None
         if table.is_bits:
-            data = sum(1 << i for i, bit in enumerate(values) if bit).to_bytes((count + 7) // 8, "little")
-        else:
-            data = struct.pack(f">{count}H", *values)
-        return bytes((function, len(data))) + data
+            return served.bits_answer(pdu[0], values)
+        return served.registers_answer(pdu[0], struct.pack(f">{count}H", *values))
 
     def _check(self, table: Table, first: int, count: int) -> None:
         for code, place in self.faults.exceptions:
@@ -101,28 +90,16 @@ class Unit:
                 raise Refused(code)
 
     def _write(self, function: int, pdu: bytes) -> bytes:
-        first, second = struct.unpack(">HH", pdu[1:5])
-        table = Table.COIL if function in {5, 15} else Table.HOLDING
-        if function == 5:
-            values = [int(second == 0xFF00)]
-        elif function == 6:
-            values = [second]
-        elif function == 15:
-            values = [pdu[6 + i // 8] >> i % 8 & 1 for i in range(second)]
-        elif function == 16:
-            values = list(struct.unpack(f">{second}H", pdu[6 : 6 + 2 * second]))
+        if function == served.MASK_REGISTER:
+            first, keep, put = struct.unpack(">HHH", pdu[1:7])
+            old = self.image.cells[Table.HOLDING].get(first, 0)
+            wanted = served.Change(Table.HOLDING, first, ((old & keep) | (put & ~keep & 0xFFFF),))
         else:
-            old = self.image.cells[table].get(first, 0)
-            values = [(old & second) | (int.from_bytes(pdu[5:7], "big") & ~second & 0xFFFF)]
-        self._check(table, first, len(values))
-        places = range(first, first + len(values))
-        if not all(place in self.image.writable[table] for place in places):
+            wanted = served.change(pdu)
+        places = range(wanted.first, wanted.first + len(wanted.values))
+        self._check(wanted.table, places.start, len(places))
+        if not all(place in self.image.writable[wanted.table] for place in places):
             raise Refused(ILLEGAL_ADDRESS)
-        for place, value in zip(places, values, strict=True):
-            self.image.cells[table][place] = value
-        return pdu[:5] if function in {15, 16} else pdu
-
-    def _identify(self) -> bytes:
-        objects = [(0, b"Fieldpost"), (1, self.name.encode()[:60] or b"simulated"), (2, b"1")]
-        body = b"".join(bytes((number, len(text))) + text for number, text in objects)
-        return bytes((43, 14, 1, 1, 0, 0, len(objects))) + body
+        for place, value in zip(places, wanted.values, strict=True):
+            self.image.cells[wanted.table][place] = value
+        return served.confirmed(pdu)

@@ -163,6 +163,9 @@ def _print_status(session: Session, answer: dict[str, Any]) -> None:
     if answer.get("uplinks"):
         out.line()
         _print_uplinks(session, answer["uplinks"])
+    if answer.get("servers"):
+        out.line()
+        _print_servers(session, answer["servers"])
     out.line()
     _print_streams(session, answer.get("journal", {}).get("streams", {}))
     _print_alarms(session, answer.get("alarms", {}), answer.get("rules", {}))
@@ -215,6 +218,18 @@ def _print_uplinks(session: Session, uplinks: Mapping[str, Any]) -> None:
         )
         styles.append("" if uplink_state.get("state") == "online" else "bad")
     session.out.table(("uplink", "state", ">for", ">backlog", ">size", ">oldest", "proof", ""), rows, styles)
+
+
+def _print_servers(session: Session, servers: Mapping[str, Any]) -> None:
+    rows, styles = [], []
+    for name, server in servers.items():
+        clients = [str(client.get("who")) for client in server.get("clients", [])]
+        tags, writable = server.get("tags", 0), server.get("writable", 0)
+        offers = f"{tags} tags, {writable} writable" if writable else f"{tags} tags"
+        place = f"{server.get('kind')} {server.get('listen')}"
+        rows.append((name, str(server.get("state")), place, offers, str(len(clients)), ", ".join(clients[:3])))
+        styles.append("" if server.get("state") == "listening" else "bad")
+    session.out.table(("server", "state", "", "offers", ">clients", ""), rows, styles)
 
 
 def _print_streams(session: Session, streams: Mapping[str, Any]) -> None:

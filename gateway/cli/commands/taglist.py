@@ -10,6 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from gateway.cli.commands.add import devices_of, document_of, groups_of
+from gateway.cli.commands.servermap import server_map
 from gateway.cli.editing import Changes, finish
 from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.cli.splicing import Merge, Removed
@@ -29,7 +30,9 @@ Edits = dict[tuple[str, int], list[Wanted]]
 
 
 def export(session: Session) -> int:
-    """The tags of the configuration folder as CSV."""
+    """The tags of the configuration folder as CSV, or the map of a server."""
+    if session.option("server"):
+        return server_map(session)
     changes = Changes(session.config_dir)
     settings = changes.settings()
     devices = list(session.args.device)

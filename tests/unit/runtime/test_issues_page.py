@@ -9,7 +9,7 @@ PAGE = ROOT / "docs/reference/issues.md"
 SETTERS = {"set", "_set", "issue", "_raise", "Threshold"}
 KEEP_CONSTANTS = {"context.py", "devices.py", "failing.py", "limiting.py", "mailbox.py", "supervisor.py", "watchdog.py"}
 KINDS = (
-    "action|answers|bus|certificate|clock|config|cpu|cursor|device|disk|driver|generations|loop|memory|notify|rule|store"
+    "action|answers|bus|certificate|clock|config|cpu|cursor|device|disk|driver|generations|loop|memory|notify|rule|server|store"
     "|tag|unit|uplink|values"
 )
 ID = re.compile(rf"({KINDS})_[a-z_]+")

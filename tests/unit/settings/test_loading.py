@@ -283,7 +283,7 @@ def test_who_wins_and_what_a_reconnect_does_arrive_in_the_model(load: Load) -> N
     assert [tag.conflict for tag in pump.tags] == [None, "local_wins", None]
     assert [tag.reapply_s for tag in pump.tags] == [24 * 3600.0, 5400.0, None]
     assert pump.tags[0].write == WriteLimits(max_change=2.5, allow=("local", "rule"))
-    assert plain.tags[0].write == WriteLimits(allow=("local", "cloud", "rule"))
+    assert plain.tags[0].write == WriteLimits(allow=("local", "cloud", "rule", "plant"))
     assert plain.tags[0].reapply_s is None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from drivers.modbus.server import settings as modbus
 from gateway.rulebook import NOTIFY_FIELDS, STEP_KINDS
 from gateway.settings import keys, reserved, rule_keys, watch_keys
 from gateway.settings.channel_file import CHANNEL_DEFAULTS, TAG_DEFAULTS
@@ -37,6 +38,8 @@ HEADINGS: dict[str, Any] = {
     "`on_reconnect`": keys.ReconnectTagKeys,
     "`verify`": keys.VerifyKeys,
     "`deadband`": keys.DeadbandKeys,
+    "`servers`": keys.ServerKeys,
+    "`select`, of a server": keys.ServerSelectKeys,
     "`rules`": rule_keys.RulesKeys,
     "`notify`": rule_keys.NotifyKeys,
     "`notify` `mqtt`": rule_keys.NotifyMqttKeys,
@@ -58,6 +61,12 @@ HEADINGS: dict[str, Any] = {
     "`deviation`": rule_keys.DeviationKeys,
 }
 
+SERVERS: dict[str, Any] = {
+    "server `modbus`": modbus.ServerSettings,
+    "server `modbus`, `map`": modbus.PlaceKeys,
+}
+"""Keys of the kinds of servers."""
+
 
 def section(heading: str) -> str:
     match = re.search(rf"^### {re.escape(heading)}\n(.*?)(?=^##|\Z)", PAGE, re.M | re.S)
@@ -65,10 +74,10 @@ def section(heading: str) -> str:
     return match[1]
 
 
-@pytest.mark.parametrize("heading", HEADINGS)
+@pytest.mark.parametrize("heading", [*HEADINGS, *SERVERS])
 def test_each_key_is_documented_in_its_section_and_no_other(heading: str) -> None:
     documented = re.findall(r"^\| `([^`]+)` \|", section(heading), re.M)
-    assert sorted(documented) == sorted(fields_of(HEADINGS[heading]))
+    assert sorted(documented) == sorted(fields_of((HEADINGS | SERVERS)[heading]))
 
 
 def test_every_struct_of_the_settings_is_documented() -> None:
@@ -76,10 +85,10 @@ def test_every_struct_of_the_settings_is_documented() -> None:
     assert structs == {struct.__name__ for struct in HEADINGS.values()}
 
 
-@pytest.mark.parametrize("heading", HEADINGS)
+@pytest.mark.parametrize("heading", [*HEADINGS, *SERVERS])
 def test_required_keys_are_told_so(heading: str) -> None:
     told = set(re.findall(r"^\| `([^`]+)` \| required", section(heading), re.M))
-    needed = {name for name, field in fields_of(HEADINGS[heading]).items() if field.required}
+    needed = {name for name, field in fields_of((HEADINGS | SERVERS)[heading]).items() if field.required}
     assert needed <= told
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.registry import Registry
+from gateway.serving.registry import ServerRegistry
 from gateway.settings.positions import Problems
 from gateway.settings.schema import as_text, generate
 from gateway.settings.yaml_reader import read_documents
@@ -19,8 +20,9 @@ CONFIG = ROOT / "config"
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    registry = Registry()
-    return generate(registry.load(name) for name in registry.names())
+    registry, servers = Registry(), ServerRegistry()
+    drivers = [registry.load(name) for name in registry.names()]
+    return generate(drivers, [servers.load(name) for name in servers.names()])
 
 
 def test_the_written_schemas_are_up_to_date() -> None:

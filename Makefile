@@ -31,7 +31,7 @@ $(VENV)/.run: setup.cfg pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.dev: setup.cfg pyproject.toml | $(VENV)/bin/python
 	@echo "installing into $(VENV)"
-	@$(PIP) install -e '.[dev,modbus,uvloop,demo]'
+	@$(PIP) install -e '.[dev,modbus,opcua,uvloop,demo]'
 	@touch $@ $(VENV)/.run
 
 run: $(VENV)/.run

@@ -80,6 +80,7 @@ PARTS: dict[str, Part] = {
     "modbus-serial": _node("modbus-serial"),
     "aedes": _node("aedes"),
     "pymodbus": _module("pymodbus", "pip install -e .[modbus]"),
+    "asyncua": _module("asyncua", "pip install -e .[opcua]"),
     "uvloop": _module("uvloop", "pip install -e .[uvloop]"),
     "websockets": _module("websockets", "pip install -e .[demo]"),
     "amqtt": _module("amqtt", "pip install -e .[demo]"),

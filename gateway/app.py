@@ -33,11 +33,12 @@ from gateway.settings.credentials import credentials_of
 from gateway.settings.generations import Generations
 from gateway.settings.loader import load_files, read_tree
 from gateway.settings.provisioned import FILE as PROVISIONED
-from gateway.settings.types import GatewaySettings, TlsSettings
+from gateway.settings.types import GatewaySettings
 from gateway.settings.whereabouts import store_path
 from gateway.store import Store
 from gateway.supervisor import CoreFailed
 from gateway.tags import TagTable
+from gateway.tls import TlsSettings
 from gateway.vitals import Vitals
 from gateway.watchdog import Watchdog
 from gateway.wiring import Frame, Load, wire

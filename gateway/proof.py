@@ -10,10 +10,7 @@ from typing import Any
 import msgspec
 
 from gateway.ledger import Key, Ledger, Ranges, StreamLedger
-from gateway.settings.types import TlsSettings
-from gateway.uplink.anylevel import connect_any
-from gateway.uplink.codecs.base import JSON
-from gateway.uplink.connection import (
+from gateway.mqttclient.connection import (
     ConnectFailed,
     Connection,
     ConnectionLost,
@@ -21,6 +18,9 @@ from gateway.uplink.connection import (
     Inbound,
     Outgoing,
 )
+from gateway.tls import TlsSettings
+from gateway.uplink.anylevel import connect_any
+from gateway.uplink.codecs.base import JSON
 
 __all__ = ["Collector", "Key", "Ledger", "Ranges", "StreamLedger", "collect"]
 

@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from gateway.cli.places import config_dir
 from gateway.cli.session import CommandFailed, Exit, Session
-from gateway.settings.types import GatewaySettings, TlsSettings, UplinkSettings
+from gateway.settings.types import GatewaySettings, UplinkSettings
+from gateway.tls import TlsSettings
 
 
 class Broker(Struct, frozen=True):
@@ -57,7 +58,7 @@ def checked_id(name: str, value: str) -> str:
 
 
 def _checked(broker: Broker) -> Broker:
-    from gateway.uplink.address import parse_address
+    from gateway.mqttclient.address import parse_address
 
     try:
         parse_address(broker.url)

@@ -23,7 +23,7 @@ from gateway.fleet.race import Race, Standing
 from gateway.fleet.roster import Roster
 from gateway.fleet.shadows import Reported, parse_rejection, parse_reported
 from gateway.fleet.verdicts import LeafResult, Verdicts
-from gateway.uplink.connection import Inbound
+from gateway.mqttclient.connection import Inbound
 
 WAIT_S = 10.0
 _GRACE_S = 0.5

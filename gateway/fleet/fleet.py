@@ -33,9 +33,9 @@ from gateway.fleet.results import ACCEPTED, Result, parse_result
 from gateway.fleet.roster import DeviceInfo, GatewayInfo, Roster
 from gateway.fleet.shadows import Rejection, Shadow, differing, ends, parse_rejection
 from gateway.fleet.watching import Change, Watch
-from gateway.settings.types import TlsSettings
-from gateway.uplink.address import parse_address
-from gateway.uplink.connection import ConnectOptions, Inbound
+from gateway.mqttclient.address import parse_address
+from gateway.mqttclient.connection import ConnectOptions, Inbound
+from gateway.tls import TlsSettings
 
 TTL_S = 30.0
 _ANSWER_S = 5.0

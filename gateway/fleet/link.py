@@ -14,9 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from gateway.fleet.faults import BrokerAway, BrokerRefuses, NoAnswer
-from gateway.uplink.anylevel import connect_any
-from gateway.uplink.codecs.base import JSON
-from gateway.uplink.connection import (
+from gateway.mqttclient.connection import (
     MQTT_311,
     ConnectFailed,
     Connection,
@@ -25,6 +23,8 @@ from gateway.uplink.connection import (
     Inbound,
     Outgoing,
 )
+from gateway.uplink.anylevel import connect_any
+from gateway.uplink.codecs.base import JSON
 
 _REFUSED = 0x80
 _NOBODY = 0x10

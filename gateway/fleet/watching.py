@@ -12,9 +12,9 @@ from msgspec import Struct
 from gateway.fleet.document import decode, parse_document
 from gateway.fleet.roster import Roster
 from gateway.fleet.shadows import Reported, parse_rejection, parse_reported
+from gateway.mqttclient.connection import Inbound
 from gateway.nesting import nest
 from gateway.uplink.codecs.decode import decode_batch
-from gateway.uplink.connection import Inbound
 
 BOUND = 1000
 

@@ -9,14 +9,14 @@ from typing import Any
 from gateway.clock import Clock
 from gateway.errors import GatewayError
 from gateway.health import Health
+from gateway.mqttclient.address import parse_address
+from gateway.mqttclient.connection import ConnectionLost
 from gateway.runtime.held import held
 from gateway.settings.plan import Plan
 from gateway.settings.types import GatewaySettings, UplinkSettings
 from gateway.store import Store, ranges
 from gateway.supervisor import Supervisor
-from gateway.uplink.address import parse_address
 from gateway.uplink.commanddesk import CommandDesk
-from gateway.uplink.connection import ConnectionLost
 from gateway.uplink.ports import Identity, LatestView, ModelView, ShadowPort
 from gateway.uplink.resend import Resent
 from gateway.uplink.side import EXPIRY_S

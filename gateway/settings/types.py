@@ -14,6 +14,7 @@ from msgspec.structs import asdict
 from gateway.model import ChannelSpec
 from gateway.rulebook import RuleBook
 from gateway.serving.offering import Choice
+from gateway.tls import TlsSettings
 from gateway.watching import WatchSpec
 
 MB = 1_000_000
@@ -32,12 +33,6 @@ class StoreSettings(Struct, frozen=True):
     commit_interval_s: float = 1.0
     checkpoint_s: float = 60.0
     journal: JournalSettings = field(default_factory=JournalSettings)
-
-
-class TlsSettings(Struct, frozen=True):
-    ca: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
 
 
 class Selection(Struct, frozen=True):

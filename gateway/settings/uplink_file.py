@@ -15,7 +15,8 @@ from gateway.settings.keys import BatchKeys, RateKeys, ReconnectKeys, SelectKeys
 from gateway.settings.positions import Origin, Problems
 from gateway.settings.sections import mapping_at, section
 from gateway.settings.topics import check_template, check_topics
-from gateway.settings.types import Selection, TlsSettings, UplinkSettings
+from gateway.settings.types import Selection, UplinkSettings
+from gateway.tls import TlsSettings
 
 PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 SECURE = ("mqtts", "wss")

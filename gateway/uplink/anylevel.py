@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from gateway.uplink import mqtt
-from gateway.uplink.connection import MQTT_5, MQTT_311, UNKNOWN_LEVEL, ConnectFailed, Connection, ConnectOptions
+from gateway.mqttclient import mqtt
+from gateway.mqttclient.connection import MQTT_5, MQTT_311, UNKNOWN_LEVEL, ConnectFailed, Connection, ConnectOptions
 
 
 async def connect_any(url: str, options: ConnectOptions) -> Connection:

@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from gateway.canonical import digest
 from gateway.health import Health
+from gateway.mqttclient.connection import Connection, Outgoing
 from gateway.uplink.codecs.base import JSON
-from gateway.uplink.connection import Connection, Outgoing
 from gateway.uplink.memory import Memory
 from gateway.uplink.ports import Identity, ModelView, TagRow
 

@@ -11,9 +11,9 @@ from random import Random
 
 from gateway.clock import Clock
 from gateway.journal import Consumer
+from gateway.mqttclient.connection import Connection, ConnectionLost
 from gateway.settings.types import UplinkSettings
 from gateway.uplink.budget import DailyBudget
-from gateway.uplink.connection import Connection, ConnectionLost
 from gateway.uplink.counters import Counters
 from gateway.uplink.lanes import Lane, Parcel
 from gateway.uplink.order import (

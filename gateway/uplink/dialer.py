@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from gateway.clock import Clock
 from gateway.errors import GatewayError
-from gateway.settings.types import UplinkSettings
-from gateway.uplink.address import parse_address, referred
-from gateway.uplink.connection import (
+from gateway.mqttclient.address import parse_address, referred
+from gateway.mqttclient.connection import (
     MQTT_5,
     MQTT_311,
     UNKNOWN_LEVEL,
@@ -17,6 +16,7 @@ from gateway.uplink.connection import (
     ConnectOptions,
     Outgoing,
 )
+from gateway.settings.types import UplinkSettings
 from gateway.uplink.memory import Memory
 
 Connect = Callable[[str, ConnectOptions], Awaitable[Connection]]

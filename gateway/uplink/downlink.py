@@ -7,11 +7,11 @@ import logging
 
 from gateway.health import Health
 from gateway.journal import Consumer
+from gateway.mqttclient.connection import Connection, ConnectionLost, Inbound
 from gateway.uplink.acks import ConsumerAcks, parse_ack
 from gateway.uplink.commanddesk import CommandDesk, DeskClosed
 from gateway.uplink.commandrow import Reply
 from gateway.uplink.commands import MAX_PAYLOAD, body, is_rid, parse_command
-from gateway.uplink.connection import Connection, ConnectionLost, Inbound
 from gateway.uplink.counters import Counters
 from gateway.uplink.delivery import Delivery
 from gateway.uplink.inbound import Downlink

@@ -9,10 +9,10 @@ from random import Random
 
 from gateway.clock import Clock
 from gateway.health import Health
+from gateway.mqttclient.connection import Connection, ConnectionLost, Outgoing
 from gateway.settings.types import UplinkSettings
 from gateway.uplink.backoff import Retry
 from gateway.uplink.codecs.flat import FlatCodec
-from gateway.uplink.connection import Connection, ConnectionLost, Outgoing
 from gateway.uplink.counters import Counters
 from gateway.uplink.lanes import Parcel
 from gateway.uplink.ports import LatestView

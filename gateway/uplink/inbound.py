@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from msgspec import Struct
 
 from gateway.health import Health
+from gateway.mqttclient.connection import Connection, ConnectionLost, Inbound
 from gateway.uplink.codecs.base import inflate
-from gateway.uplink.connection import Connection, ConnectionLost, Inbound
 from gateway.uplink.ports import Identity
 
 Handler = Callable[[Connection, str, Inbound], Awaitable[None]]

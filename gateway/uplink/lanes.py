@@ -8,8 +8,8 @@ from random import Random
 from msgspec import Struct
 
 from gateway.journal import Gap
+from gateway.mqttclient.connection import Outgoing
 from gateway.uplink.backoff import Retry
-from gateway.uplink.connection import Outgoing
 
 PROBE_S = 60.0
 """A topic we may not publish on is tried this often."""

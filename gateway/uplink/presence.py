@@ -9,9 +9,9 @@ import msgspec
 
 from gateway.clock import Clock
 from gateway.journal import Consumer
+from gateway.mqttclient.connection import MQTT_5, Outgoing
 from gateway.settings.types import UplinkSettings
 from gateway.uplink.codecs.base import JSON
-from gateway.uplink.connection import MQTT_5, Outgoing
 from gateway.uplink.ports import Identity
 
 

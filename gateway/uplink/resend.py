@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct, field
 
 from gateway.journal import AliasRow, Segment
-from gateway.uplink.connection import Connection
+from gateway.mqttclient.connection import Connection
 from gateway.uplink.slices import cut
 from gateway.uplink.sources import Sources
 

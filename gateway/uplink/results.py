@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from gateway.mqttclient.connection import Connection, Outgoing
 from gateway.uplink.codecs.base import JSON
 from gateway.uplink.commanddesk import CommandDesk
 from gateway.uplink.commandrow import Reply
 from gateway.uplink.commands import fitting
-from gateway.uplink.connection import Connection, Outgoing
 from gateway.uplink.ports import Identity
 
 _AT_ONCE = 4

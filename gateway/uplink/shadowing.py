@@ -16,10 +16,10 @@ import msgspec
 from gateway.clock import Clock
 from gateway.errors import StoreError
 from gateway.health import Health
+from gateway.mqttclient.connection import Connection, Inbound, Outgoing
 from gateway.shadows.messages import rejected
 from gateway.shadows.values import Phase, Rejection
 from gateway.uplink.codecs.base import JSON
-from gateway.uplink.connection import Connection, Inbound, Outgoing
 from gateway.uplink.ports import Identity, ShadowPort
 from gateway.uplink.select import Chosen
 

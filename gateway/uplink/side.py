@@ -11,7 +11,7 @@ from collections import deque
 
 from gateway.clock import Clock
 from gateway.errors import GatewayError
-from gateway.uplink.connection import Connection, Outgoing
+from gateway.mqttclient.connection import Connection, Outgoing
 
 WAITING = 100
 """Messages that may wait per uplink. Overflow: the newest is refused."""

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct
 
 from gateway.journal import AliasRow, Consumer, Gap, Segment
+from gateway.mqttclient.connection import Outgoing
 from gateway.settings.types import UplinkSettings
 from gateway.uplink.codecs.base import BATCH_JSON, Codec, Encoded, Names, entries_message, gap_message, pack_json
-from gateway.uplink.connection import Outgoing
 from gateway.uplink.lanes import Parcel
 from gateway.uplink.order import BACKLOG, GAP, LIVE
 from gateway.uplink.ports import Identity

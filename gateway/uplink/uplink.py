@@ -10,8 +10,9 @@ from typing import Any
 from gateway.clock import Clock
 from gateway.health import Health
 from gateway.journal import AliasRow, Consumer, Segment
+from gateway.mqttclient import mqtt
+from gateway.mqttclient.connection import Connection, ConnectionLost
 from gateway.settings.types import UplinkSettings
-from gateway.uplink import mqtt
 from gateway.uplink.backoff import Reconnect
 from gateway.uplink.birth import BirthKeeper
 from gateway.uplink.budget import DailyBudget
@@ -19,7 +20,6 @@ from gateway.uplink.codecs.flat import FlatCodec
 from gateway.uplink.codecs.json_codec import JsonCodec
 from gateway.uplink.codecs.native import NativeCodec
 from gateway.uplink.commanddesk import CommandDesk
-from gateway.uplink.connection import Connection, ConnectionLost
 from gateway.uplink.counters import Counters
 from gateway.uplink.delivery import Delivery
 from gateway.uplink.dialer import OVERLOADED, Connect, Dialer, DialFailed

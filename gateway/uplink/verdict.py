@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.clock import Clock
 from gateway.health import Health
 from gateway.journal import Consumer
-from gateway.uplink.connection import NOT_AUTHORIZED
+from gateway.mqttclient.connection import NOT_AUTHORIZED
 from gateway.uplink.counters import Counters
 from gateway.uplink.lanes import Lane, Parcel
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gateway.clock import Clock
 from gateway.health import Health
-from gateway.settings.types import TlsSettings
+from gateway.tls import TlsSettings
 from gateway.vitals.certificates import NOW, Life, judge, life_of
 from gateway.vitals.clocks import ClockLook
 from gateway.vitals.machine import CpuTotals, Machine, disk_used

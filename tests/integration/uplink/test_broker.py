@@ -12,8 +12,9 @@ import pytest
 
 from gateway.model import Batch, Block, Tag, TagSpec, ValueType
 from gateway.proof import Collector, collect
-from gateway.settings.types import StoreSettings, TlsSettings
+from gateway.settings.types import StoreSettings
 from gateway.store import Store
+from gateway.tls import TlsSettings
 from tests.integration.uplink.conftest import ROOT, Rig
 from tests.support.certificates import Certificates
 from tests.support.eventually import eventually

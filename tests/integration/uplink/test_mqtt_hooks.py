@@ -1,4 +1,4 @@
-"""One test per private hook of gateway/uplink/mqtt.py: each fails when the library stops calling it."""
+"""One test per private hook of gateway/mqttclient/ackclient.py: each fails when the library stops calling it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.uplink import mqtt
-from gateway.uplink.connection import ConnectFailed, ConnectionLost, ConnectOptions, Outgoing
+from gateway.mqttclient import mqtt
+from gateway.mqttclient.connection import ConnectFailed, ConnectionLost, ConnectOptions, Outgoing
 from tests.integration.uplink.peer import Peer, Script
 from tests.support.eventually import eventually
 

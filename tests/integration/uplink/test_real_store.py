@@ -185,8 +185,8 @@ async def test_a_flat_feed_keeps_what_is_retained_equal_to_what_is_on_disk(
     rig: Rig, store: Store, make_broker: Callable[..., Any]
 ) -> None:
     """W16 with the real store, the real latest values and mosquitto: values after the commit, a removed tag cleared."""
-    from gateway.uplink import mqtt
-    from gateway.uplink.connection import ConnectOptions
+    from gateway.mqttclient import mqtt
+    from gateway.mqttclient.connection import ConnectOptions
 
     broker = make_broker()
     tags, latest = TagTable(), LatestValues(rig.clock)

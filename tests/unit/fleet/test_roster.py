@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.fleet.roster import Roster
 from gateway.fleet.watching import Watch
-from gateway.uplink.connection import Inbound
+from gateway.mqttclient.connection import Inbound
 
 ROOT = "fp/1/default/gw"
 OLD, NEW = 1794000000, 1794500000

@@ -9,7 +9,8 @@ import pytest
 
 from gateway.model import Access, Schedule, Verify, WriteLimits
 from gateway.settings.loader import load_files
-from gateway.settings.types import ShadowSettings, TlsSettings
+from gateway.settings.types import ShadowSettings
+from gateway.tls import TlsSettings
 from tests.unit.settings.toy import GATEWAY, TOY, Faults, Load, Secrets, ToyDevice, ToyTag, channel
 
 

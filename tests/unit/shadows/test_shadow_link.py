@@ -8,7 +8,7 @@ import json
 import pytest
 
 from gateway.model import DeviceState
-from gateway.uplink.connection import MQTT_5, ConnectionLost, ConnectOptions, Inbound
+from gateway.mqttclient.connection import MQTT_5, ConnectionLost, ConnectOptions, Inbound
 from gateway.uplink.ports import Identity
 from gateway.uplink.shadowing import LOOK_S, QUIET_S, ShadowLink
 from tests.unit.shadows.plant import document, patch

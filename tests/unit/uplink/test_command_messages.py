@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from gateway.mqttclient.connection import ConnectionLost
 from gateway.uplink.commands import MAX_PAYLOAD, fitting, message, parse_command
-from gateway.uplink.connection import ConnectionLost
 from tests.unit.uplink.virtual import ROOT, NoJitter, VirtualRig
 
 

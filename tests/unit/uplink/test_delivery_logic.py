@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from gateway.journal import Gap
-from gateway.uplink.connection import ConnectFailed, ConnectOptions, Outgoing
+from gateway.mqttclient.connection import ConnectFailed, ConnectOptions, Outgoing
 from gateway.uplink.lanes import Lane, Parcel
 from gateway.uplink.order import LIVE
 from tests.unit.uplink.memory_journal import MemoryJournal

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.uplink.connection import Outgoing
+from gateway.mqttclient.connection import Outgoing
 from tests.unit.uplink.virtual import ROOT, NoJitter, VirtualRig
 
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.uplink.address import parse_address, referred
+from gateway.mqttclient.address import parse_address, referred
+from gateway.mqttclient.window import Window
 from gateway.uplink.backoff import Reconnect
 from gateway.uplink.memory import Memory, Sessions
 from gateway.uplink.order import ALARM, BACKLOG, CLASSES, LIVE, Floor, Share, sequence
 from gateway.uplink.rates import Lateness, TokenBucket
-from gateway.uplink.window import Window
 
 
 class Highest(Random):

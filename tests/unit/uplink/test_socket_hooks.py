@@ -3,7 +3,7 @@
 import asyncio
 import socket
 
-from gateway.uplink.mqtt import AckClient
+from gateway.mqttclient.ackclient import AckClient
 
 
 class Paho:

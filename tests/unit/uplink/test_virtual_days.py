@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from gateway.journal import Segment
+from gateway.mqttclient.connection import MQTT_5, Outgoing
+from gateway.mqttclient.packets import packet_size
 from gateway.uplink.budget import DAY_S
 from gateway.uplink.codecs.base import Encoded
 from gateway.uplink.codecs.json_codec import JsonCodec
 from gateway.uplink.codecs.native import NativeCodec
-from gateway.uplink.connection import MQTT_5, Outgoing
-from gateway.uplink.mqtt import packet_size
 from tests.unit.uplink.virtual import ROOT, VirtualRig
 
 MIDDAY_MS = (20_000 * DAY_S + DAY_S // 2) * 1000

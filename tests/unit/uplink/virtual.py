@@ -9,13 +9,13 @@ from random import Random
 from typing import Any
 
 from gateway.health import Health
+from gateway.mqttclient.connection import MQTT_5, ConnectionLost, ConnectOptions, Inbound, Outgoing
+from gateway.mqttclient.packets import packet_size
+from gateway.mqttclient.window import Window
 from gateway.settings.types import UplinkSettings
 from gateway.testing import ManualClock
-from gateway.uplink.connection import MQTT_5, ConnectionLost, ConnectOptions, Inbound, Outgoing
-from gateway.uplink.mqtt import packet_size
 from gateway.uplink.ports import DeviceRow, Identity, Latest, TagRow
 from gateway.uplink.uplink import Uplink
-from gateway.uplink.window import Window
 from tests.unit.uplink.memory_journal import MemoryJournal
 from tests.unit.uplink.memory_table import MemoryTable
 from tests.unit.uplink.memory_table import desk as make_desk
@@ -26,7 +26,7 @@ URL = "mqtt://broker.example"
 
 
 class VirtualConnection:
-    """gateway.uplink.connection.Connection: the broker answers `delay` seconds after it was sent to."""
+    """gateway.mqttclient.connection.Connection: the broker answers `delay` seconds after it was sent to."""
 
     def __init__(self, broker: VirtualBroker, options: ConnectOptions) -> None:
         self.url = URL

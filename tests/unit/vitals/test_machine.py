@@ -14,8 +14,8 @@ from cryptography.x509.oid import NameOID
 
 from gateway.clock import SystemClock
 from gateway.health import Health
-from gateway.settings.types import TlsSettings
 from gateway.testing import ManualClock
+from gateway.tls import TlsSettings
 from gateway.vitals import Vitals
 from gateway.vitals.certificates import Life, judge
 from gateway.vitals.clocks import STEP_SHOWN_S, UNSYNCED_S, ClockLook

@@ -9,7 +9,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from gateway.errors import GatewayError
-from gateway.settings.types import TlsSettings
+from gateway.tls import TlsSettings
 
 MQTT_311 = 4
 MQTT_5 = 5
@@ -89,8 +89,8 @@ class Inbound(Struct, frozen=True):
 class ConnectOptions(Struct, frozen=True):
     """How to connect. Times in seconds. `level` is MQTT_5 or MQTT_311.
 
-    `window` bounds our unacknowledged publishes, `receive_maximum` the broker's towards us. A publish that is not
-    acknowledged within `ack_s` ends the connection, whoever sent it.
+    `window` bounds our unacknowledged publishes, `receive_maximum` the broker's towards us, `max_packet` the bytes of
+    what it may send. A publish that is not acknowledged within `ack_s` ends the connection, whoever sent it.
     """
 
     client_id: str
@@ -107,6 +107,7 @@ class ConnectOptions(Struct, frozen=True):
     will_delay_s: int = 10
     window: int = 16
     receive_maximum: int = 16
+    max_packet: int | None = None
     ack_s: float = 30.0
 
 
@@ -159,12 +160,25 @@ class Connection(Protocol):
         """Wait for room in the window, before `send`s that come later; then as `send`."""
         ...
 
-    async def subscribe(self, filters: list[str]) -> list[int]:
-        """One SUBSCRIBE with QoS 1; the SUBACK's codes in order."""
+    @property
+    def session_present(self) -> bool:
+        """Whether the broker had kept our session: its subscriptions, and what came for them meanwhile."""
+        ...
+
+    async def subscribe(self, filters: list[str], *, qos: int = 1, retained: int = 0) -> list[int]:
+        """One SUBSCRIBE; the SUBACK's codes in order. `retained` (MQTT 5.0 section 3.8.3.1, Retain Handling): 0 brings
+        retained messages, 1 only for filters that the session does not have, 2 none.
+        """
         ...
 
     async def unsubscribe(self, filters: list[str]) -> None:
         """One UNSUBSCRIBE; a broker's refusal is no error. Raises ConnectionLost."""
+        ...
+
+    def on_message(self, callback: Callable[[Inbound], None]) -> None:
+        """Hand every message to `callback` as it comes, those that wait first, instead of to `receive`. It must not
+        raise.
+        """
         ...
 
     async def receive(self) -> Inbound:

@@ -6,13 +6,13 @@ driver cannot. The kernel limits each call to twice the channel's timeout; a str
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct, field
 
 from gateway.driver import Columns
-from gateway.model import Device, Tag
+from gateway.model import Device, Tag, Value
 
 LONGEST_IDENTITY = 200
 
@@ -46,6 +46,17 @@ class Asking(Protocol):
 
 
 @runtime_checkable
+class Echoing(Protocol):
+    """A driver that pushes, cannot ask, and whose devices tell by themselves what a write made of a tag."""
+
+    async def echoed(self, tag: Tag, fits: Callable[[Value], bool], within_s: float) -> tuple[bool, Value]:
+        """After a write: the first value of `tag` that came since the write began and that `fits`, within that time.
+        (True, value); (False, the last value) when others came only; (False, None) when none came.
+        """
+        ...
+
+
+@runtime_checkable
 class Browsing(Protocol):
     """A driver that can show what there is, as a tree."""
 
@@ -74,4 +85,4 @@ class Calling(Protocol):
         ...
 
 
-__all__ = ["LONGEST_IDENTITY", "Asking", "Browsing", "Calling", "Sighting"]
+__all__ = ["LONGEST_IDENTITY", "Asking", "Browsing", "Calling", "Echoing", "Sighting"]

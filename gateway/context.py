@@ -43,7 +43,7 @@ class ChannelRunner:
     `publish` takes each batch to bus and journal. `polled(device, mono)` tells a good poll that report by exception
     held back. `emit` takes events of kind `device` for the journal; issues go through `health`. `known` gives the row
     of a tag without a wire; those are not among the `devices`' tags. `sighted` is told what a driver saw that is not
-    configured.
+    configured. `hurry` commits what was published.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class ChannelRunner:
         known: Callable[[Tag], Row] = lambda tag: nothing([tag])[0],
         timezone: str = "UTC",
         sighted: Callable[[str, Sighting], None] = lambda _channel, _sighting: None,
+        hurry: Callable[[], None] = lambda: None,
     ) -> None:
         self.channel = channel
         self.spec = spec
@@ -76,6 +77,7 @@ class ChannelRunner:
         self._counters = Counters(memory, clock)
         self._stats = Stats()
         self._sighted = sighted
+        self._hurry = hurry
         self._lines = {device.id: self._make_line(device) for device in devices if device.spec.enabled}
         self._parts = Parts(
             channel,
@@ -227,6 +229,10 @@ class ChannelRunner:
         """What `ctx.link` does."""
         if self._pushed is not None:
             self._pushed.linked = up
+
+    def hurry(self) -> None:
+        """What `ctx.hurry` does."""
+        self._hurry()
 
     def sighted(self, sighting: Sighting) -> None:
         """What `ctx.sighted` does."""

@@ -121,6 +121,12 @@ class DriverContext(Protocol):
         """Hand over readings; `ts` None means now. Synchronous and cheap; `on_durable` is called after the commit."""
         ...
 
+    def hurry(self) -> None:
+        """Somebody waits for `on_durable`: what was published so far is committed soon, not at the interval's end. Each
+        commit wears flash: for a sender that gives no more before it has its acknowledgements.
+        """
+        ...
+
     def online(self, device: str) -> None:
         """The device answers."""
         ...

@@ -29,6 +29,8 @@ class Attempt(Protocol):
 
     def sighted(self, sighting: Sighting) -> None: ...
 
+    def hurry(self) -> None: ...
+
 
 class Parts:
     """Parts of a channel at work that a driver reaches through its context."""
@@ -92,6 +94,9 @@ class Context:
         if line is not None:
             line.stats.readings += len(values)
             parts.stats.readings += len(values)
+
+    def hurry(self) -> None:
+        self._attempt.hurry()
 
     def online(self, device: str) -> None:
         self._parts.lines[device].monitor.good()

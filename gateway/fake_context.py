@@ -64,6 +64,7 @@ class FakeContext:
         self.states: list[tuple[str, str]] = []
         self.issues: dict[tuple[str, str], str] = {}
         self.linked = False
+        self.hurries = 0
         self.fresh_devices: list[str] = []
         self.remarks: dict[str, str] = {}
         self.events: list[tuple[str, str, dict[str, Any]]] = []
@@ -94,6 +95,9 @@ class FakeContext:
         self.batches.append(Batch(block, values, when, self.clock.mono(), index, quality))
         if on_durable is not None:
             on_durable()
+
+    def hurry(self) -> None:
+        self.hurries += 1
 
     def online(self, device: str) -> None:
         self._state(device, "online")

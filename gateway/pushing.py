@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from gateway.abilities import Asking, Calling
+from gateway.abilities import Asking, Calling, Echoing
 from gateway.clock import Clock
 from gateway.driver import Columns, Driver, Writer
 from gateway.errors import DeviceUnavailable, RequestRefused
@@ -105,6 +105,8 @@ class Pushing:
             pending.end(WriteState.OK, 200, value=write.value, verified=True)
         elif isinstance(driver, Asking):
             await self._read_back(pending, line)
+        elif isinstance(driver, Echoing):
+            await self._await_echo(pending, line, driver)
         else:
             pending.end(WriteState.OK, 200)
 
@@ -128,6 +130,28 @@ class Pushing:
         else:
             line.stats.write_errors += 1
             pending.end(WriteState.FAILED, 500, f"written {pending.write.value!r}, but {shown.path} reads {got!r}", got)
+
+    async def _await_echo(self, pending: PendingWrite, line: Line, driver: Echoing) -> None:
+        """Verified by what the device says by itself. One that says nothing has taken the write: that is all known."""
+        write = pending.write
+        shown = read_back_tag(write.tag, line.device.tags)
+        if shown is None:
+            pending.end(WriteState.OK, 200)
+            return
+        within = write.tag.spec.verify.settle_s or self._limit_s / 2.0
+        try:
+            fitting, got = await self._guarded(
+                driver.echoed(shown, lambda value: matches(write.tag.spec, write.value, value), within),
+                within + self._limit_s,
+            )
+        except Exception as error:
+            pending.end(WriteState.OK, 200, text=f"written, not verified: {error}")
+            return
+        if fitting or got is None:
+            pending.end(WriteState.OK, 200, value=got, verified=fitting)
+        else:
+            line.stats.write_errors += 1
+            pending.end(WriteState.FAILED, 500, f"written {write.value!r}, but {shown.path} is {got!r}", got)
 
     # --- reads
 

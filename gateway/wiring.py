@@ -172,6 +172,7 @@ class _Wiring:
             latest=self._latest,
             publish=self._path.publish,
             polled=self._polled,
+            hurry=self._store.hurry,
             memory=self._store.memory,
             clock=self._clock,
             health=self._health,

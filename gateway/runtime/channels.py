@@ -41,6 +41,7 @@ class Channels:
         emit: Callable[[dict[str, Any]], None],
         timezone: Callable[[], str],
         sighted: Callable[[str, Sighting], None] = lambda _channel, _sighting: None,
+        hurry: Callable[[], None] = lambda: None,
     ) -> None:
         self._supervisor = supervisor
         self._registry = registry
@@ -54,6 +55,7 @@ class Channels:
         self._emit = emit
         self._timezone = timezone
         self._sighted = sighted
+        self._hurry = hurry
         self._runners: dict[str, ChannelRunner] = {}
         self._specs: dict[str, ChannelSpec] = {}
 
@@ -108,6 +110,7 @@ class Channels:
             emit=self._emit,
             timezone=self._timezone(),
             sighted=self._sighted,
+            hurry=self._hurry,
         )
 
     def _known(self, tag: Tag) -> Row:

@@ -62,7 +62,7 @@ class DeviceMaker:
         profile = self._profile(written, origin)
         scope = self._scope(profile, written, number)
         self._inventory.parameters.update(scope)
-        filler = Filler(scope, self._problems)
+        filler = Filler(scope, self._problems, device=name)
         values = filler.mapping({key: value for key, value in written.items() if key != "params"}, origin)
         if "params" in written:
             values["params"] = written["params"]

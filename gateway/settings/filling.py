@@ -30,10 +30,14 @@ def _names_tags(path: tuple[Key, ...]) -> bool:
 
 
 class Filler:
-    """The parameters of one device, `n` among them. `used` and `missing` grow while values are filled."""
+    """The parameters of one device, `n` among them. `used` and `missing` grow while values are filled.
 
-    def __init__(self, scope: Mapping[str, Any], problems: Problems) -> None:
+    `device` is its id, known as a parameter where no tag can be meant.
+    """
+
+    def __init__(self, scope: Mapping[str, Any], problems: Problems, *, device: str) -> None:
         self._scope = _settle(scope)
+        self._named = {"device": device, **self._scope}
         self._problems = problems
         self.used: set[str] = set()
         self.missing: set[str] = set()
@@ -70,7 +74,7 @@ class Filler:
             filled = fill_known(text, self._scope, self.used)
             return filled if isinstance(filled, str) or origin.path[-1] not in _TEXTS else f"{filled}"
         try:
-            return fill(text, self._scope, self.used)
+            return fill(text, self._named, self.used)
         except TemplateError as error:
             self.missing.add(error.name)
             hint = did_you_mean(error.name, self._scope) if error.name and self._scope else ""

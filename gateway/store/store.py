@@ -162,6 +162,10 @@ class Store:
         if pending.readings > EARLY_READINGS:
             self._schedule.now()
 
+    def hurry(self) -> None:
+        """Commit what is pending at level NOW: somebody waits for it."""
+        self._schedule.now()
+
     def append_entry(self, stream: str, entry: dict[str, Any], level: Level = Level.NOW) -> None:
         """Take an entry of `alarm`, `event` or `log`. Raises StoreError for one that cannot be stored."""
         try:

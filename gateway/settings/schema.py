@@ -243,7 +243,8 @@ def _type(wanted: Any) -> Schema:
 
 
 def _unit(wanted: type) -> Schema:
-    return _UNITS.get(wanted, {})
+    """A unit of ours, or a driver's own type that is made of a text (convert.hook)."""
+    return _UNITS.get(wanted) or ({"type": "string"} if hasattr(wanted, "parse") else {})
 
 
 def _inline(schema: Any, components: Mapping[str, Any]) -> Any:

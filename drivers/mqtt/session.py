@@ -1,0 +1,237 @@
+"""The session with the broker: connected again for ever, subscribed, and how far the broker has caught up.
+
+A message that the broker kept for us while we were away looks like any other. It is told by order: a broker sends what
+it holds before it answers a new packet, unless the Receive Maximum stops it. So while there was no answer with room to
+spare since the connection began, what comes may be old.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from drivers.mqtt.inbox import Inbox
+from drivers.mqtt.ledger import Ledger
+from drivers.mqtt.presence import Presence
+from drivers.mqtt.settings import ChannelSettings
+from drivers.mqtt.topics import fewest
+from gateway.backoff import Backoff
+from gateway.driver import DriverContext
+from gateway.mqttclient.connection import MQTT_5, MQTT_311, ConnectFailed, Connection, ConnectionLost, ConnectOptions
+from gateway.tls import TlsSettings
+
+UNREACHABLE = "broker"
+REFUSED = "subscriptions"
+TAKEN = "client_id"
+_FIRST_S, _CAP_S = 0.2, 5.0
+_LASTS_S, _SHORT_ONES = 2.0, 12
+"""Connections in a row that did not last."""
+_CHUNK = 50
+"""Filters in one SUBSCRIBE."""
+_MEMORY_ID, _MEMORY_FILTERS = "client_id", "filters"
+_SESSION_TAKEN_OVER = 0x8E
+_LEAST_ROOM = 10
+"""MQTT 3.1.1 does not tell the broker's limit; brokers allow 20 and more."""
+_LOOK_AGAIN_S = 0.1
+_MARK = "fieldpost/none"
+"""A filter that nobody subscribes: giving it up is a question without any effect."""
+_OVERHEAD = 65_536 + 1024
+
+Connect = Callable[[str, ConnectOptions], Any]
+Trace = Callable[[bool, str, bytes, str], None]
+
+
+def client_id(settings: ChannelSettings, ctx: DriverContext) -> str:
+    """The configured id, or one of this gateway's channel that stays the same over restarts."""
+    if settings.client_id:
+        return settings.client_id
+    known = ctx.memory.get(_MEMORY_ID)
+    if not isinstance(known, str):
+        known = f"fieldpost-{ctx.channel.id}-{secrets.token_hex(4)}"
+        ctx.memory.put(_MEMORY_ID, known)
+    return known
+
+
+def options_of(settings: ChannelSettings, name: str, *, keeps: bool) -> ConnectOptions:
+    """How to connect. `keeps`: the broker is to keep the session."""
+    tls = settings.tls or {}
+    files = TlsSettings(**{key: Path(tls[key]) for key in ("ca", "cert", "key") if tls.get(key)})
+    keeps = keeps and settings.session > 0
+    return ConnectOptions(
+        client_id=name,
+        username=settings.username,
+        password=settings.password,
+        tls=files,
+        keepalive_s=float(settings.keepalive),
+        level=MQTT_5 if settings.protocol == 5 else MQTT_311,
+        clean_start=not keeps,
+        session_expiry_s=round(settings.session) if keeps else 0,
+        receive_maximum=settings.receive_maximum,
+        max_packet=settings.max_payload + _OVERHEAD,
+    )
+
+
+class Session:
+    """Connects, subscribes and hands messages to the inbox, again and again. `connection`: None while it is down."""
+
+    def __init__(
+        self, ctx: DriverContext, filters: list[str], inbox: Inbox, presence: Presence, connect: Connect
+    ) -> None:
+        self._ctx = ctx
+        self._settings: ChannelSettings = ctx.channel.settings
+        self._filters = fewest(filters)
+        self._inbox = inbox
+        self._presence = presence
+        self._connect = connect
+        self._up_before = False
+        self.connection: Connection | None = None
+        self.ledger: Ledger | None = None
+        self._short = 0
+        self.reconnects = 0
+        self.acknowledged = 0
+        self.tap: Callable[[Any], None] | None = None
+        """Sees every message before the inbox: a trace, a scan."""
+
+    async def run(self) -> None:
+        """For ever."""
+        backoff = Backoff(_FIRST_S, _CAP_S)
+        keeps = bool(self._ctx.devices)
+        name = client_id(self._settings, self._ctx) if keeps else f"fieldpost-look-{secrets.token_hex(4)}"
+        options = options_of(self._settings, name, keeps=keeps)
+        gone_at = self._ctx.clock.mono()
+        while True:
+            try:
+                connection: Connection = await self._connect(self._settings.url, options)
+            except ConnectFailed as error:
+                self._short = 0
+                self._ctx.issue(UNREACHABLE, f"no connection to the broker: {error}", _repair(error))
+                await self._wait(backoff.next(), gone_at, str(error))
+                continue
+            try:
+                lost = await self._serve(connection, backoff)
+            finally:
+                self.connection = None
+                self._ctx.link(up=False)
+                await connection.close()
+            gone_at = self._ctx.clock.mono()
+            self._tell_lost(lost, name)
+            await self._wait(backoff.next(), gone_at, str(lost))
+
+    async def _serve(self, connection: Connection, backoff: Backoff) -> ConnectionLost:
+        """One connection until it is gone."""
+        ledger = self.ledger = Ledger(connection.confirm, self._ctx.hurry, self._settings.receive_maximum)
+        inbox = self._inbox
+        inbox.held = connection.session_present
+        connection.on_message(lambda message: self._take(message, ledger))
+        try:
+            await self._subscribe(connection)
+            self.connection = connection
+            self._presence.begin()
+            self._up_before = True
+            self._ctx.link(up=True)
+            self._ctx.clear(UNREACHABLE)
+            if self._short < _SHORT_ONES:
+                backoff.reset()
+            async with asyncio.TaskGroup() as group:
+                beside = [
+                    group.create_task(self._catch_up(connection, ledger)),
+                    group.create_task(self._lasts(backoff)),
+                ]
+                lost = await asyncio.shield(connection.closed)
+                for task in beside:
+                    task.cancel()
+        except ConnectionLost as error:
+            lost = error
+        self.reconnects += 1
+        self.acknowledged += ledger.acknowledged
+        return lost
+
+    def _take(self, message: Any, ledger: Ledger) -> None:
+        if self.tap is not None:
+            self.tap(message)
+        self._inbox.take(message, ledger)
+
+    async def _subscribe(self, connection: Connection) -> None:
+        """Subscribe to everything, and give up what another configuration had subscribed.
+
+        Retained messages come where values are not known: at the start, without a session, after devices were given up.
+        """
+        settings, memory, wanted = self._settings, self._ctx.memory, self._filters
+        known = memory.get(_MEMORY_FILTERS)
+        before = list(known) if isinstance(known, list | tuple) else []
+        fresh = not self._up_before or self._presence.lost or not connection.session_present
+        if not fresh and connection.level == MQTT_311 and sorted(before) == wanted:
+            return  # MQTT 3.1.1 brings every retained message again with each SUBSCRIBE
+        refused: list[str] = []
+        for start in range(0, len(wanted), _CHUNK):
+            part = wanted[start : start + _CHUNK]
+            codes = await connection.subscribe(part, qos=settings.qos, retained=0 if fresh else 1)
+            refused += [name for name, code in zip(part, codes, strict=True) if code >= 0x80]
+        self._tell_refused(refused)
+        left = [name for name in before if name not in set(wanted)]
+        if left and connection.session_present:
+            for start in range(0, len(left), _CHUNK):
+                await connection.unsubscribe(left[start : start + _CHUNK])
+        if before != wanted and self._ctx.devices:
+            memory.put(_MEMORY_FILTERS, wanted)
+
+    async def _lasts(self, backoff: Backoff) -> None:
+        """A connection that stays is one that works. A broker hangs up on one of two clients with one name, again and
+        again, and some do not say why.
+        """
+        await asyncio.sleep(_LASTS_S)
+        backoff.reset()
+        self._short = 0
+        self._ctx.clear(TAKEN)
+
+    async def _catch_up(self, connection: Connection, ledger: Ledger) -> None:
+        """Find the moment from which on what comes is new."""
+        room = self._settings.receive_maximum if connection.level == MQTT_5 else _LEAST_ROOM
+        with contextlib.suppress(ConnectionLost):
+            while self._inbox.held:
+                limit = ledger.limit or room
+                waiting, before = ledger.waiting, ledger.total
+                if waiting < limit:
+                    await connection.unsubscribe([_MARK])
+                    if waiting + ledger.total - before < limit:
+                        self._inbox.held = False
+                        return
+                await asyncio.sleep(_LOOK_AGAIN_S)
+
+    async def _wait(self, seconds: float, gone_at: float, reason: str) -> None:
+        """Wait for the next try; give the devices up when the broker is away for longer than `patience`."""
+        clock, patience = self._ctx.clock, float(self._settings.patience)
+        left = gone_at + patience - clock.mono()
+        if self._presence.lost or left > seconds:
+            await clock.sleep(seconds)
+            return
+        await clock.sleep(max(0.0, left))
+        self._presence.all_gone(f"no connection to the broker: {reason}")
+        await clock.sleep(max(0.0, seconds - max(0.0, left)))
+
+    def _tell_lost(self, lost: ConnectionLost, name: str) -> None:
+        self._ctx.log.info("connection to the broker is gone: %s", lost)
+        self._short += 1
+        if lost.code == _SESSION_TAKEN_OVER or self._short >= _SHORT_ONES:
+            connects = "connects" if lost.code == _SESSION_TAKEN_OVER else "seems to connect"
+            text = f"another client {connects} with our client id {name}: the broker hangs up again and again"
+            self._ctx.issue(TAKEN, text, "give each gateway and program its own `client_id`")
+
+    def _tell_refused(self, refused: list[str]) -> None:
+        if refused:
+            shown = ", ".join(refused[:5]) + (f" and {len(refused) - 5} more" if len(refused) > 5 else "")
+            self._ctx.issue(REFUSED, f"the broker refuses these subscriptions: {shown}", "look at its access list")
+        else:
+            self._ctx.clear(REFUSED)
+
+
+def _repair(error: ConnectFailed) -> str:
+    if error.code in {0x86, 0x87, 4, 5}:
+        return "check `username`, `password` and the broker's access list"
+    if error.closed:
+        return "the broker closed before it answered: try `protocol: 3.1.1`, or mqtts:// where it wants TLS"
+    return "check `url`, and that the broker runs"

@@ -13,6 +13,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from tests.support.bluez import Bluetooth
 from tests.support.certificates import Certificates
 from tests.support.gateway import Gateway
 from tests.support.mosquitto import Broker, Brokers
@@ -175,6 +176,27 @@ def make_gateway(processes: Processes, tmp_path: Path) -> Iterator[Callable[...,
 def gateway(make_gateway: Callable[..., Gateway]) -> Gateway:
     """One gateway, not started."""
     return make_gateway()
+
+
+@pytest.fixture
+def make_bluetooth(processes: Processes) -> Iterator[Callable[..., Bluetooth]]:
+    """`make_bluetooth(adapter=...)`: a private D-Bus with a BlueZ on it, both running."""
+    made: list[Bluetooth] = []
+
+    def make(**options: Any) -> Bluetooth:
+        bluetooth = Bluetooth(processes, **options)
+        made.append(bluetooth)
+        return bluetooth.start()
+
+    yield make
+    for bluetooth in made:
+        bluetooth.close()
+
+
+@pytest.fixture
+def bluetooth(make_bluetooth: Callable[..., Bluetooth]) -> Bluetooth:
+    """One bus and BlueZ with the adapter hci0."""
+    return make_bluetooth()
 
 
 @pytest.fixture

@@ -1,0 +1,29 @@
+"""Bluetooth LE driver. Importing this loads settings and checks only; bleak is imported when a channel starts."""
+
+from __future__ import annotations
+
+from drivers.ble.check import check
+from drivers.ble.settings import ChannelSettings, DeviceSettings, TagSettings
+from gateway.driver import Driver, DriverSpec, Endpoint
+
+
+def _endpoint(settings: ChannelSettings) -> Endpoint | None:
+    """A radio has one owner: BlueZ scans for a program once, and the connections are counted together."""
+    return Endpoint(f"bluetooth:{settings.adapter or 'the first adapter'}", 1, "adapter")
+
+
+def _create() -> Driver:
+    from drivers.ble.driver import BleDriver
+
+    return BleDriver()
+
+
+SPEC = DriverSpec(
+    name="ble",
+    channel=ChannelSettings,
+    device=DeviceSettings,
+    tag=TagSettings,
+    create=_create,
+    check=check,
+    endpoint=_endpoint,
+)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from gateway.clock import Clock
 from gateway.health import Health
+from gateway.machine import CpuTotals, Machine, disk_used
 from gateway.tls import TlsSettings
 from gateway.vitals.certificates import NOW, Life, judge, life_of
 from gateway.vitals.clocks import ClockLook
-from gateway.vitals.machine import CpuTotals, Machine, disk_used
 from gateway.vitals.thresholds import CPU, DISK, MEMORY, Rolling, Threshold
 
 LOOK_S = 10.0

@@ -14,12 +14,7 @@ from cryptography.x509.oid import NameOID
 
 from gateway.clock import SystemClock
 from gateway.health import Health
-from gateway.testing import ManualClock
-from gateway.tls import TlsSettings
-from gateway.vitals import Vitals
-from gateway.vitals.certificates import Life, judge
-from gateway.vitals.clocks import STEP_SHOWN_S, UNSYNCED_S, ClockLook
-from gateway.vitals.machine import (
+from gateway.machine import (
     CpuTotals,
     Machine,
     disk_used,
@@ -29,6 +24,12 @@ from gateway.vitals.machine import (
     parse_meminfo,
     parse_stat,
 )
+from gateway.settings.types import TlsSettings
+from gateway.testing import ManualClock
+from gateway.tls import TlsSettings
+from gateway.vitals import Vitals
+from gateway.vitals.certificates import Life, judge
+from gateway.vitals.clocks import STEP_SHOWN_S, UNSYNCED_S, ClockLook
 from gateway.vitals.thresholds import CPU, DISK, MEMORY, Rolling
 
 STAT = """cpu  630878 585781 150395 1408374 18539 0 9468 1480 0 0

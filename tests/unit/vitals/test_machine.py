@@ -24,7 +24,6 @@ from gateway.machine import (
     parse_meminfo,
     parse_stat,
 )
-from gateway.settings.types import TlsSettings
 from gateway.testing import ManualClock
 from gateway.tls import TlsSettings
 from gateway.vitals import Vitals

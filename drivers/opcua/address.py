@@ -140,7 +140,7 @@ def _path(text: str, root: str) -> PathAddress:
             raise AddressError(f"{text!r} is no node id, and a path begins with / unless the device has a root", HINT)
         text = f"{root.rstrip('/')}/{text}"
     segments = []
-    for part in _split(text.strip("/")):
+    for part in _split(text.removeprefix("/").removesuffix("/") if not text.endswith("&/") else text.removeprefix("/")):
         found = _SEGMENT.fullmatch(part)
         if found is None:
             raise AddressError(f"{text!r} has an empty name between two slashes", HINT)
@@ -151,8 +151,22 @@ def _path(text: str, root: str) -> PathAddress:
 
 
 def _split(text: str) -> list[str]:
-    """Names of a path; `&/` is a slash in a name (OPC 10000-4, A.2 escapes with &)."""
-    return [part.replace("\0", "/") for part in text.replace("&/", "\0").split("/")]
+    """Names of a path; `&/` is a slash in a name and `&&` an ampersand (OPC 10000-4, A.2 escapes with &)."""
+    names, place = [""], 0
+    while place < len(text):
+        if text[place] == "&" and text[place + 1 : place + 2] in {"/", "&"}:
+            place += 1
+            names[-1] += text[place]
+        elif text[place] == "/":
+            names.append("")
+        else:
+            names[-1] += text[place]
+        place += 1
+    return names
+
+
+def _escaped(name: str) -> str:
+    return name.replace("&", "&&").replace("/", "&/")
 
 
 def _is_selection(text: str) -> bool:
@@ -179,7 +193,7 @@ def show(address: Address) -> str:
     parts = show_selectors(address.selectors)
     if isinstance(address, PathAddress):
         names = "/".join(
-            (f"{index}:" if index is not None else "") + name.replace("/", "&/") for index, name in address.segments
+            (f"{index}:" if index is not None else "") + _escaped(name) for index, name in address.segments
         )
         return f"/{names}{'#' if parts else ''}{parts}"
     return f"{address.namespace}{show_identifier(address.identifier)}{'#' if parts else ''}{parts}"

@@ -201,7 +201,7 @@ def offers(found: Sequence[Any]) -> str:
 
 
 def policy_name(uri: str) -> str:
-    return uri.rpartition("#")[2] or uri
+    return (uri.rpartition("#")[2] or uri).replace("_", "")
 
 
 def _place(settings: ChannelSettings) -> str:

@@ -200,7 +200,8 @@ def self_signed(
         .serial_number(x509.random_serial_number())
         .not_valid_before(moment - dt.timedelta(days=1))  # the other side's clock may be behind
         .not_valid_after(moment + life)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        # many servers' lists hold authorities only, and a certificate that signed itself passes there as one
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(identifier, critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
         .add_extension(_usage(), critical=True)
@@ -279,7 +280,7 @@ def _names(uri: str, hosts: Sequence[str]) -> list[x509.GeneralName]:
 def _usage() -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=True, content_commitment=True, key_encipherment=True, data_encipherment=True,
-        key_agreement=False, key_cert_sign=False, crl_sign=False, encipher_only=False, decipher_only=False,
+        key_agreement=False, key_cert_sign=True, crl_sign=False, encipher_only=False, decipher_only=False,
     )  # fmt: skip
 
 
@@ -326,14 +327,20 @@ def _lists(folder: Path) -> Iterator[x509.CertificateRevocationList]:
 
 
 def _has_issued(authority: x509.Certificate, cert: x509.Certificate) -> bool:
-    """Whether a trusted certificate is that of an authority that signed this one. An application's is no authority."""
+    """Whether a trusted certificate is that of an authority that signed this one. An application's is none, whatever
+    it says of itself: it is known by its URI.
+    """
     try:
         constraints = authority.extensions.get_extension_for_class(x509.BasicConstraints).value
         cert.verify_directly_issued_by(authority)
     except (x509.ExtensionNotFound, ValueError, TypeError, InvalidSignature):
         return False
     now = dt.datetime.now(dt.UTC)
-    return constraints.ca and authority.not_valid_before_utc <= now <= authority.not_valid_after_utc
+    return (
+        not uri_of(authority)
+        and constraints.ca
+        and authority.not_valid_before_utc <= now <= authority.not_valid_after_utc
+    )
 
 
 def _is_revoked(

@@ -11,7 +11,7 @@ from asyncua import Client, ua
 from asyncua.observer import NULL_OBSERVER
 
 from drivers.opcua import limits
-from drivers.opcua.connecting import give_up, identify, log_in, make_client, secure
+from drivers.opcua.connecting import Obstacle, give_up, identify, log_in, make_client, secure
 from drivers.opcua.decoding import Item, Malformed, Refused, read_answer
 from drivers.opcua.refusal import ServerRefused
 from drivers.opcua.settings import ChannelSettings
@@ -196,25 +196,27 @@ class Session:
         """End the session that was lost with its connection: the same server still keeps it for its time-out.
 
         Only where the server has not been started anew since: another server could have given the token to somebody.
+        On a connection of its own, because servers tie a session to the one that it came over.
         """
-        client = self.client
-        session = client.uaclient.session
-        mine, nonce = session.authentication_token, client._server_nonce
+        client = make_client(self.settings, self.timeout_s)
+        identity = self.settings.identity
         try:
-            session.restore_authentication_token(left.token)
+            if self.settings.security.policy != "None":
+                await secure(client, self.settings, self.timeout_s)
+            await identify(client, identity)
+            await client.connect_socket()
+            await client.send_hello()
+            await client.open_secure_channel()
+            client.uaclient.session.restore_authentication_token(left.token)
             client._server_nonce = left.nonce
-            identity = self.settings.identity
+            client._policy_ids = self.client._policy_ids
             await client.activate_session(
                 username=identity.user or None, password=identity.password or None, certificate=client.user_certificate
             )
-            request = ua.CloseSessionRequest()
-            request.DeleteSubscriptions = True
-            await client.uaclient._send_request(request, self.timeout_s)
-        except (OSError, TimeoutError, ua.UaError):
-            pass  # the server has ended it by itself
-        finally:
-            session.restore_authentication_token(mine)
-            client._server_nonce = nonce
+        except (OSError, TimeoutError, ua.UaError, LinkLost, Obstacle):
+            client.disconnect_socket()  # the server has ended it by itself
+        else:
+            await give_up(client)
 
 
 def read_request(nodes: Sequence[Any], attribute: int) -> Any:

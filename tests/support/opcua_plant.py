@@ -18,7 +18,9 @@ from typing import Any
 
 from asyncua import Server, ua, uamethod
 from asyncua.common.structures104 import new_enum, new_struct, new_struct_field
+from asyncua.common.utils import ServiceError
 from asyncua.crypto.permission_rules import SimpleRoleRuleset, User, UserRole
+from asyncua.crypto.truststore import TrustStore
 from asyncua.server.user_managers import UserManager
 
 LINE, OTHER = "http://plant.example/line", "http://plant.example/other"
@@ -48,7 +50,7 @@ class Plant:
     def __init__(self, port: int, *, nodes: int = 10, identities: Users | None = None) -> None:
         self.port = port
         self.nodes = nodes
-        self._identities = identities
+        self.identities = identities
         self.security: dict[str, Any] | None = None
         self.server: Any = None
         self.line = self.other = 0
@@ -59,7 +61,7 @@ class Plant:
         return f"opc.tcp://127.0.0.1:{self.port}/plant"
 
     async def start(self, seed: int = 0) -> Plant:
-        server = Server(user_manager=self._identities)
+        server = Server(user_manager=self.identities)
         await server.init()
         server.set_endpoint(self.url)
         server.set_server_name("Plant")
@@ -205,7 +207,7 @@ def _fail(_parent: Any) -> Any:
 
 async def _commands(plant: Plant) -> None:
     """Lines of JSON: ["put", name, value, ms?], ["restart", seed], ["stop"], ["start", seed], ["get", name], ["event",
-    text], ["delete", name], ["add", name, value], ["sessions"], ["storm", hz]. Each is answered by one line.
+    text], ["delete", name], ["add", name, value], ["sessions"], ["index"], ["storm", hz], ["calm"]. Each is answered by one line.
     """
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
@@ -224,6 +226,8 @@ async def _commands(plant: Plant) -> None:
             storm.cancel()
         elif what == "sessions":
             answer = plant.sessions()
+        elif what == "index":
+            answer = plant.line
         else:
             answer = await getattr(plant, what)(*rest)
         print(json.dumps(answer, default=str) if not isinstance(answer, Plant) else "null", flush=True)
@@ -247,9 +251,32 @@ async def _storm(plant: Plant, hertz: float) -> None:
         await asyncio.sleep(max(due - loop.time(), 0))
 
 
+def _secured(plant: Plant, words: dict[str, Any]) -> None:
+    """`certificate`, `key`: the server's files. `only`: nobody is anonymous. `user_certificate`: who may log in by it.
+    `trusted`: a folder; clients whose certificates are elsewhere are refused.
+    """
+    kinds = ua.SecurityPolicyType
+    policies = [kinds.Basic256Sha256_SignAndEncrypt, kinds.Basic256Sha256_Sign]
+    policies += [kinds.Aes128Sha256RsaOaep_SignAndEncrypt, kinds.Aes256Sha256RsaPss_SignAndEncrypt]
+    validator = None
+    if "trusted" in words:
+        store = TrustStore([Path(words["trusted"])], [])
+
+        async def validator(certificate: Any, _description: Any) -> None:
+            await store.load()
+            if not store.is_trusted(certificate):
+                raise ServiceError(ua.StatusCodes.BadCertificateUntrusted)
+
+    plant.security = {**words, "policies": policies, "validator": validator}
+    user = Path(words["user_certificate"]).read_bytes() if "user_certificate" in words else b""
+    plant.identities = Users(only=bool(words.get("only")), certificate=user)
+
+
 async def main(arguments: Sequence[str]) -> None:
     logging.getLogger("asyncua").setLevel(logging.CRITICAL)
     plant = Plant(int(arguments[0]), nodes=int(arguments[1]) if len(arguments) > 1 else 10)
+    if len(arguments) > 2:
+        _secured(plant, json.loads(arguments[2]))
     await plant.start()
     print("ready", flush=True)
     await _commands(plant)

@@ -36,6 +36,7 @@ class MqttDriver:
         self._session: Session | None = None
         self._inbox: Inbox | None = None
         self._maps: list[TopicMap] = []
+        self._watch: Watch | None = None
         self._listener: Callable[[Frame], None] | None = None
         self._echo: Echo | None = None
 
@@ -49,7 +50,8 @@ class MqttDriver:
             for device in ctx.devices
             for place, word in enumerate(words_of(device.spec.settings))
         ]
-        takers: list[Any] = [*self._maps, *words, *Watch(ctx).takers()]
+        watch = self._watch = Watch(ctx, [made.filter for made in self._maps])
+        takers: list[Any] = [*self._maps, *words, *watch.takers()]
         inbox = self._inbox = Inbox(ctx, Router(takers), presence, settings.receive_maximum, settings.max_payload)
         try:
             inbox.prepare(taker.format for taker in takers)
@@ -137,6 +139,7 @@ class MqttDriver:
             "acknowledged": acknowledged,
             "waiting": waiting,
             "bad_times": sum(made.bad_times for made in self._maps),
+            "described_left_out": 0 if self._watch is None else self._watch.left_out,
             "connections_lost": self._session.reconnects,
         }
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from drivers.mqtt.jsonpath import MISSING, getter, parse
 from drivers.mqtt.settings import Availability, DeviceSettings
 from gateway.driver import DriverContext
 from gateway.model import Device
 from gateway.mqttclient.connection import Inbound
+
+_JSON = msgspec.json.Decoder()
 
 
 class Word:
@@ -17,7 +21,7 @@ class Word:
 
     def __init__(self, presence: Presence, device: Device, place: int, settings: Availability, topic: str) -> None:
         self.filter = topic
-        self.format = "json" if settings.path else "plain"
+        self.format = "plain"
         self.device = device
         self._presence = presence
         self._place = place
@@ -26,13 +30,23 @@ class Word:
 
     def take(self, message: Inbound, document: Any) -> Sequence[Any]:
         """A retained word counts: it is how a last will reaches those who come later."""
-        raw = document if self._get is None else self._get(document)
+        raw = document if self._get is None else self._get(_json_or_text(document))
+        if raw is MISSING and isinstance(document, str):
+            raw = document
         if raw is not MISSING:
             text = raw if isinstance(raw, str) else "true" if raw is True else "false" if raw is False else str(raw)
             here = self._words.get(text)
             if here is not None:
                 self._presence.told(self.device, self._place, message.topic, here=here)
         return ()
+
+
+def _json_or_text(text: str) -> Any:
+    """Some bridges write the word alone or as JSON, by their settings: a word is its own document."""
+    try:
+        return _JSON.decode(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 class Presence:

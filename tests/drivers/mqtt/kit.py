@@ -53,8 +53,8 @@ class Bench:
         self.ctx = FakeContext(self.spec, self.clock)
         settings = self.spec.settings
         self.presence = Presence(self.ctx)
-        self.watch = Watch(self.ctx)
         maps = [made for device in self.ctx.devices for made in maps_of(settings, device, self.ctx)]
+        self.watch = Watch(self.ctx, [made.filter for made in maps])
         words = [
             Word(self.presence, device, place, word, below(device.spec.settings.topic, word.topic))
             for device in self.ctx.devices

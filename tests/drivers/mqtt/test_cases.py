@@ -1,7 +1,8 @@
 """Plays every exchange of cases/: each folder is the shape of a payload seen in the field. A new one is a new folder.
 
 channel.yaml: a channel without driver and url. messages.yaml: `topic` with `text`, `json`, `hex` or `cbor`/`msgpack` (packed
-here), `retain`. expect.yaml: `readings` in order, `states`, `remarks`, `counts` that are not 0 besides messages.
+here), `retain`. expect.yaml: `readings` in order, `sightings` (each is loaded as a
+device, too), `states`, `remarks`, `counts` that are not 0 besides messages.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import msgspec
 import pytest
 import yaml
 
-from tests.drivers.mqtt.kit import Bench
+from gateway.abilities import Sighting
+from tests.drivers.mqtt.kit import Bench, faults_of
 
 CASES = sorted(path for path in (Path(__file__).parent / "cases").iterdir() if path.is_dir())
 
@@ -34,6 +36,18 @@ def payload_of(row: dict[str, Any]) -> bytes:
     return str(row["text"]).encode()
 
 
+def as_data(sighting: Sighting) -> dict[str, Any]:
+    """A sighting as expect.yaml writes it."""
+    row = {
+        "identity": sighting.identity,
+        "name": sighting.name,
+        "properties": dict(sighting.properties),
+        "keys": dict(sighting.keys),
+        "tags": {name: dict(keys) for name, keys in sighting.tags.items()},
+    }
+    return {key: value for key, value in row.items() if value}
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.name)
 async def test_a_payload_from_the_field_becomes_the_readings_it_means(case: Path) -> None:
     bench = Bench((case / "channel.yaml").read_text())
@@ -43,6 +57,10 @@ async def test_a_payload_from_the_field_becomes_the_readings_it_means(case: Path
         bench.take(row["topic"], payload_of(row), retain=row.get("retain", False))
     assert bench.readings() == expect.get("readings", [])
     assert len(bench.confirmed) == len(messages), "every message is acknowledged"
+    seen = {sighting.identity: sighting for sighting in bench.ctx.sightings}
+    assert [as_data(each) for each in seen.values()] == expect.get("sightings", [])
+    for sighting in seen.values():
+        assert faults_of({"devices": {"new": {**sighting.keys, "tags": dict(sighting.tags)}}}) == []
     if "states" in expect:
         assert [list(state) for state in bench.ctx.states] == expect["states"]
     assert bench.ctx.remarks == expect.get("remarks", {})

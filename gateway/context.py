@@ -96,6 +96,7 @@ class ChannelRunner:
         self._planner: Planner | None = None
         self._pushed: Pushing | None = None
         self._cancelled = False
+        self._link_lost = ""
         self._driver: Any = None
         self._tracers: list[tuple[Callable[[Frame], None], Device | None]] = []
 
@@ -166,14 +167,15 @@ class ChannelRunner:
     async def _look(self, what: str, options: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
         begin = looking(self._driver, what, self.spec.name)
         poller, pushed = self._poller, self._pushed
-        if pushed is not None and pushed.linked:
+        if pushed is not None and self.ready_to(what):
             found = pushed.steps(begin, options)
         elif poller is not None and (poller.connected or poller.undecided):
             job = ScanJob(begin(options))
             poller.ondemand.submit(job)
             found = job.findings()
         else:
-            raise DeviceUnavailable("the channel is not connected")
+            why = self.trouble
+            raise DeviceUnavailable("the channel is not connected" + (f": {why}" if why else ""))
         async with contextlib.aclosing(found) as items:
             async for item in items:
                 yield item
@@ -225,10 +227,23 @@ class ChannelRunner:
             return self._pushed.linked
         return self._poller is not None and self._poller.connected
 
-    def link(self, *, up: bool) -> None:
+    def link(self, *, up: bool, why: str = "") -> None:
         """What `ctx.link` does."""
+        self._link_lost = "" if up else why
         if self._pushed is not None:
             self._pushed.linked = up
+
+    @property
+    def trouble(self) -> str:
+        """What keeps the wire from being up, in words; empty where nothing was told yet."""
+        if self._link_lost or self._pushed is None:
+            return self._link_lost or str(self.stats()["channel"].get("last_error") or "")
+        issues = [issue.text for issue in self._health.open() if issue.entity == self.channel.id]
+        return issues[0] if issues else str(self.stats()["channel"].get("last_error") or "")
+
+    def ready_to(self, what: str) -> bool:
+        """Whether the channel can be looked at now: its wire is up, or the look needs none."""
+        return self.connected or (what == "scan" and self.spec.scans_alone and self._pushed is not None)
 
     def hurry(self) -> None:
         """What `ctx.hurry` does."""

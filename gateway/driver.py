@@ -68,6 +68,7 @@ class DriverSpec(Struct, frozen=True):
     `channel`, `device`, `tag`: frozen msgspec Structs for the driver's own keys at each level; the loader refuses
     unknown keys. `check` finds what types cannot express. `create` makes a driver for one attempt. `endpoint` says
     what a channel with these settings holds. `simulate` is for people without the hardware.
+    `scans_alone`: a scan opens what it needs itself, the channel's own link may be down.
     """
 
     name: str
@@ -78,6 +79,7 @@ class DriverSpec(Struct, frozen=True):
     check: Callable[[ChannelSpec], Iterable[Fault]] = no_faults
     endpoint: Callable[[Any], Endpoint | None] = no_endpoint
     simulate: Simulate | None = None
+    scans_alone: bool = False
     contract: int = CONTRACT
 
 
@@ -141,8 +143,8 @@ class DriverContext(Protocol):
 
     def clear(self, key: str, device: str = "") -> None: ...
 
-    def link(self, *, up: bool) -> None:
-        """A driver that pushes: the wire is up, or down again, whether or not a device has spoken."""
+    def link(self, *, up: bool, why: str = "") -> None:
+        """A driver that pushes: the wire is up, or down again (`why`), whether or not a device has spoken."""
         ...
 
     def fresh(self, device: str) -> None:

@@ -25,7 +25,7 @@ class Attempt(Protocol):
 
     async def poll(self, context: Context, driver: PollingDriver) -> None: ...
 
-    def link(self, *, up: bool) -> None: ...
+    def link(self, *, up: bool, why: str = "") -> None: ...
 
     def sighted(self, sighting: Sighting) -> None: ...
 
@@ -104,8 +104,8 @@ class Context:
     def offline(self, device: str, reason: str) -> None:
         self._parts.lines[device].monitor.lost(reason)
 
-    def link(self, *, up: bool) -> None:
-        self._attempt.link(up=up)
+    def link(self, *, up: bool, why: str = "") -> None:
+        self._attempt.link(up=up, why=why)
 
     def fresh(self, device: str) -> None:
         self._parts.publisher.fresh(device)

@@ -64,6 +64,7 @@ class FakeContext:
         self.states: list[tuple[str, str]] = []
         self.issues: dict[tuple[str, str], str] = {}
         self.linked = False
+        self.link_lost = ""
         self.hurries = 0
         self.fresh_devices: list[str] = []
         self.remarks: dict[str, str] = {}
@@ -105,8 +106,9 @@ class FakeContext:
     def offline(self, device: str, reason: str) -> None:
         self._state(device, f"offline: {reason}")
 
-    def link(self, *, up: bool) -> None:
+    def link(self, *, up: bool, why: str = "") -> None:
         self.linked = up
+        self.link_lost = why
 
     def fresh(self, device: str) -> None:
         self.fresh_devices.append(device)

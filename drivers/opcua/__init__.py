@@ -25,4 +25,5 @@ SPEC = DriverSpec(
     tag=TagSettings,
     create=_create,
     check=check,
+    scans_alone=True,
 )

@@ -54,7 +54,7 @@ class OpcUaDriver:
                 attempt.cancel()
                 await asyncio.wait({attempt})  # until its session is closed
             self._why = str(error)
-            ctx.link(up=False)
+            ctx.link(up=False, why=self._why)
             for device in ctx.devices:
                 ctx.offline(device.id, self._why)
             if isinstance(error, Obstacle):

@@ -19,6 +19,7 @@ from gateway.cli.shadow_grammar import add_shadow
 _EPILOG = """exit status: 0 ok, 1 failed, 2 wrong usage, 69 no gateway is running, 78 bad configuration"""
 _A_WEEK = duration_between("1ms", "7d")  # gateway/holds.py
 _A_DAY = duration_between("1ms", "1d")
+_A_LISTEN = duration_between("1s", "300s")
 _SCAN_TIMEOUT = duration_between("10ms", "10s")
 _JOURNAL_STREAMS = ("alarm", "event", "log", "telemetry")
 
@@ -213,23 +214,31 @@ def _add_field(add: _Add) -> None:
     trace.add_argument(
         "--for", dest="lasting", type=_A_DAY, default=60.0, metavar="TIME", help="end after it, 1d at most (60s)"
     )
-    scan = add("scan", "field", "look for units on a wire, and for what can be read of them")
-    scan.add_argument("protocol", choices=("modbus",), help="what is spoken there")
-    scan.add_argument("target", metavar="CHANNEL|HOST|PORT", help="a channel, a host or url, a serial port")
+    scan = add("scan", "field", "look for devices: units on a wire, radios, topics of a broker, what a server offers")
+    scan.add_argument("protocol", choices=("modbus", "ble", "mqtt", "opcua"), help="what is spoken there")
+    scan.add_argument("target", nargs="?", metavar="CHANNEL|URL|HOST|PORT", help="a channel, host, url or port")
     scan.add_argument("--units", metavar="IDS", help="unit ids, for example 1-10,255 (1-247 on a serial line)")
     scan.add_argument("--ranges", action="append", metavar="RANGE", help="what to try, for example holding/0-999")
     scan.add_argument("--line", metavar="LINE", help="of a serial port, for example 9600-8E1")
     scan.add_argument("--draft", metavar="NAME", help="make a device NAME of what was found, with a draft of a profile")
     scan.add_argument("--write", action="store_true", help="with --draft: write it into the configuration")
+    scan.add_argument("--for", dest="lasting", type=_A_LISTEN, metavar="TIME", help="ble, mqtt: listen so long (10s)")
+    scan.add_argument("--topic", metavar="FILTER", help="mqtt: topics, with + and # (#)")
+    scan.add_argument("--most", type=positive, metavar="N", help="mqtt: topics that are shown (1000)")
+    scan.add_argument("--filter", metavar="TEXT", help="ble: what name or address contain")
+    scan.add_argument("--rssi", type=int, metavar="DBM", help="ble: the least strength, for example -80")
     scan.add_argument("--timeout", type=_SCAN_TIMEOUT, metavar="TIME", help="of each request, 10ms to 10s (300ms)")
 
 
 def _add_device(add: _Add) -> None:
     device = add("add", "add", "add a device to the configuration: shows the change, writes it with --write")
-    device.add_argument("protocol", choices=("modbus",), help="what is spoken there")
-    device.add_argument("target", metavar="CHANNEL|HOST|PORT", help="a channel, a host or url, a serial port")
-    device.add_argument("--unit", type=positive, default=1, metavar="ID", help="unit id (1)")
-    device.add_argument("--name", metavar="NAME", help="id of the device (unit1...)")
+    device.add_argument("protocol", choices=("modbus", "ble", "mqtt", "opcua", "system"), help="what is spoken there")
+    where = "a channel, host, url or serial port; ble: the device's address; system: nothing"
+    device.add_argument("target", nargs="?", metavar="CHANNEL|URL|HOST|PORT|ADDRESS", help=where)
+    device.add_argument("--unit", type=positive, metavar="ID", help="modbus: unit id (1)")
+    device.add_argument("--name", metavar="NAME", help="id of the device (unit1, or made of its name, topic, address)")
+    device.add_argument("--topic", metavar="TOPIC", help="mqtt: where its values come from")
+    device.add_argument("--for", dest="lasting", type=_A_LISTEN, metavar="TIME", help="mqtt, ble: listen so long")
     device.add_argument("--profile", metavar="NAME", help="its profile: of the configuration, or of the library")
     device.add_argument("--channel", metavar="NAME", help="id of a new channel")
     device.add_argument("--line", metavar="LINE", help="of a serial port, for example 9600-8E1")

@@ -12,6 +12,7 @@ from gateway.cli.session import CommandFailed, Exit
 from gateway.driver import DriverSpec
 from gateway.model import ChannelSpec
 from gateway.registry import Registry
+from gateway.settings.convert import hook
 
 _HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
 
@@ -36,6 +37,11 @@ SCHEMES = {"opc.tcp": "opcua", "mqtt": "mqtt", "mqtts": "mqtt", "ws": "mqtt", "w
 """Which driver speaks at a url."""
 
 
+def url_target(driver: str, text: str) -> dict[str, Any]:
+    """`channel` where it is a name, else the settings of a url. Raises CommandFailed (usage)."""
+    return _wire(driver, {"url": text}) if "://" in text else {"channel": text}
+
+
 def browsed_target(text: str) -> tuple[str, dict[str, Any]]:
     """(driver, target) of what `browse` is told: a channel (its driver is not known here), a url, a driver's name."""
     if "://" in text:
@@ -51,7 +57,7 @@ def browsed_target(text: str) -> tuple[str, dict[str, Any]]:
 def _wire(driver: str, settings: dict[str, Any]) -> dict[str, Any]:
     """The settings of a wire, if the driver takes them."""
     spec = Registry().load(driver)
-    channel = ChannelSpec("new", driver, msgspec.convert(settings, spec.channel), ())
+    channel = ChannelSpec("new", driver, msgspec.convert(settings, spec.channel, dec_hook=hook), ())
     faults = [fault.message + (f" ({fault.hint})" if fault.hint else "") for fault in spec.check(channel)]
     if faults:
         raise CommandFailed("; ".join(faults), Exit.USAGE)
@@ -63,15 +69,18 @@ def holder_of(channels: Iterable[ChannelSpec], driver: str, target: dict[str, An
     if "channel" in target:
         return next((channel for channel in channels if channel.id == target["channel"]), None)
     spec = Registry().load(driver)
-    wire = _name(spec, msgspec.convert(target["settings"], spec.channel))
+    wire = _name(spec, msgspec.convert(target["settings"], spec.channel, dec_hook=hook))
     own = (channel for channel in channels if channel.driver == driver)
     return next((channel for channel in own if wire is not None and _name(spec, channel.settings) == wire), None)
 
 
 def _name(spec: DriverSpec, settings: Any) -> str | None:
-    """What two channels on one wire have in common."""
+    """What two channels on one wire have in common; where a server takes any number of sessions, its url."""
     endpoint = spec.endpoint(settings)
-    return None if endpoint is None else endpoint.name
+    if endpoint is not None:
+        return endpoint.name
+    url = getattr(settings, "url", None)
+    return None if url is None else str(url).rstrip("/")
 
 
 def same_line(channel: ChannelSpec, line: str | None) -> None:

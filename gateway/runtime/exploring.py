@@ -16,6 +16,7 @@ from gateway.driver import DriverSpec, Endpoint, Fault
 from gateway.errors import ConfigError, DeviceUnavailable, GatewayError
 from gateway.model import ChannelSpec, Device, Tag, TagSpec
 from gateway.runtime.channels import Channels
+from gateway.settings.convert import hook
 from gateway.settings.positions import Layers, Origin, Problems
 from gateway.settings.tag_keys import TagMaker
 from gateway.settings.yaml_reader import read_documents
@@ -107,7 +108,7 @@ class Explorer:
         self._busy.add(name)
         try:
             async with (
-                self._at(channel, driver, settings) as runner,
+                self._at(what, channel, driver, settings) as runner,
                 contextlib.aclosing(getattr(runner, what)(options)) as found,
             ):
                 async for finding in found:
@@ -128,7 +129,7 @@ class Explorer:
 
     def _convert(self, driver: str, settings: Mapping[str, Any]) -> Any:
         try:
-            return msgspec.convert(dict(settings), self._load(driver).channel)
+            return msgspec.convert(dict(settings), self._load(driver).channel, dec_hook=hook)
         except (msgspec.ValidationError, ValueError) as error:
             raise NotPossible(str(error)) from error
 
@@ -140,7 +141,9 @@ class Explorer:
         return found
 
     @contextlib.asynccontextmanager
-    async def _at(self, channel: str | None, driver: str, settings: Mapping[str, Any]) -> AsyncIterator[ChannelRunner]:
+    async def _at(
+        self, what: str, channel: str | None, driver: str, settings: Mapping[str, Any]
+    ) -> AsyncIterator[ChannelRunner]:
         if channel is not None:
             runner = self._channels.runner(channel)
             if runner is None:
@@ -154,19 +157,19 @@ class Explorer:
         made: ChannelRunner = self._runner(spec)
         task = asyncio.create_task(made.run(), name="temporary channel")
         try:
-            await _connected(made, task)
+            await _ready(made, what, task)
             yield made
         finally:
             task.cancel()
             await asyncio.wait({task}, timeout=5.0)
 
 
-async def _connected(runner: ChannelRunner, task: asyncio.Task[Any]) -> None:
-    """Wait until a temporary channel has its wire. Raises DeviceUnavailable with the reason."""
+async def _ready(runner: ChannelRunner, what: str, task: asyncio.Task[Any]) -> None:
+    """Wait until a temporary channel has its wire, where it needs one. Raises DeviceUnavailable with the reason."""
     for _ in range(int(CONNECT_S / 0.05)):
-        if runner.connected:
+        if runner.ready_to(what):
             return
-        reason = runner.stats()["channel"].get("last_error")
+        reason = runner.trouble
         if reason or task.done():
             raise DeviceUnavailable(str(reason or "the driver stopped"))
         await asyncio.sleep(0.05)

@@ -19,9 +19,7 @@ from gateway.settings.yaml_reader import read_documents
 
 _NEW = """\
 driver: {driver}
-{where}
-interval: {interval}
-devices:
+{where}{interval}devices:
 {device}
 """
 
@@ -29,6 +27,13 @@ devices:
 def add(session: Session) -> int:
     """Show the change, or write it; a running gateway is asked whether the device answers."""
     args = session.args
+    refuse_foreign(session)
+    if args.protocol != "modbus":
+        from gateway.cli.commands.addothers import add_other
+
+        return add_other(session)
+    if not session.option("target"):
+        raise CommandFailed("add modbus takes a channel, a host or a serial port", Exit.USAGE)
     name = args.name or f"unit{args.unit}"
     if not is_id(name):
         raise CommandFailed(f"{name!r} is not an id for a device", Exit.USAGE)
@@ -44,13 +49,32 @@ def put_device(session: Session, changes: Changes, target: dict[str, Any], name:
     """A device of `profile`, or without tags, into the channel that holds the wire, or into a new one."""
     args = session.args
     if profile is not None:
-        _copy_profile(changes, args.protocol, profile)
-    keys: dict[str, Any] = {"unit_id": args.unit, **({"profile": profile} if profile else {"tags": {}})}
+        copy_profile(changes, args.protocol, profile)
+    put(session, changes, target, name, {"unit_id": args.unit, **({"profile": profile} if profile else {"tags": {}})})
+
+
+_OWN = {"modbus": {"unit", "line"}, "mqtt": {"topic", "lasting"}, "ble": {"lasting"}}
+
+
+def refuse_foreign(session: Session) -> None:
+    """Raises CommandFailed (usage) for options of another protocol: they would be ignored."""
+    own = _OWN.get(session.args.protocol, set())
+    for option, words in (("unit", "--unit"), ("line", "--line"), ("topic", "--topic"), ("lasting", "--for")):
+        if option not in own and session.option(option) is not None:
+            raise CommandFailed(f"{words} is not of add {session.args.protocol}", Exit.USAGE)
+    if session.args.protocol == "modbus" and session.option("unit") is None:
+        session.args.unit = 1
+
+
+def put(session: Session, changes: Changes, target: dict[str, Any], name: str, keys: dict[str, Any]) -> None:
+    """A device with these keys into the channel that a target is, or into a new one."""
+    args = session.args
     channels = changes.settings().channels
     held = holder_of(channels, args.protocol, target)
     if held is not None:
         _only_of_new_channels(session, held)
-        changes.notes += _same_unit(held, name, args.unit)
+        if "unit_id" in keys:
+            changes.notes += _same_unit(held, name, keys["unit_id"])
         file, document = _place(changes, held)
         written = devices_of(changes, file, document)
         if name not in written:
@@ -60,7 +84,7 @@ def put_device(session: Session, changes: Changes, target: dict[str, Any], name:
         return
     if "channel" in target:
         raise CommandFailed(f"there is no channel {target['channel']} in {changes.folder}")
-    channel = session.option("channel") or _channel_name(target["settings"])
+    channel = session.option("channel") or _channel_name(target["settings"], args.protocol)
     if session.option("channel") and any(each.id == channel for each in channels):
         raise CommandFailed(f"there is a channel {channel} already, with another wire", Exit.USAGE)
     changes.add(
@@ -68,7 +92,7 @@ def put_device(session: Session, changes: Changes, target: dict[str, Any], name:
         _NEW.format(
             driver=args.protocol,
             where=_where(target["settings"]),
-            interval=session.option("interval") or "1s",
+            interval=_interval(session),
             device="\n".join(block(name, keys, 2, 2)),  # lines, so that tags can be added and reviewed
         ),
     )
@@ -80,21 +104,21 @@ def _look(session: Session, target: dict[str, Any]) -> None:
     try:
         findings = collect(session, {"driver": session.args.protocol, **target, "options": options})
     except NotRunning:
-        _say(session, "no gateway is running: nothing was asked of the device")
+        say(session, "no gateway is running: nothing was asked of the device")
         return
     except OpError as error:
-        _say(session, f"not reached: {error}")
+        say(session, f"not reached: {error}")
         return
     if not session.out.as_json:
         show_findings(session, findings)
 
 
-def _say(session: Session, text: str) -> None:
+def say(session: Session, text: str) -> None:
     if not session.out.as_json:
         session.out.line(text)
 
 
-def _copy_profile(changes: Changes, driver: str, profile: str) -> None:
+def copy_profile(changes: Changes, driver: str, profile: str) -> None:
     """A profile of the library is copied, unless the folder has one of that name."""
     if any(file.startswith("profiles/") and defines(text, profile) for file, text in changes.after.items()):
         return
@@ -175,21 +199,28 @@ def groups_of(changes: Changes, channel: str) -> dict[str, Schedule]:
     return found
 
 
-def _channel_name(settings: dict[str, Any]) -> str:
+_INTERVALS = {"modbus": "1s", "opcua": "1s", "system": "10s"}
+"""Of a new channel; what a device sends by itself is taken when it comes."""
+
+
+def _interval(session: Session) -> str:
+    interval = session.option("interval") or _INTERVALS.get(session.args.protocol)
+    return f"interval: {interval}\n" if interval else ""
+
+
+def _channel_name(settings: dict[str, Any], driver: str) -> str:
     """A name for a channel of a wire."""
-    text = settings.get("url") or settings["serial"]["port"].rpartition("/")[2]
+    serial = settings.get("serial") or {}
+    text = settings.get("url") or serial.get("port", "").rpartition("/")[2] or settings.get("adapter") or driver
     return re.sub(r"[^A-Za-z0-9]+", "-", re.sub(r"^[a-z+]+://", "", text)).strip("-")[:40] or "line"
 
 
 def _where(settings: dict[str, Any]) -> str:
-    if "url" in settings:
-        return f"url: {settings['url']}"
-    return f"serial: {_flow(settings['serial'])}"
+    """The settings of a wire, a line each."""
+    return "".join(f"{key}: {_flow(value)}\n" for key, value in settings.items())
 
 
-def _flow(keys: dict[str, Any]) -> str:
-    return "{" + ", ".join(f"{key}: {_scalar(value)}" for key, value in keys.items()) + "}"
-
-
-def _scalar(value: Any) -> str:
-    return "{}" if value == {} else str(value)
+def _flow(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_flow(each)}" for key, each in value.items()) + "}"
+    return str(value)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.cli import forms
+from gateway.cli.commands.scanning import refuse_foreign, scan_other
 from gateway.cli.output import clean
 from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.cli.target import holder_of, same_line, target_of
@@ -48,6 +49,11 @@ def _print_frame(session: Session, row: Mapping[str, Any]) -> None:
 def scan(session: Session) -> int:
     """What is on a wire: units, what they are, what can be read and what it may mean."""
     args = session.args
+    refuse_foreign(session)
+    if args.protocol != "modbus":
+        return scan_other(session)
+    if not session.option("target"):
+        raise CommandFailed("scan modbus takes a channel, a host or a serial port", Exit.USAGE)
     if session.option("write") and session.option("draft") is None:
         raise CommandFailed("--write writes a draft: say --draft NAME", Exit.USAGE)
     where = target_of(args.protocol, args.target, session.option("line"))

@@ -29,6 +29,7 @@ ALL = (
     "bus_time",
     "late_answers",
     "shadow_cost",
+    "mqtt_devices",
 )
 
 

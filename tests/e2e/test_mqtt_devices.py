@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,7 +73,7 @@ def test_every_number_that_the_broker_holds_arrives_although_the_gateway_is_kill
     device = make_device(broker.port)
     heard(gateway, device, "plant/pump", {"n": 0}, "pump.n")
     counting = Counting(device, "plant/pump", 0.005)
-    for _ in range(scaled(4, 100)):
+    for _ in range(scaled(3, 100)):
         time.sleep(dice.uniform(0.3, 1.2))  # the moment itself is what is random
         gateway.kill()
         time.sleep(dice.uniform(0.0, 0.6))
@@ -90,3 +92,91 @@ def test_every_number_that_the_broker_holds_arrives_although_the_gateway_is_kill
         why=lambda: f"missing {sorted(sent - arrived())[:20]} of {len(sent)}",
     )
     assert sink.snapshot().all_missing() == {} and not sink.errors
+
+
+def test_a_broker_that_restarts_while_devices_send_loses_nothing_it_acknowledged(
+    gateway: Gateway, broker: Broker, make_sink: Callable[..., Sink], make_device: Callable[..., MqttDevice]
+) -> None:
+    sink = make_sink(broker.port)
+    configure(gateway, broker, {"pump": {"topic": "plant/pump", "tags": {"n": NUMBER}}})
+    gateway.start()
+    device = make_device(broker.port)
+    heard(gateway, device, "plant/pump", {"n": 0}, "pump.n")
+    counting = Counting(device, "plant/pump", 0.01)
+    for _ in range(scaled(2, 30)):
+        time.sleep(0.4)
+        broker.restart()
+    time.sleep(0.4)
+    sent = counting.finish()
+    assert len(sent) > 50
+
+    def arrived() -> set[int]:
+        return {int(r.value) for r in sink.snapshot().readings() if r.device == "pump" and r.value is not None}
+
+    wait_until(lambda: not sent - arrived(), 40, every=0.3, why=lambda: f"missing {sorted(sent - arrived())[:20]}")
+    assert gateway.issues() == []
+
+
+def test_a_device_that_describes_itself_is_approved_read_written_and_told_away(
+    gateway: Gateway, broker: Broker, make_device: Callable[..., MqttDevice]
+) -> None:
+    bridge = make_device(broker.port, "bridge", will=("zigbee2mqtt/bridge/state", '{"state":"offline"}'))
+    feature = {"type": "binary", "property": "state", "value_on": "ON", "value_off": "OFF", "access": 7}
+    exposes = [
+        {"type": "switch", "features": [feature]},
+        {"type": "numeric", "property": "power", "unit": "W", "access": 1},
+        {"type": "numeric", "property": "limit", "value_min": 0, "value_max": 100, "access": 7},
+    ]
+    lamp = {"ieee_address": "0x1", "type": "Router", "friendly_name": "lamp", "definition": {"exposes": exposes}}
+    bridge.publish("zigbee2mqtt/bridge/devices", [lamp], retain=True)
+    bridge.publish("zigbee2mqtt/bridge/state", {"state": "online"}, retain=True)
+    state: dict[str, Any] = {"state": "ON", "power": 5.5, "limit": 50}
+
+    def command(_topic: str, payload: bytes) -> None:
+        state.update(json.loads(payload))
+        state["limit"] = min(state["limit"], 80)  # what the device makes of it
+        bridge.send("zigbee2mqtt/lamp", state)
+
+    bridge.subscribe("zigbee2mqtt/lamp/set")
+    bridge.on_command = command
+    watch = {"all": {"match": {"source": "zigbee2mqtt"}, "id": "{name}"}}
+    configure(gateway, broker, {}, uplink=False, discover={"zigbee2mqtt": "zigbee2mqtt"}, watch=watch)
+    gateway.start()
+    wait_until(lambda: "lamp" in gateway.cli("discovered").out, 20, every=0.3)
+    approved = gateway.cli("discovered", "approve", "plant/zigbee2mqtt:0x1")
+    assert approved.code == 0, approved
+    heard(gateway, bridge, "zigbee2mqtt/lamp", state, "lamp.power")
+    assert values(gateway)["lamp.state"] == (True, "good")
+    (done,) = gateway.ask("write", "lamp.state=false")["results"]
+    assert (done["state"], done["verified"]) == ("ok", True)
+    assert values(gateway)["lamp.state"] == (False, "good")
+    (done,) = gateway.cli("write", "lamp.limit=95", "--json").json["results"]
+    assert (done["state"], done["value"]) == ("failed", 80.0), "the device says something else"
+    bridge.vanish()
+    wait_until(lambda: values(gateway)["lamp.power"][1] == "bad/comm", 20, every=0.2)
+
+
+def test_what_is_not_on_disk_yet_stays_at_the_broker_and_not_in_memory(
+    gateway: Gateway, broker: Broker, make_device: Callable[..., MqttDevice]
+) -> None:
+    tags = {"n": NUMBER, "t": {"type": "string", "path": "$.t"}}
+    configure(gateway, broker, {"d": {"topic": "s/+", "tags": tags}}, uplink=False, receive_maximum=20)
+    gateway.start()
+    device = make_device(broker.port)
+    heard(gateway, device, "s/0", {"n": 0, "t": ""}, "d.n")
+    text = "x" * 30_000
+
+    def storm(first: int, last: int) -> int:
+        for number in range(first, last + 1):
+            device.publish(f"s/{number}", {"n": number, "t": text})
+        wait_until(lambda: values(gateway)["d.n"][0] == last, 60, every=0.3)
+        return anonymous(gateway)
+
+    sizes = [storm(part * 300 + 1, part * 300 + 300) for part in range(3)]
+    assert sizes[-1] - sizes[0] < 14_000_000, "18 MB came in between"
+
+
+def anonymous(gateway: Gateway) -> int:
+    """RssAnon of the process in bytes."""
+    status = Path(f"/proc/{gateway.pid}/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("RssAnon"))) * 1024

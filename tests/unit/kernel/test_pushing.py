@@ -234,3 +234,33 @@ async def test_what_was_seen_is_told_with_its_channel() -> None:
     async with Running(site):
         ctx_of(site).sighted(Sighting("aa:bb", properties={"maker": "x"}))
     assert seen == [("line1", Sighting("aa:bb", properties={"maker": "x"}))]
+
+
+class Echoes(Asked):
+    """Cannot ask; its device says by itself what a write made of a tag."""
+
+    ask = None  # type: ignore[assignment]
+
+    async def echoed(self, tag: Tag, fits: Any, within_s: float) -> tuple[bool, Value]:
+        if self.wire.down:
+            raise LinkLost("gone")
+        said = self.wire.values.get(tag.name)
+        return fits(said), said
+
+
+async def test_what_a_device_says_after_a_write_verifies_it_or_fails_it() -> None:
+    site = world(Echoes)
+    async with Running(site):
+        result = await site.write("a.x", 5)
+        assert (result.state, result.verified, result.value) == (WriteState.OK, True, 5)
+        site.wire.ignore_writes = True
+        result = await site.write("a.x", 6)
+        assert (result.state, result.verified, result.value) == (WriteState.FAILED, False, 5)
+        assert "a.x" in result.text or "x is 5" in result.text
+        del site.wire.values["a.x"]
+        result = await site.write("a.x", 7)
+        assert (result.state, result.verified) == (WriteState.OK, False), "silence is no refusal"
+        site.wire.down = True
+        result = await site.write("a.x", 8)
+        assert (result.state, result.verified) == (WriteState.OK, False)
+        assert "not verified" in result.text

@@ -5,6 +5,7 @@ A pattern always has to fit the whole text. What was seen is somebody else's tex
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -24,6 +25,7 @@ class PatternError(ValueError):
     """A pattern that is no regular expression."""
 
 
+@functools.lru_cache(maxsize=1024)
 def compiled(pattern: str) -> re.Pattern[str]:
     """`/.../` is a regular expression; anything else is a text in which `*` and `?` stand for characters, without
     regard to case. Raises PatternError.

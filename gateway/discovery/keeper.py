@@ -27,7 +27,6 @@ from gateway.watching import WatchSpec
 GATHER_S = 2.0
 """Devices that come in by themselves wait so long for others: one restart of the channel for all of them."""
 RETRY_S = 30.0
-LOOK_AGAIN_MS = 5_000
 EVENTS_PER_MINUTE = 20
 _SHOWN = 5
 
@@ -68,7 +67,6 @@ class Discovery:
         self._library = library
         self._table = Table(memory)
         self._ruled_by: GatewaySettings | None = None
-        self._looked: dict[str, int] = {}
         self._wake = asyncio.Event()
         self._told: list[float] = []
         self._left_out = 0
@@ -91,8 +89,7 @@ class Discovery:
             return
         row.last, row.count = now, row.count + 1
         self._table.touched(row)
-        if now - self._looked.get(row.id, 0) >= LOOK_AGAIN_MS or now < row.first:
-            row.take(sighting)
+        if row.take(sighting):  # it says something else of itself than before
             self._judge(row)
 
     def _follow(self) -> None:
@@ -104,13 +101,12 @@ class Discovery:
         for row in self._table.rows():
             row.why = ""
             self._judge(row)
+        if any(self._comes_in(row) for row in self._table.rows()):  # what was held back may come in now
+            self._wake.set()
         self._show()
 
     def _judge(self, row: Row) -> None:
         """Find the state of a row anew; tell what has become pending."""
-        if len(self._looked) > 4 * 500:
-            self._looked.clear()
-        self._looked[row.id] = self._clock.wall_ms()
         before = row.state, row.watch
         channel = self._channel(row.channel)
         known = row.is_of(channel) if channel is not None else ""
@@ -288,30 +284,34 @@ class Discovery:
 
     async def _bring_waiting(self) -> None:
         chosen: list[tuple[Row, Proposal]] = []
+        held: list[tuple[Row, str]] = []
         taken, coming = self._taken(), dict[str, int]()
         for row in [row for row in self._table.rows() if self._comes_in(row)]:
             try:
                 proposal = self._proposal(row, taken, coming)
             except Refused as error:
-                self._held(row, str(error))
+                held.append((row, str(error)))
                 continue
             taken.add(proposal.device)
             by = f"{row.channel}/{row.watch}"
             coming[by] = coming.get(by, 0) + 1
             chosen.append((row, proposal))
+        held += await self._bring_good(chosen)
+        self._follow()  # what came in is no reason to try those that are held once more
+        for row, why in held:
+            self._held(row, why)
+
+    async def _bring_good(self, chosen: Sequence[tuple[Row, Proposal]]) -> list[tuple[Row, str]]:
+        """Bring in all that can come, together if possible. Returns the others with the reason."""
         if not chosen:
-            return
+            return []
         try:
             await self._bring(chosen, "discovery")
         except Refused as error:
             if len(chosen) == 1:
-                self._held(chosen[0][0], str(error))
-                return
-            for one in chosen:  # one of them is wrong: the others come in without it
-                try:
-                    await self._bring([one], "discovery")
-                except Refused as reason:
-                    self._held(one[0], str(reason))
+                return [(chosen[0][0], str(error))]
+            return [held for one in chosen for held in await self._bring_good([one])]
+        return []
 
     def _held(self, row: Row, why: str) -> None:
         """It does not come in by itself: somebody has to look."""

@@ -50,8 +50,9 @@ class Row(Struct):
         """What rules look at: the properties, and identity and name by these words."""
         return {"identity": self.identity, "name": self.name or self.identity, **self.properties}
 
-    def take(self, sighting: Sighting) -> None:
-        """What it says of itself now; of a text that is too long the beginning."""
+    def take(self, sighting: Sighting) -> bool:
+        """What it says of itself now; of a text that is too long the beginning. False when that is no news."""
+        before = self.name, self.properties, self.keys, self.tags, self.profile
         self.name = str(sighting.name)[:LONGEST_TEXT]
         self.properties = {
             str(key)[:LONGEST_TEXT]: str(value)[:LONGEST_TEXT]
@@ -60,6 +61,7 @@ class Row(Struct):
         self.keys = dict(sighting.keys)
         self.tags = {path: dict(keys) for path, keys in list(sighting.tags.items())[:_MOST_TAGS]}
         self.profile = sighting.profile
+        return before != (self.name, self.properties, self.keys, self.tags, self.profile)
 
     def is_of(self, channel: ChannelSpec) -> str:
         """The device of the channel that this is: its settings have the keys that were seen. Empty when none has."""

@@ -24,6 +24,13 @@ _HEAD = """\
 Files = Mapping[str, bytes]
 
 
+class _WithoutAliases(yaml.SafeDumper):
+    """What two devices share is written twice: an alias is not accepted when it is read."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the library's form
+        return True
+
+
 class Provisioned(Struct, frozen=True):
     """`channels`: channel -> device -> its keys as written in YAML; `profiles`: name -> profile as written."""
 
@@ -90,5 +97,5 @@ def as_yaml(provisioned: Provisioned) -> bytes:
     data: dict[str, Any] = {"channels": provisioned.channels}
     if provisioned.profiles:
         data["profiles"] = provisioned.profiles
-    text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
+    text = yaml.dump(data, Dumper=_WithoutAliases, sort_keys=False, allow_unicode=True, width=120)
     return (_HEAD + text).encode()

@@ -275,9 +275,9 @@ def _secured(plant: Plant, words: dict[str, Any]) -> None:
 async def main(arguments: Sequence[str]) -> None:
     logging.getLogger("asyncua").setLevel(logging.CRITICAL)
     plant = Plant(int(arguments[0]), nodes=int(arguments[1]) if len(arguments) > 1 else 10)
-    if len(arguments) > 2:
-        _secured(plant, json.loads(arguments[2]))
-    await plant.start()
+    if len(arguments) > 2 and (words := json.loads(arguments[2])) is not None:
+        _secured(plant, words)
+    await plant.start(int(arguments[3]) if len(arguments) > 3 else 0)
     print("ready", flush=True)
     await _commands(plant)
 

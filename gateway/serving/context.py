@@ -109,7 +109,8 @@ class ServerRunner:
 
     async def run(self) -> None:
         """One attempt with a fresh server. Ends with an exception only."""
-        server = self.spec.create()
+        # Importing a library may take half a second, in which no device would be asked.
+        server = await asyncio.to_thread(self.spec.create)
         self._server, self._changes = server, Changes(len(self.offers))
         try:
             async with ContainedTaskGroup(self.unit) as group:

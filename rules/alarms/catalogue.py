@@ -91,6 +91,8 @@ _OTHERS = (
     ("notify_limited", "rule", "medium", "Messages to people are held back by a limit", "See why so many alarms come"),
     ("server_port", "gateway", "high", "A server to the plant has no port: HMIs and PLCs are not served",
      "See who has the port"),
+    ("server_untrusted", "gateway", "low", "A client of a server to the plant was refused",
+     "Trust its certificate if it is one of yours"),
     ("server_unavailable", "gateway", "high", "A server to the plant cannot be loaded", "Install its library"),
     ("unit_failed", "gateway", "high", "A part of the gateway crashed several times", "See the log"),
     ("unit_auth", "gateway", "high", "The other side refuses our identity", "Check user, password and certificate"),

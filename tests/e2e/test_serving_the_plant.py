@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from tests.support.eventually import wait_until
 from tests.support.field_device import FieldDevice
@@ -180,3 +181,22 @@ def test_places_outlive_a_kill_and_a_new_tag(scene, field):
     wait_until(lambda: is_open(port), 20, why="the server listens")
     wait_until(lambda: gateway.status()["servers"]["plc"]["state"] == "listening", 20, why="it is up")
     assert places(gateway) == more
+
+
+def test_a_tag_that_comes_right_after_the_start_moves_nobody(make_gateway, field):
+    """What was given a moment ago is not on disk yet, and holds all the same."""
+    gateway, port = make_gateway(), free_port()
+    gateway.write("channels/line1.yaml", {**CHANNEL, "url": f"tcp://127.0.0.1:{field.port}"})
+    serve(gateway, port)
+    document = yaml.safe_load((gateway.config / "gateway.yaml").read_text())
+    document["store"]["commit_interval"] = "60s"
+    gateway.write("gateway.yaml", document)
+    gateway.start()
+    wait_until(lambda: gateway.status()["servers"]["plc"]["state"] == "listening", 20, why="it listens")
+    at = places(gateway)
+    tags = {"above": {"address": "holding/11", "type": "uint16"}, **CHANNEL["devices"]["pump"]["tags"]}
+    channel = {**CHANNEL, "devices": {"pump": {"interval": "50ms", "tags": tags}}}
+    gateway.write("channels/line1.yaml", {**channel, "url": f"tcp://127.0.0.1:{field.port}"})
+    assert gateway.cli("apply").code == 0
+    wait_until(lambda: gateway.status()["servers"]["plc"]["state"] == "listening", 20, why="it listens again")
+    assert at.items() <= places(gateway).items()

@@ -62,6 +62,7 @@ class Plant:
         self.memory = memory or DictMemory()
         self.writes: list[tuple[str, Value]] = []
         self.ends: list[WriteState] = []
+        self.asked = 0
         self.gate = asyncio.Event()
         self.gate.set()
         self.runs = True
@@ -74,6 +75,7 @@ class Plant:
         return [(tag, self.latest.value(tag), 0, 1) for tag in tags]
 
     async def write(self, write: Write) -> WriteResult:
+        self.asked += 1
         await self.gate.wait()
         state = self.ends.pop(0) if self.ends else WriteState.OK
         tag = write.tag

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from drivers.modbus.server import settings as modbus
+from drivers.opcua.server import settings as opcua
 from gateway.rulebook import NOTIFY_FIELDS, STEP_KINDS
 from gateway.settings import keys, reserved, rule_keys, watch_keys
 from gateway.settings.channel_file import CHANNEL_DEFAULTS, TAG_DEFAULTS
@@ -64,6 +65,8 @@ HEADINGS: dict[str, Any] = {
 SERVERS: dict[str, Any] = {
     "server `modbus`": modbus.ServerSettings,
     "server `modbus`, `map`": modbus.PlaceKeys,
+    "server `opcua`": opcua.ServerSettings,
+    "server `opcua`, `users`": opcua.UserKeys,
 }
 """Keys of the kinds of servers."""
 

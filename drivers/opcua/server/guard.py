@@ -1,0 +1,252 @@
+"""What the library leaves open for whoever reaches the port, closed.
+
+The library (asyncua 2.1) asks for a client's certificate only where the client sends one, lets everybody log in over a
+channel without security that is meant for discovery, hands sessions on by numbers that can be guessed, takes
+registrations of servers from anybody, keeps bytes that are no frame for ever, and writes to a client that does not read
+without end. Each of these has a test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from asyncua import ua
+from asyncua.common.utils import ServiceError
+from asyncua.crypto.permission_rules import User, UserRole
+from asyncua.crypto.security_policies import SecurityPolicyFactory
+from asyncua.server.binary_server_asyncio import BinaryServer, OPCUAProtocol
+from asyncua.server.internal_server import InternalServer
+from asyncua.server.internal_session import InternalSession, SessionState
+from asyncua.server.uaprocessor import UaProcessor
+
+from drivers.opcua.pki import NotTrusted, Pki, PkiError
+from drivers.opcua.server import standard
+
+UNUSED_S = 30.0
+"""A session that nobody has activated in this time is dropped."""
+_KINDS = (b"HEL", b"OPN", b"MSG", b"CLO")
+_HEAD = 8
+_LONGEST_FRAME = 65_535
+"""The receive buffer that clients are told: OPC 10000-6, 7.1.2.3."""
+_MOST_WAITING = 1 << 20
+_STUCK_S = 10.0
+"""A client that takes none of its answers for so long is cut off."""
+_CREATE = ua.NodeId(ua.ObjectIds.CreateSessionRequest_Encoding_DefaultBinary)
+_ACTIVATE = ua.NodeId(ua.ObjectIds.ActivateSessionRequest_Encoding_DefaultBinary)
+
+_log = logging.getLogger("asyncua.server.guard")  # one line a minute, with the library's own (logs.py)
+
+Write = Callable[[ua.WriteParameters, User, str], Awaitable[list[ua.StatusCode]]]
+"""Does the writes of a client: what, who, and the address it comes from."""
+
+
+class Untrusted(ua.uaerrors.BadRequestTooLarge):  # type: ignore[misc]
+    """A client whose certificate is not trusted. The library ends a connection with an error message for this class of
+    error only; the code is its own.
+    """
+
+    code = ua.StatusCodes.BadSecurityChecksFailed
+
+
+class TrustingFactory(SecurityPolicyFactory):  # type: ignore[misc]
+    """Makes the security of a channel, for trusted certificates only."""
+
+    pki: Pki
+    refused: Callable[[NotTrusted | PkiError], None]
+    accepted: Callable[[bytes], None]
+
+    def create(self, peer_certificate: bytes | None) -> Any:
+        """Raises Untrusted."""
+        if self.mode is not ua.MessageSecurityMode.None_:
+            try:
+                self.pki.check(peer_certificate or b"")
+            except PkiError as error:
+                self.refused(error)
+                raise Untrusted from error
+            self.accepted(peer_certificate or b"")
+        return super().create(peer_certificate)
+
+
+class PlantSession(InternalSession):  # type: ignore[misc]
+    """A client's session: what it writes goes through the gateway's commands, never into the address space."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.made = time.monotonic()
+        self.peer_certificate: bytes | None = None
+        self.done: Write | None = None
+        if self.external:  # who knows the token can bring the session to another connection
+            self.iserver.unregister_external_session(self)
+            self.auth_token = ua.NodeId(secrets.token_bytes(32), 0, ua.NodeIdType.ByteString)
+            self.iserver.register_external_session(self)
+
+    @property
+    def host(self) -> str:
+        return str(self.name[0]) if isinstance(self.name, tuple) else ""
+
+    async def write(self, params: ua.WriteParameters) -> list[ua.StatusCode]:
+        if self.done is None:
+            return list(await super().write(params))
+        return await self.done(params, self.user, self.host)
+
+
+class PlantInternals(InternalServer):  # type: ignore[misc]
+    """The library's server with our sessions. `write` does what clients write."""
+
+    def __init__(self, user_manager: Any, write: Write, max_clients: int) -> None:
+        super().__init__(user_manager)
+        self.time_task: asyncio.Task[None] | None = None
+        self._write = write
+        self._most_sessions = 2 * max_clients
+        self.max_connections = max_clients
+        self.max_pending_activation_seconds = UNUSED_S
+        self.max_pending_messages_per_connection = 100
+        self.max_subscriptions = 10 * max_clients
+        self.max_monitored_item_queue_size = 1000
+        self.max_unacked_messages_per_subscription = 100
+        self.allow_remote_admin = False
+
+    def create_session(
+        self,
+        name: str,
+        user: User | None = None,
+        external: bool = False,  # noqa: FBT001, FBT002 - the library's form
+    ) -> InternalSession:
+        """Raises ServiceError when there are too many."""
+        now = time.monotonic()
+        for session in list(self._external_sessions.values()):
+            if session.state is SessionState.Created and now - session.made > UNUSED_S:
+                self.unregister_external_session(session)
+        if external and len(self._external_sessions) >= self._most_sessions:
+            raise ServiceError(ua.StatusCodes.BadTooManySessions)
+        of = user or User(role=UserRole.Anonymous)
+        session = PlantSession(self, self.aspace, self.subscription_service, name, user=of, external=external)
+        session.done = self._write if external else None
+        return session
+
+    async def load_standard_address_space(self, shelf_file: Any = None) -> None:  # noqa: ARG002 - the library's form
+        """The part of it that is needed, see standard.py."""
+        await asyncio.to_thread(standard.fill, self.node_mgt_service)
+
+    async def stop(self) -> None:
+        """The library waits for its clock's next second."""
+        if self.time_task is not None:
+            self.time_task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.time_task
+            self.time_task = None
+        await super().stop()
+
+    def register_server(self, server: Any, conf: Any = None) -> None:  # noqa: ARG002 - the library's form
+        """Nobody registers here: this is no discovery server."""
+        raise ServiceError(ua.StatusCodes.BadServiceUnsupported)
+
+
+class PlantProcessor(UaProcessor):  # type: ignore[misc]
+    """The library's services, on the channels that were offered."""
+
+    modes: frozenset[ua.MessageSecurityMode] = frozenset()
+
+    async def _process_message(self, typeid: ua.NodeId, requesthdr: Any, seqhdr: Any, body: Any) -> Any:
+        policy = self._connection.security_policy
+        if typeid in (_CREATE, _ACTIVATE) and policy.Mode not in self.modes:
+            raise ServiceError(ua.StatusCodes.BadSecurityModeRejected)
+        if typeid == _ACTIVATE and self.session is None:
+            known = self.iserver.lookup_external_session(requesthdr.AuthenticationToken)
+            if known is not None and known.peer_certificate != policy.peer_certificate:
+                raise ServiceError(ua.StatusCodes.BadSecurityChecksFailed)
+        done = await super()._process_message(typeid, requesthdr, seqhdr, body)
+        if typeid == _CREATE and isinstance(self.session, PlantSession):
+            self.session.peer_certificate = policy.peer_certificate
+        return done
+
+
+class PlantProtocol(OPCUAProtocol):  # type: ignore[misc]
+    """A connection with bounds on what it keeps."""
+
+    modes: frozenset[ua.MessageSecurityMode]
+    processor: Any
+    since = 0
+    _stuck: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if self.transport is None or self.processor is None:  # refused: too many
+            return
+        self.transport.set_write_buffer_limits(high=_MOST_WAITING)
+        processor = PlantProcessor(self.iserver, self.transport, self.limits)
+        processor.set_policies(self.policies)
+        processor.modes = self.modes
+        self.processor = processor
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        rest = self._buffer
+        if len(rest) >= _HEAD:
+            size = int.from_bytes(rest[4:8], "little")
+            if rest[:3] not in _KINDS or rest[3:4] not in (b"F", b"C", b"A") or not _HEAD <= size <= _LONGEST_FRAME:
+                self._end()
+        elif rest and not any(kind.startswith(rest[:3]) or rest.startswith(kind) for kind in _KINDS):
+            self._end()
+
+    async def _process_one_msg(self, header: Any, buf: Any) -> bool:
+        """A message that cannot be taken apart ends the connection: what comes behind it means nothing."""
+        try:
+            return bool(await super()._process_one_msg(header, buf))
+        except Exception as error:
+            _log.error("a message of %s is refused: %r", self.peer_name, error)
+            self._end()
+            return False
+
+    def pause_writing(self) -> None:
+        """The client does not read: nothing more is taken from it, and it has a while to catch up."""
+        if self.transport is not None:
+            self.transport.pause_reading()
+        self._stuck = asyncio.get_running_loop().call_later(_STUCK_S, self._end)
+
+    def resume_writing(self) -> None:
+        if self._stuck is not None:
+            self._stuck.cancel()
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def connection_lost(self, ex: BaseException | None) -> None:
+        if self._stuck is not None:
+            self._stuck.cancel()
+        super().connection_lost(ex)
+
+    def _end(self) -> None:
+        self._buffer = b""
+        if self.transport is not None:
+            self.transport.abort()
+
+
+class PlantBinaryServer(BinaryServer):  # type: ignore[misc]
+    """Listens, and makes a connection of ours for each client."""
+
+    def __init__(self, *args: Any, modes: frozenset[ua.MessageSecurityMode], wall_ms: Callable[[], int]) -> None:
+        super().__init__(*args)
+        self._modes = modes
+        self._wall_ms = wall_ms
+
+    def _make_protocol(self) -> OPCUAProtocol:
+        made = PlantProtocol(self.iserver, self._policies, self.clients, self.closing_tasks, self.limits)
+        made.modes, made.since = self._modes, self._wall_ms()
+        return made
+
+
+def connections(server: BinaryServer | None) -> Sequence[tuple[str, str, int]]:
+    """Who is connected: host and port, user (empty while not logged in), since."""
+    found = []
+    for client in [] if server is None else server.clients:
+        session = client.processor.session if client.processor is not None else None
+        user = session.user.name if session is not None and session.is_activated() else None
+        peer = client.peer_name
+        found.append((f"{peer[0]}:{peer[1]}" if peer else "", user or "", getattr(client, "since", 0)))
+    return found

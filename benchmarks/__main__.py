@@ -20,6 +20,7 @@ ALL = (
     "cpu_50hz",
     "cpu_flat_out",
     "memory",
+    "all_drivers",
     "wire_bytes",
     "flash_bytes",
     "drain",

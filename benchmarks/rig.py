@@ -64,9 +64,10 @@ class Rig:
         start: bool = True,
         gateway_id: str = "gw",
         uplink: dict[str, Any] | None = None,
+        env: dict[str, str] | None = None,
         **store: Any,
     ) -> Gateway:
-        env = {"FIELDPOST_LOG": "WARNING"}
+        env = {"FIELDPOST_LOG": "WARNING", **(env or {})}
         gateway = Gateway(self.processes, self.directory / name, name=name, env=env, command=self._command)
         self._gateways.append(gateway)
         cloud = {"urls": [broker.url], "codec": codec, **(uplink or {})}

@@ -58,8 +58,8 @@ class Row(Struct):
             str(key)[:LONGEST_TEXT]: str(value)[:LONGEST_TEXT]
             for key, value in list(sighting.properties.items())[:_MOST_PROPERTIES]
         }
-        self.keys = dict(sighting.keys)
-        self.tags = {path: dict(keys) for path, keys in list(sighting.tags.items())[:_MOST_TAGS]}
+        self.keys = plain(sighting.keys)
+        self.tags = {str(path): plain(keys) for path, keys in list(sighting.tags.items())[:_MOST_TAGS]}
         self.profile = sighting.profile
         return before != (self.name, self.properties, self.keys, self.tags, self.profile)
 
@@ -71,6 +71,15 @@ class Row(Struct):
             if same and all(same):
                 return device.id
         return ""
+
+
+def plain(value: Any) -> Any:
+    """Data as a file and the store can hold it: what is anything else is its text."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return value if value is None or type(value) in (str, int, float, bool) else str(value)
 
 
 def usable(sighting: Sighting) -> bool:

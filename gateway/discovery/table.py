@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from typing import Any
 
@@ -16,6 +17,8 @@ MOST_ROWS = 500
 """Of one gateway. Beyond it the one that was not seen for longest goes; what somebody decided on stays."""
 KEEP_MS = 600_000
 """Times and counts of a row go to the disk this often: a beacon speaks ten times a second."""
+
+_LONGEST_KEY = 256
 
 _log = logging.getLogger("fieldpost.discovery")
 
@@ -59,17 +62,17 @@ class Table:
     def remove(self, row: Row) -> None:
         self._rows.pop(row.id, None)
         if self._written.pop(row.id, None) is not None:
-            self._memory.delete(row.id)
+            self._memory.delete(_key(row.id))
 
     def keep(self, row: Row) -> None:
         """What changed of a row is on disk with the next commit."""
         if not row.is_kept:
             if self._written.pop(row.id, None) is not None:
-                self._memory.delete(row.id)
+                self._memory.delete(_key(row.id))
             return
         self._written[row.id] = row.last
         try:
-            self._memory.put(row.id, asdict(row))
+            self._memory.put(_key(row.id), asdict(row))
         except StoreError as error:
             _log.error("what was seen of %s is not kept: %s", row.id, error)
 
@@ -88,6 +91,13 @@ class Table:
 
     def rows(self) -> list[Row]:
         return list(self._rows.values())
+
+
+def _key(row_id: str) -> str:
+    """The key of a row on disk, where a key has a few hundred bytes."""
+    if len(row_id.encode("utf-8", "replace")) <= _LONGEST_KEY:
+        return row_id
+    return hashlib.sha256(row_id.encode("utf-8", "replace")).hexdigest()
 
 
 def shown(row: Row, **more: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ GUIDES = (
     DOCS / "tutorial" / "first-gateway.md",
     DOCS / "how-to" / "fleet.md",
     DOCS / "how-to" / "alarms.md",
+    DOCS / "how-to" / "discovery.md",
     DOCS / "how-to" / "serve-the-plant.md",
     DOCS / "how-to" / "rules-cookbook.md",
     DOCS / "explanation" / "rules.md",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 
 import pytest
 import yaml
@@ -14,6 +15,7 @@ from gateway.discovery.proposing import Refused
 from gateway.discovery.table import MOST_ROWS
 from gateway.fake_context import DictMemory
 from gateway.health import Health
+from gateway.model import ValueType
 from gateway.registry import Registry
 from gateway.runtime.applier import Applier, Busy
 from gateway.settings import load_files, read_tree
@@ -263,9 +265,14 @@ async def test_what_a_stranger_says_is_cut_and_never_a_reference(tmp_path):
     site.see("meter1", properties={f"p{n}": "x" * 1000 for n in range(100)})
     site.see("meter2", name="meter" + "y" * 1000, keys={"fail": "${env:HOME}"})
     site.see("z" * 300, name="meter")
+    site.see("ü" * 200, name="meter", keys={"match": {"data": ValueType.BOOL, "list": (1, 2)}})
     site.see("", name="meter")
     rows = {row["identity"]: row for row in site.discovery.rows()}
-    assert sorted(rows) == ["meter1", "meter2"]
+    assert sorted(rows) == ["meter1", "meter2", "ü" * 200]
+    assert max(len(key.encode()) for key in site.memory.items()) <= 256
+    assert site.memory.items()[hashlib.sha256(("air/" + "ü" * 200).encode()).hexdigest()]["keys"] == {
+        "match": {"data": "bool", "list": [1, 2]}
+    }
     assert len(rows["meter1"]["properties"]) == 32
     assert {len(text) for text in rows["meter1"]["properties"].values()} == {256}
     assert len(rows["meter2"]["suggested"]) == 64

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from drivers.mqtt.check import check
 from drivers.mqtt.settings import ChannelSettings, DeviceSettings, TagSettings
-from gateway.driver import Driver, DriverSpec
+from gateway.driver import Driver, DriverSpec, Endpoint
+from gateway.mqttclient.address import parse_address
 
 
 def _create() -> Driver:
     from drivers.mqtt.driver import MqttDriver
 
     return MqttDriver()
+
+
+def _endpoint(settings: ChannelSettings) -> Endpoint | None:
+    """A session: the broker gives a client id to one connection at a time."""
+    if not settings.client_id:
+        return None
+    return Endpoint(f"mqtt:{parse_address(settings.url)} as {settings.client_id}", 1, "client_id")
 
 
 SPEC = DriverSpec(
@@ -20,4 +28,5 @@ SPEC = DriverSpec(
     tag=TagSettings,
     create=_create,
     check=check,
+    endpoint=_endpoint,
 )

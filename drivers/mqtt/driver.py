@@ -57,7 +57,7 @@ class MqttDriver:
             inbox.prepare(taker.format for taker in takers)
         except RuntimeError as error:
             raise PermanentError(str(error)) from error
-        session = self._session = Session(ctx, [taker.filter for taker in takers], inbox, presence, connect)
+        session = self._session = Session(ctx, takers, inbox, presence, connect)
         self._tap()
         if presence.period_s is not None:
             ctx.task_group.create_task(self._look(presence, presence.period_s), name="silent devices")

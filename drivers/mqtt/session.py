@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from drivers.mqtt.continuing import Tags, end, tags_by, take_up
 from drivers.mqtt.inbox import Inbox
 from drivers.mqtt.ledger import Ledger
 from drivers.mqtt.presence import Presence
@@ -37,6 +38,7 @@ _SESSION_TAKEN_OVER = 0x8E
 _LEAST_ROOM = 10
 """MQTT 3.1.1 does not tell the broker's limit; brokers allow 20 and more."""
 _LOOK_AGAIN_S = 0.1
+_SETTLE_S, _SETTLE_STEP_S = 1.0, 0.02
 _MARK = "fieldpost/none"
 """A filter that nobody subscribes: giving it up is a question without any effect."""
 _OVERHEAD = 65_536 + 1024
@@ -79,15 +81,17 @@ class Session:
     """Connects, subscribes and hands messages to the inbox, again and again. `connection`: None while it is down."""
 
     def __init__(
-        self, ctx: DriverContext, filters: list[str], inbox: Inbox, presence: Presence, connect: Connect
+        self, ctx: DriverContext, takers: Sequence[Any], inbox: Inbox, presence: Presence, connect: Connect
     ) -> None:
         self._ctx = ctx
         self._settings: ChannelSettings = ctx.channel.settings
-        self._filters = fewest(filters)
+        self._filters = fewest(taker.filter for taker in takers)
+        self._tags = tags_by(self._filters, takers)
         self._inbox = inbox
         self._presence = presence
         self._connect = connect
-        self._up_before = False
+        self._known: Tags | None = None
+        """Filters whose values are known, with the tags that they brought then: no retained ones are needed."""
         self.connection: Connection | None = None
         self.ledger: Ledger | None = None
         self._short = 0
@@ -111,8 +115,15 @@ class Session:
                 self._ctx.issue(UNREACHABLE, f"no connection to the broker: {error}", _repair(error))
                 await self._wait(backoff.next(), gone_at, str(error))
                 continue
+            before = take_up(name, self._ctx.clock.mono())
+            self._inbox.held = connection.session_present and before is None
+            self._known = before if self._known is None else self._known
             try:
                 lost = await self._serve(connection, backoff)
+            except asyncio.CancelledError:
+                await self._settle(connection)
+                end(name, self._ctx.clock.mono(), self._tags)
+                raise
             finally:
                 self.connection = None
                 self._ctx.link(up=False)
@@ -124,14 +135,12 @@ class Session:
     async def _serve(self, connection: Connection, backoff: Backoff) -> ConnectionLost:
         """One connection until it is gone."""
         ledger = self.ledger = Ledger(connection.confirm, self._ctx.hurry, self._settings.receive_maximum)
-        inbox = self._inbox
-        inbox.held = connection.session_present
         connection.on_message(lambda message: self._take(message, ledger))
         try:
             await self._subscribe(connection)
             self.connection = connection
             self._presence.begin()
-            self._up_before = True
+            self._known = self._tags
             self._ctx.link(up=True)
             self._ctx.clear(UNREACHABLE)
             if self._short < _SHORT_ONES:
@@ -150,6 +159,17 @@ class Session:
         self.acknowledged += ledger.acknowledged
         return lost
 
+    async def _settle(self, connection: Connection) -> None:
+        """Before a planned end: what is on its way to the disk is acknowledged there, else it came again as another
+        reading. What comes now stays at the broker.
+        """
+        connection.on_message(lambda _message: None)
+        self._ctx.hurry()
+        for _ in range(round(_SETTLE_S / _SETTLE_STEP_S)):
+            if self.ledger is None or self.ledger.waiting == 0 or connection.closed.done():
+                return
+            await asyncio.sleep(_SETTLE_STEP_S)
+
     def _take(self, message: Any, ledger: Ledger) -> None:
         if self.tap is not None:
             self.tap(message)
@@ -160,24 +180,32 @@ class Session:
 
         Retained messages come where values are not known: at the start, without a session, after devices were given up.
         """
-        settings, memory, wanted = self._settings, self._ctx.memory, self._filters
-        known = memory.get(_MEMORY_FILTERS)
-        before = list(known) if isinstance(known, list | tuple) else []
-        fresh = not self._up_before or self._presence.lost or not connection.session_present
-        if not fresh and connection.level == MQTT_311 and sorted(before) == wanted:
-            return  # MQTT 3.1.1 brings every retained message again with each SUBSCRIBE
-        refused: list[str] = []
-        for start in range(0, len(wanted), _CHUNK):
-            part = wanted[start : start + _CHUNK]
-            codes = await connection.subscribe(part, qos=settings.qos, retained=0 if fresh else 1)
-            refused += [name for name, code in zip(part, codes, strict=True) if code >= 0x80]
-        self._tell_refused(refused)
+        memory, wanted = self._ctx.memory, self._filters
+        kept = memory.get(_MEMORY_FILTERS)
+        before = list(kept) if isinstance(kept, list | tuple) else []
+        known = {} if self._presence.lost or not connection.session_present else self._known or {}
+        fresh = [name for name in wanted if not self._tags[name] <= known.get(name, frozenset()) or name not in known]
+        refused = await self._subscribe_to(connection, fresh, retained=0)
+        if connection.level != MQTT_311:  # 3.1.1 brings every retained message again with each SUBSCRIBE
+            new = set(fresh)
+            refused += await self._subscribe_to(connection, [name for name in wanted if name not in new], retained=1)
+        if refused or len(fresh) == len(wanted):
+            self._tell_refused(refused)
         left = [name for name in before if name not in set(wanted)]
         if left and connection.session_present:
             for start in range(0, len(left), _CHUNK):
                 await connection.unsubscribe(left[start : start + _CHUNK])
         if before != wanted and self._ctx.devices:
             memory.put(_MEMORY_FILTERS, wanted)
+
+    async def _subscribe_to(self, connection: Connection, filters: list[str], *, retained: int) -> list[str]:
+        """Subscribe; the filters that the broker refuses."""
+        refused: list[str] = []
+        for start in range(0, len(filters), _CHUNK):
+            part = filters[start : start + _CHUNK]
+            codes = await connection.subscribe(part, qos=self._settings.qos, retained=retained)
+            refused += [name for name, code in zip(part, codes, strict=True) if code >= 0x80]
+        return refused
 
     async def _lasts(self, backoff: Backoff) -> None:
         """A connection that stays is one that works. A broker hangs up on one of two clients with one name, again and

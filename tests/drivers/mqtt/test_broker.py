@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
+import warnings
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from drivers.mqtt import SPEC
+from drivers.mqtt.continuing import take_up
 from drivers.mqtt.driver import MqttDriver
 from gateway.errors import LinkLost, RequestRefused, WriteRejected
-from gateway.model import Quality
-from gateway.testing import FakeContext, check_driver
+from gateway.model import ChannelSpec, Quality
+from gateway.testing import DictMemory, FakeContext, check_driver
 from tests.drivers.mqtt.kit import channel_of
+from tests.support.certificates import Certificates
 from tests.support.eventually import eventually
 from tests.support.mosquitto import Broker
 from tests.support.mqtt_device import MqttDevice
@@ -107,6 +112,7 @@ async def test_the_broker_gives_no_more_than_the_receive_maximum_while_the_disk_
         await asyncio.sleep(0.3)
         assert len(rig.values()) == most
         assert rig.driver.counters()["waiting"] == most
+    take_up("gw", 0.0)  # as after a kill: nothing is left of it
     # nothing of these was on disk: all come again, in order
     async with running(channel, broker.url) as rig:
         await eventually(lambda: len(rig.values()) == 60, 10)
@@ -118,6 +124,7 @@ async def test_what_waited_at_the_broker_is_old_and_what_comes_after_it_is_not(b
     channel = {"devices": {"d": {"topic": "t", "tags": TAGS}}, "client_id": "gw", "receive_maximum": 5}
     async with running(channel, broker.url):
         pass
+    take_up("gw", 0.0)  # as after a kill: nothing is left of it
     for number in range(23):
         await asyncio.to_thread(sender.publish, "t", {"v": number})
     async with running(channel, broker.url) as rig:
@@ -360,3 +367,51 @@ async def test_a_trace_shows_messages_of_a_device(broker, sender):
         assert [frame.text for frame in frames] == ['t/1 (qos 1) {"v": 1}', "set/t (qos 1) 2"]
         assert all(rig.driver.owns_frame(rig.device(), frame) for frame in frames)
         rig.driver.trace(None)
+
+
+@pytest.mark.parametrize("protocol", [5, "3.1.1"])
+async def test_a_channel_that_is_restarted_by_a_change_keeps_what_is_known_and_brings_what_is_new(
+    broker, sender, protocol
+):
+    for topic in ("a", "b"):
+        await asyncio.to_thread(sender.publish, topic, {"v": 1, "w": 2}, retain=True)
+    devices: dict[str, Any] = {"a": {"topic": "a", "tags": TAGS}}
+    channel = {"devices": devices, "client_id": f"gw{protocol}", "protocol": protocol}
+    memory = DictMemory()
+    async with running(channel, broker.url, memory=memory) as rig:
+        await eventually(lambda: rig.values("a.v") == [(1.0, Quality.STALE)], 10)
+        rig.keeping = True  # not on disk yet when the change comes
+        await asyncio.to_thread(sender.publish, "a", {"v": 5})
+        await eventually(lambda: len(rig.waiting) == 1, 10)
+        asyncio.get_running_loop().call_later(0.1, rig.release)
+    devices["b"] = {"topic": "b", "tags": TAGS}
+    async with running(channel, broker.url, memory=memory) as rig:
+        await eventually(lambda: rig.values("b.v") == [(1.0, Quality.STALE)], 10)
+        await asyncio.to_thread(sender.publish, "a", {"v": 6})
+        await eventually(lambda: rig.values("a.v") == [(6.0, Quality.GOOD)], 10)
+    devices["a"] = {"topic": "a", "tags": {**TAGS, "w": {"type": "float64"}}}
+    async with running(channel, broker.url, memory=memory) as rig:
+        await eventually(lambda: rig.values("a.w") == [(2.0, Quality.STALE)], 10)
+        assert rig.values("b.v") == []
+
+
+async def test_tls_with_certificates_and_an_authority_that_is_not_trusted(make_broker, certificates, tmp_path):
+    broker = make_broker(tls=certificates)
+    mine, other = certificates.make("gateway"), Certificates(tmp_path / "other")
+    channel = channel_of({"devices": {"d": {"topic": "t", "tags": TAGS}}}, url=broker.url)
+
+    def with_tls(ca: Any) -> ChannelSpec:
+        files = {"ca": str(ca), "cert": str(mine.cert), "key": str(mine.key)}
+        return replace(channel, settings=replace(channel.settings, tls=files))
+
+    for spec, works in ((with_tls(certificates.ca), True), (with_tls(other.ca), False)):
+        async with FakeContext(spec) as ctx:
+            task = ctx.task_group.create_task(MqttDriver().run(ctx))
+            await eventually(lambda ctx=ctx: ctx.linked or ctx.issues, 20)
+            assert ctx.linked is works
+            if not works:
+                assert "CERTIFICATE_VERIFY_FAILED" in ctx.issues["broker", "plant"]
+            task.cancel()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()  # ssl leaves the socket of a failed handshake to the collector

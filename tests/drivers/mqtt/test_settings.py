@@ -62,3 +62,10 @@ def test_the_spec_loads_without_the_client():
 
 def test_settings_do_not_show_the_password():
     assert "secret" not in repr(SPEC.channel(url="mqtt://x", password="secret"))
+
+
+def test_two_channels_cannot_share_a_session():
+    same = SPEC.channel(url="mqtt://x", client_id="a")
+    assert SPEC.endpoint(same) == SPEC.endpoint(SPEC.channel(url="mqtt://x:1883", client_id="a"))
+    assert SPEC.endpoint(same) != SPEC.endpoint(SPEC.channel(url="mqtt://x", client_id="b"))
+    assert SPEC.endpoint(SPEC.channel(url="mqtt://x")) is None

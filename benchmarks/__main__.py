@@ -31,6 +31,7 @@ ALL = (
     "late_answers",
     "shadow_cost",
     "mqtt_devices",
+    "opcua_items",
 )
 
 

@@ -41,6 +41,26 @@ def same(one: object, other: object) -> bool:
         return one == other
 
 
+def holds(value: object, wanted: object) -> bool:
+    """Whether a value is what was wanted of it: a map holds all that the wanted one names, and may hold more - writing
+    some fields of a structure leaves the others as they are. Lists are alike element by element.
+    """
+    if not isinstance(value, str) or not isinstance(wanted, str):
+        return value == wanted
+    try:
+        return _holds(from_text(value), from_text(wanted))
+    except ValueError:
+        return value == wanted
+
+
+def _holds(value: Any, wanted: Any) -> bool:
+    if isinstance(wanted, dict) and isinstance(value, dict):
+        return all(key in value and _holds(value[key], each) for key, each in wanted.items())
+    if isinstance(wanted, list) and isinstance(value, list):
+        return len(value) == len(wanted) and all(map(_holds, value, wanted))
+    return bool(value == wanted)
+
+
 def _no_constant(word: str) -> Any:
     raise ValueError(f"{word} is no JSON")
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from gateway.clock import Clock, Timer
 from gateway.errors import DeviceUnavailable, RequestRefused, WriteRejected
 from gateway.model import Access, Tag, TagSpec, Value, ValueType, Write, WriteResult, WriteState
-from gateway.objects import same
+from gateway.objects import holds
 
 SILENT_LIMIT_S = 2.0
 """A write to a device that does not surely answer is refused when it could not start within this time."""
@@ -107,7 +107,7 @@ def matches(spec: TagSpec, wanted: Value, got: Value) -> bool:
     if got is None:
         return False
     if spec.type is ValueType.OBJECT:
-        return same(wanted, got)
+        return holds(got, wanted)
     if isinstance(wanted, bool) or isinstance(got, bool):
         return bool(wanted) == bool(got)
     if isinstance(wanted, str) and isinstance(got, str):

@@ -31,7 +31,7 @@ _OPTIONS = {"at", "depth", "filter", "values"}
 
 async def browse(session: Session, resolver: Resolver, options: Mapping[str, Any]) -> AsyncIterator[Mapping[str, Any]]:
     """Items below `at` (an address; the objects folder unless said), `depth` levels deep, of which `filter` shows those
-    whose path matches (`*Temp*`); `values` reads what they show now. Raises ValueError, LinkLost.
+    whose path matches (`*Temp*`); `values: false` does not read what they show now. Raises ValueError, LinkLost.
     """
     strange = next((name for name in options if name not in _OPTIONS), None)
     if strange is not None:
@@ -42,7 +42,7 @@ async def browse(session: Session, resolver: Resolver, options: Mapping[str, Any
     node = (await resolver.resolve([address]))[address]
     if isinstance(node, Unresolved):
         raise ValueError(str(node))  # noqa: TRY004 - an option that leads nowhere
-    walk = _Walk(session, resolver, pattern=str(options.get("filter") or ""), values=bool(options.get("values")))
+    walk = _Walk(session, resolver, pattern=str(options.get("filter") or ""), values=bool(options.get("values", True)))
     async for item in walk.below(node, "", min(depth, _DEEPEST)):
         yield item
     yield {"done": walk.seen}
@@ -82,13 +82,15 @@ class _Walk:
         if depth > 1 and deeper:
             found = await self._first([nodes[i] for i in deeper], _KEPT)
             pages = dict(zip(deeper, found, strict=True))
-        facts = await self._facts([n for n, r in zip(nodes, children, strict=True) if r.NodeClass.value == _VARIABLE])
+        paths = [f"{path}/{name}" if path else name for name in map(_name, children)]
+        wanted = [not self._pattern or fnmatch.fnmatchcase(full.lower(), self._pattern.lower()) for full in paths]
+        shown = [i for i, r in enumerate(children) if wanted[i] and r.NodeClass.value == _VARIABLE]
+        facts = await self._facts([nodes[i] for i in shown])
         for place, (reference, node) in enumerate(zip(children, nodes, strict=True)):
             self.seen += 1
-            name = reference.DisplayName.Text or reference.BrowseName.Name or ""
-            full = f"{path}/{name}" if path else name
-            item = self._item(reference, node, name, full, facts)
-            if item is not None and (not self._pattern or fnmatch.fnmatchcase(full.lower(), self._pattern.lower())):
+            full = paths[place]
+            item = self._item(reference, node, _name(reference), full, facts) if wanted[place] else None
+            if item is not None:
                 yield item
             elif self.seen % 1000 == 0:
                 yield {"done": self.seen}
@@ -166,6 +168,10 @@ _NAMED = {
     295: "string", 12755: "string",
 }  # fmt: skip
 """Subtypes and abstract types that are met everywhere: Duration, UtcTime, Counter, Number, Enumeration..."""
+
+
+def _name(reference: Any) -> str:
+    return reference.DisplayName.Text or reference.BrowseName.Name or ""
 
 
 def _row(address: str, name: str, path: str, kind: str, shown: str = "", access: str = "") -> dict[str, Any]:

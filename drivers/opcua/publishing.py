@@ -91,7 +91,8 @@ class Publishing:
 
     def _answered(self, answer: asyncio.Future[Any], now: float) -> None:
         try:
-            found = publication(bytes(answer.result()), self._feed.take)
+            data = bytes(answer.result())
+            found = publication(data, self._feed.take)
         except Refused as error:
             self._refused(error.code)
             return
@@ -102,6 +103,8 @@ class Publishing:
         finally:
             self._feed.flush()
         self._session.heard = now
+        if self._session.tracer is not None:
+            self._session.tracer.notified(found, data)
         self._note(found, now)
 
     def _note(self, found: Publication, now: float) -> None:

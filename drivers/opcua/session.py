@@ -55,6 +55,7 @@ class Session:
         self.state = 0
         self.heard = 0.0
         """Loop time of the last answer."""
+        self.tracer: MessageTrace | None = None
         self.client: Client = make_client(settings, timeout_s)
 
     async def open(self, left: Left | None = None) -> None:
@@ -80,7 +81,8 @@ class Session:
 
     def trace(self, listener: Callable[[Frame], None] | None, clock: Clock) -> None:
         """Show messages from now on; None ends it."""
-        self.client.uaclient.observer = NULL_OBSERVER if listener is None else MessageTrace(listener, clock)
+        self.tracer = None if listener is None else MessageTrace(listener, clock)
+        self.client.uaclient.observer = self.tracer or NULL_OBSERVER
 
     def leave(self) -> Left:
         """What a later session needs to end this one."""

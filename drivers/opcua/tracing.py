@@ -13,6 +13,7 @@ from typing import Any
 from asyncua.observer import Observer
 from asyncua.ua.ua_binary import struct_to_binary
 
+from drivers.opcua.decoding import Publication
 from drivers.opcua.status import words
 from gateway.clock import Clock
 from gateway.driver import Frame
@@ -47,6 +48,13 @@ class MessageTrace(Observer):  # type: ignore[misc]  # asyncua is Any to the typ
             self._tell(sending=False, data=b"", text=f"{_plain(name)}: {_why(error)}")
             raise
         self._tell(sending=False, data=b"", text=f"{_plain(name)} answered; {(time.monotonic() - begin) * 1000:.1f} ms")
+
+    def notified(self, found: Publication, data: bytes) -> None:
+        """A message of a subscription has come."""
+        parts = [f"{found.values} values"] if found.values else []
+        parts += [f"{len(found.events)} lists of events"] if found.events else []
+        text = f"subscription {found.subscription}: {', '.join(parts) or 'keep-alive'}"
+        self._tell(sending=False, data=data[:_MOST_BYTES], text=text)
 
     def _tell(self, *, sending: bool, data: bytes, text: str) -> None:
         self._listener(Frame(self._clock.wall_ms(), sending, data, text))

@@ -54,6 +54,7 @@ class Plant:
         self.security: dict[str, Any] | None = None
         self.server: Any = None
         self.line = self.other = 0
+        self.rounds = 0
         self.variables: dict[str, Any] = {}
 
     @property
@@ -207,7 +208,7 @@ def _fail(_parent: Any) -> Any:
 
 async def _commands(plant: Plant) -> None:
     """Lines of JSON: ["put", name, value, ms?], ["restart", seed], ["stop"], ["start", seed], ["get", name], ["event",
-    text], ["delete", name], ["add", name, value], ["sessions"], ["index"], ["storm", hz], ["calm"]. Each is answered by one line.
+    text], ["delete", name], ["add", name, value], ["sessions"], ["index"], ["storm", hz], ["rounds"], ["calm"]. Each is answered by one line.
     """
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
@@ -226,6 +227,8 @@ async def _commands(plant: Plant) -> None:
             storm.cancel()
         elif what == "sessions":
             answer = plant.sessions()
+        elif what == "rounds":
+            answer = plant.rounds
         elif what == "index":
             answer = plant.line
         else:
@@ -241,6 +244,7 @@ async def _storm(plant: Plant, hertz: float) -> None:
     writer = plant.server.iserver.aspace
     while True:
         count += 1
+        plant.rounds = count
         now = dt.datetime.now(dt.UTC)
         for number, name in enumerate(names):
             value = ua.DataValue(

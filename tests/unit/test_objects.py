@@ -41,5 +41,8 @@ def test_what_is_no_object_is_refused(value):
 def test_a_read_back_is_compared_by_meaning():
     assert matches(RECIPE.spec, '{"a":1,"b":[2]}', '{"b": [2.0], "a": 1}')
     assert not matches(RECIPE.spec, '{"a":1}', '{"a":2}')
+    assert matches(RECIPE.spec, '{"a":1,"c":[{"d":2}]}', '{"a":1,"b":5,"c":[{"d":2,"e":0}]}')
+    assert not matches(RECIPE.spec, '{"a":1,"b":5}', '{"a":1}')
+    assert not matches(RECIPE.spec, "[1]", "[1,2]")
     assert not same("[1", "[1 ")
     assert not matches(RECIPE.spec, "[1]", None)

@@ -31,16 +31,6 @@ def from_text(text: str) -> Any:
     return value
 
 
-def same(one: object, other: object) -> bool:
-    """Whether two values mean the same: order of keys and spelling of numbers do not count."""
-    if not isinstance(one, str) or not isinstance(other, str):
-        return one == other
-    try:
-        return bool(from_text(one) == from_text(other))
-    except ValueError:
-        return one == other
-
-
 def holds(value: object, wanted: object) -> bool:
     """Whether a value is what was wanted of it: a map holds all that the wanted one names, and may hold more - writing
     some fields of a structure leaves the others as they are. Lists are alike element by element.

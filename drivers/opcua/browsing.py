@@ -10,7 +10,7 @@ from asyncua import ua
 
 from drivers.opcua import limits
 from drivers.opcua.address import parse
-from drivers.opcua.nodes import OBJECTS, Resolver, Unresolved, browse_next, browse_request, local
+from drivers.opcua.nodes import OBJECTS, Resolver, Unresolved, browse_next, browse_request, builtin_of, local
 from drivers.opcua.refusal import ServerRefused
 from drivers.opcua.session import Session
 from drivers.opcua.status import is_bad
@@ -55,6 +55,7 @@ class _Walk:
         self._pattern = pattern if not pattern or any(c in pattern for c in "*?[") else f"*{pattern}*"
         self._values = values
         self._folders: set[int] = set()
+        self._builtins: dict[Any, int] = {}
         self.seen = 0
 
     async def below(self, node: Any, path: str, depth: int, first: Any = None) -> AsyncIterator[Mapping[str, Any]]:
@@ -128,6 +129,8 @@ class _Walk:
                 columns.append([None] * len(nodes))
         if not self._values:
             columns.append([None] * len(nodes))
+        for data_type in {kind for kind in columns[0] if kind is not None} - self._builtins.keys():
+            self._builtins[data_type] = await builtin_of(self._session, data_type)
         return {node: row for node, *row in zip(nodes, *columns, strict=True)}  # type: ignore[misc]
 
     def _item(self, reference: Any, node: Any, name: str, path: str, facts: Mapping[Any, Any]) -> dict[str, Any] | None:
@@ -140,7 +143,7 @@ class _Walk:
         if kind != _VARIABLE:
             return None
         data_type, rank, access, value = facts[node]
-        shown = type_of(data_type, rank)
+        shown = type_of(self._builtins.get(data_type, 0), rank)
         may = access if isinstance(access, int) else 1
         text = ("r" if may & 1 else "") + ("w" if may & 2 else "")
         row = _row(address, name, path, "variable", shown, text)
@@ -154,24 +157,15 @@ class _Walk:
         return row
 
 
-def type_of(data_type: Any, rank: Any) -> str:
+def type_of(builtin: int, rank: Any) -> str:
     """The type of a tag that shows such a variable; object for arrays and structures."""
-    if isinstance(rank, int) and (rank >= 0):
+    if isinstance(rank, int) and rank >= 0:
         return ValueType.OBJECT.value
-    if data_type is None or data_type.NamespaceIndex != 0 or not isinstance(data_type.Identifier, int):
-        return ValueType.OBJECT.value if data_type is not None else ""
-    return _NAMED.get(data_type.Identifier) or (TYPES[t].value if (t := data_type.Identifier) in TYPES else "")
-
-
-_NAMED = {
-    290: "float64", 294: "string", 288: "uint32", 289: "uint32", 26: "float64", 27: "int64", 28: "uint64", 29: "int32",
-    295: "string", 12755: "string",
-}  # fmt: skip
-"""Subtypes and abstract types that are met everywhere: Duration, UtcTime, Counter, Number, Enumeration..."""
+    return TYPES[builtin].value if builtin in TYPES else ""
 
 
 def _name(reference: Any) -> str:
-    return reference.DisplayName.Text or reference.BrowseName.Name or ""
+    return str(reference.DisplayName.Text or reference.BrowseName.Name or "")
 
 
 def _row(address: str, name: str, path: str, kind: str, shown: str = "", access: str = "") -> dict[str, Any]:

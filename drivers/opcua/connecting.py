@@ -18,12 +18,14 @@ from asyncua.crypto import security_policies, uacrypto
 from cryptography.hazmat.primitives import serialization
 
 from drivers.opcua import pki as certificates
+from drivers.opcua.decoding import fault_of
 from drivers.opcua.settings import ChannelSettings, Identity, Security
 from drivers.opcua.status import words
 from gateway.errors import AuthError, LinkLost
 
 APPLICATION = "Fieldpost"
 _CHANNEL_MS = 3_600_000
+_NO_CHANNEL = 0x80130000  # BadSecurityChecksFailed
 _REFUSES_USER = {0x801F0000, 0x80200000, 0x80210000}  # BadUserAccessDenied, BadIdentityTokenInvalid, ...Rejected
 _REFUSES_US = {
     0x80120000, 0x80130000, 0x80140000, 0x80150000, 0x80160000, 0x80170000, 0x80180000, 0x80190000, 0x801A0000,
@@ -51,11 +53,6 @@ UNTRUSTED, REFUSED, USER, ENDPOINT, FILES = (
 OBSTACLES = (UNTRUSTED, REFUSED, USER, ENDPOINT, FILES)
 
 
-def application_uri(security: Security) -> str:
-    """The URI that our certificate carries, unless the settings say another."""
-    return security.application_uri or f"urn:{socket.gethostname()}:fieldpost"
-
-
 def folder_of(security: Security) -> certificates.Pki:
     return certificates.Pki(Path(security.folder) if security.folder else certificates.default_folder())
 
@@ -63,7 +60,7 @@ def folder_of(security: Security) -> certificates.Pki:
 def make_client(settings: ChannelSettings, timeout_s: float) -> Client:
     """A client that is not connected. Does no I/O."""
     client = Client(settings.url, timeout=timeout_s)
-    client.application_uri = application_uri(settings.security)
+    client.application_uri = settings.security.application_uri or certificates.default_uri()
     client.product_uri = "urn:fieldpost"
     client.name = client.description = APPLICATION
     client.session_timeout = round(settings.session_timeout * 1000)
@@ -94,7 +91,7 @@ async def secure(client: Client, settings: ChannelSettings, timeout_s: float) ->
         raise Obstacle(ENDPOINT, text, "set `security` to one of these")
     pki = folder_of(security)
     try:
-        ours, key = await asyncio.to_thread(_own, pki, security)
+        ours, key, client.application_uri = await asyncio.to_thread(_own, pki, security)
         if security.trust == "list":
             await asyncio.to_thread(pki.check, endpoint.ServerCertificate)
     except certificates.NotTrusted as error:
@@ -112,13 +109,14 @@ async def secure(client: Client, settings: ChannelSettings, timeout_s: float) ->
     )
 
 
-def _own(pki: certificates.Pki, security: Security) -> tuple[bytes, bytes]:
-    """Our certificate (DER) and key (PEM); made and renewed in the folder unless files are named."""
+def _own(pki: certificates.Pki, security: Security) -> tuple[bytes, bytes, str]:
+    """Our certificate (DER), its key (PEM) and URI; made and renewed in the folder unless files are named."""
     if security.certificate:
         cert = certificates.load_certificate(Path(security.certificate))
-        return cert.public_bytes(serialization.Encoding.DER), certificates.load_key_pem(Path(security.key))
-    own = pki.own(application_uri(security), [socket.gethostname()], name=APPLICATION)
-    return own.certificate, own.key
+        uri = security.application_uri or certificates.uri_of(cert)
+        return cert.public_bytes(serialization.Encoding.DER), certificates.load_key_pem(Path(security.key)), uri
+    own = pki.own(security.application_uri, [socket.gethostname()], name=APPLICATION)
+    return own.certificate, own.key, own.application_uri
 
 
 async def identify(client: Client, identity: Identity) -> None:
@@ -145,7 +143,7 @@ async def log_in(client: Client, settings: ChannelSettings) -> None:
     try:
         await client.connect_socket()
         await client.send_hello()
-        await client.open_secure_channel()
+        await open_channel(client)
         await client.create_session()
         await client.activate_session(
             username=user, password=identity.password if user else None, certificate=client.user_certificate
@@ -156,6 +154,27 @@ async def log_in(client: Client, settings: ChannelSettings) -> None:
     except BaseException:
         client.disconnect_socket()
         raise
+
+
+async def open_channel(client: Client) -> None:
+    """A secure channel. asyncua drops the fault that a server answers instead; here its status is raised."""
+    protocol = client.uaclient.protocol
+    last: list[bytes] = []
+    process = protocol._process_received_message
+
+    def look(message: Any) -> None:
+        if isinstance(message, ua.Message):
+            last[:] = [bytes(message.body())]
+        process(message)
+
+    protocol._process_received_message = look
+    try:
+        await client.open_secure_channel()
+    except AssertionError as error:
+        code = fault_of(last[0]) if last else 0
+        raise ua.UaStatusCodeError(code or _NO_CHANNEL) from error
+    finally:
+        del protocol._process_received_message
 
 
 async def give_up(client: Client) -> bool:
@@ -219,6 +238,6 @@ def _text(error: BaseException) -> str:
 
 
 __all__ = [
-    "OBSTACLES", "Obstacle", "application_uri", "endpoints", "folder_of", "give_up", "identify", "log_in",
-    "make_client", "offers", "policy_name", "secure",
+    "OBSTACLES", "Obstacle", "endpoints", "folder_of", "give_up", "identify", "log_in",
+    "make_client", "offers", "open_channel", "policy_name", "secure",
 ]  # fmt: skip

@@ -228,6 +228,17 @@ class Reader:
             return ua.ExtensionObject(TypeId=kind, Body=body)
 
 
+def fault_of(data: bytes) -> int:
+    """The status of a fault, 0 where the bytes are none."""
+    try:
+        Reader(data).header(_FAULT)
+    except Refused as error:
+        return error.code
+    except (Malformed, struct.error, IndexError):
+        pass
+    return 0
+
+
 class Publication:
     """What one publish answer said beside the values. `acknowledge`: whether it has a number to be acknowledged."""
 

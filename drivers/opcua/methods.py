@@ -8,7 +8,7 @@ from typing import Any
 from asyncua import ua
 
 from drivers.opcua.address import Address, AddressError, parse
-from drivers.opcua.nodes import Resolver, Unresolved, local, references
+from drivers.opcua.nodes import Resolver, Unresolved, builtin_of, local, references
 from drivers.opcua.refusal import ServerRefused
 from drivers.opcua.session import Session
 from drivers.opcua.settings import ChannelSettings, DeviceSettings, Method
@@ -21,7 +21,6 @@ _NOT_FOUND, _UNPROCESSABLE = 404, 422
 _NO_METHOD = frozenset({0x80750000, 0x80340000, 0x80330000})  # BadMethodInvalid, BadNodeIdUnknown, BadNodeIdInvalid
 _PROPERTY_CLASS = 2
 _OBJECT_CLASSES = 1 | 8
-_STRUCTURE = 22
 
 
 class Methods:
@@ -102,29 +101,13 @@ class Methods:
             raise WriteRejected(f"{name}: {wrong}; it takes {', '.join(names) or 'none'}", code=_UNPROCESSABLE)
         variants = []
         for argument, each in zip(takes, names, strict=True):
-            kind = await self._kind(argument.DataType)
+            kind = await builtin_of(self._session, argument.DataType)
             try:
                 value = coerced_all(kind, args[each], is_array=argument.ValueRank >= 0)
             except Mismatch as error:
                 raise WriteRejected(f"{name}: {each}: {error}", code=_UNPROCESSABLE) from error
             variants.append(ua.Variant(value, ua.VariantType(kind), is_array=argument.ValueRank >= 0))
         return variants
-
-    async def _kind(self, node: Any) -> int:
-        """The built-in type that a data type is made of: its ancestor among the first 25."""
-        for _ in range(16):
-            if node.NamespaceIndex == 0 and isinstance(node.Identifier, int) and 1 <= node.Identifier <= 25:
-                return int(node.Identifier)
-            if node.NamespaceIndex == 0 and node.Identifier == 29:  # Enumeration
-                return 6
-            parent = None
-            async for reference in references(self._session, node, forward=False):
-                parent = local(reference.NodeId)
-                break
-            if parent is None:
-                break
-            node = parent
-        return _STRUCTURE
 
     @staticmethod
     def _blame(takes: Sequence[Any], result: Any) -> str:

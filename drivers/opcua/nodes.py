@@ -19,6 +19,9 @@ HIERARCHICAL = 33
 _MEMORY = "namespaces"
 _PAGE = 1000
 _MOST_PAGES = 1000
+_DEEPEST_TYPE = 16
+_LAST_BUILTIN, _STRUCTURE = 25, 22
+_ABSTRACT = {26: 11, 27: 8, 28: 9, 29: 6}  # Number, Integer, UInteger, Enumeration
 _NOTHING_SUCH = 0x806F0000  # BadNoMatch
 
 
@@ -218,6 +221,24 @@ async def references(session: Session, node: Any, *, forward: bool = True, class
             await _release(session, point)
 
 
+async def builtin_of(session: Session, node: Any) -> int:
+    """The built-in type that a data type is made of: its ancestor among the first 25 (OPC 10000-6, 5.1.2)."""
+    for _ in range(_DEEPEST_TYPE):
+        if node.NamespaceIndex == 0 and isinstance(node.Identifier, int):
+            if 1 <= node.Identifier <= _LAST_BUILTIN:
+                return int(node.Identifier)
+            if node.Identifier in _ABSTRACT:
+                return _ABSTRACT[node.Identifier]
+        parent = None
+        async for reference in references(session, node, forward=False):
+            parent = local(reference.NodeId)
+            break
+        if parent is None:
+            break
+        node = parent
+    return _STRUCTURE
+
+
 async def _release(session: Session, point: bytes) -> None:
     with contextlib.suppress(Exception):  # a courtesy: the session's end frees it too
         await browse_next(session, point, release=True)
@@ -225,5 +246,5 @@ async def _release(session: Session, point: bytes) -> None:
 
 __all__ = [
     "HIERARCHICAL", "OBJECTS", "ROOT", "Namespaces", "Resolver", "Unresolved", "browse_next", "browse_request",
-    "local", "references",
+    "builtin_of", "local", "references",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ import datetime as dt
 import ipaddress
 import os
 import shutil
+import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -85,14 +86,17 @@ class Pki:
         now: dt.datetime | None = None,
     ) -> Own:
         """Our certificate; made where there is none, and made anew (with the same key) before it expires or when it
-        carries another application URI. Raises PkiError when the files cannot be read or written.
+        carries another application URI. Other `hosts` alone change nothing: whoever trusts it would have to do so
+        again. An empty `application_uri` stands for what is there. Raises PkiError when the files cannot be read or
+        written.
         """
         moment = now or dt.datetime.now(dt.UTC)
         try:
             self._make_folders()
             key = self._key()
             known = _load(self.own_certificate) if self.own_certificate.exists() else None
-            if known is not None and _fits(known, key, application_uri, hosts, moment):
+            application_uri = application_uri or (uri_of(known) if known is not None else "") or default_uri()
+            if known is not None and _fits(known, key, application_uri, moment):
                 return self._as_own(known, key, application_uri)
             fresh = self_signed(key, application_uri, hosts, name=name, now=moment)
             _write(self.own_certificate, fresh.public_bytes(serialization.Encoding.DER), 0o644)
@@ -255,16 +259,19 @@ def load_key_pem(file: Path) -> bytes:
     return _key_pem(key)
 
 
+def default_uri() -> str:
+    """The application URI of a certificate that is made here, unless somebody says another."""
+    return f"urn:{socket.gethostname()}:fieldpost"
+
+
 def default_folder() -> Path:
     """Where certificates are when nothing is said: `opcua` in the state directory of the service."""
     return Path(os.environ.get("STATE_DIRECTORY") or "/var/lib/fieldpost") / "opcua"
 
 
-def _fits(cert: x509.Certificate, key: rsa.RSAPrivateKey, uri: str, hosts: Sequence[str], moment: dt.datetime) -> bool:
-    names = cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    wanted = _names(uri, hosts)
-    ours = cert.public_key() == key.public_key()
-    return ours and all(name in list(names) for name in wanted) and moment < cert.not_valid_after_utc - RENEW_BEFORE
+def _fits(cert: x509.Certificate, key: rsa.RSAPrivateKey, uri: str, moment: dt.datetime) -> bool:
+    ours = cert.public_key() == key.public_key() and uri_of(cert) == uri
+    return ours and moment < cert.not_valid_after_utc - RENEW_BEFORE
 
 
 def _names(uri: str, hosts: Sequence[str]) -> list[x509.GeneralName]:
@@ -358,6 +365,7 @@ def _text(cert: x509.Certificate) -> str:
 
 
 __all__ = [
-    "LIFE", "RENEW_BEFORE", "Entry", "NotTrusted", "Own", "Pki", "PkiError", "default_folder", "first_certificate",
+    "LIFE", "RENEW_BEFORE", "Entry", "NotTrusted", "Own", "Pki", "PkiError", "default_folder", "default_uri",
+    "first_certificate",
     "load_certificate", "load_key_pem", "self_signed", "thumbprint", "uri_of",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from asyncua import Client, ua
 from asyncua.observer import NULL_OBSERVER
 
 from drivers.opcua import limits
-from drivers.opcua.connecting import Obstacle, give_up, identify, log_in, make_client, secure
+from drivers.opcua.connecting import Obstacle, give_up, identify, log_in, make_client, open_channel, secure
 from drivers.opcua.decoding import Item, Malformed, Refused, read_answer
 from drivers.opcua.refusal import ServerRefused
 from drivers.opcua.settings import ChannelSettings
@@ -208,7 +208,7 @@ class Session:
             await identify(client, identity)
             await client.connect_socket()
             await client.send_hello()
-            await client.open_secure_channel()
+            await open_channel(client)
             client.uaclient.session.restore_authentication_token(left.token)
             client._server_nonce = left.nonce
             client._policy_ids = self.client._policy_ids

@@ -233,7 +233,7 @@ async def _commands(plant: Plant) -> None:
             answer = plant.line
         else:
             answer = await getattr(plant, what)(*rest)
-        print(json.dumps(answer, default=str) if not isinstance(answer, Plant) else "null", flush=True)
+        print(f"= {json.dumps(None if isinstance(answer, Plant) else answer, default=str)}", flush=True)
 
 
 async def _storm(plant: Plant, hertz: float) -> None:

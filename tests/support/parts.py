@@ -79,6 +79,7 @@ PARTS: dict[str, Part] = {
     "npm": _command("npm", "apt install npm"),
     "modbus-serial": _node("modbus-serial"),
     "aedes": _node("aedes"),
+    "node-opcua": _node("node-opcua"),
     "bleak": _module("bleak", "pip install -e .[ble]"),
     "bthome_ble": _module("bthome_ble", "pip install -e .[ble-parsers]"),
     "pymodbus": _module("pymodbus", "pip install -e .[modbus]"),

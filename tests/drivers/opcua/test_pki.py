@@ -27,7 +27,8 @@ def der(cert):
 def test_a_certificate_is_made_once_and_carries_uri_and_hosts(tmp_path):
     pki = Pki(tmp_path / "pki")
     first = pki.own(URI, ["gw.example", "192.0.2.1"], now=NOW)
-    again = pki.own(URI, ["gw.example", "192.0.2.1"], now=NOW)
+    again = pki.own("", ["another.example"], now=NOW)
+    assert again.application_uri == URI
     assert first.renewed
     assert not again.renewed
     assert again.certificate == first.certificate

@@ -34,6 +34,7 @@ MARKS = {
     "e2e/long": ("long", 300),
     "system": ("system", 900),
     "arm": ("arm", 3600),
+    "vm": ("vm", 1200),
     "soak": ("soak", 6 * 3600),
 }
 """Folder -> mark and time limit in seconds of one test. The mark follows from the folder, nothing else."""
@@ -45,6 +46,7 @@ MEANINGS = {
     "engines": "peers written by others that need the npm set",
     "long": "as e2e, but a minute each: run beside the tests that need root",
     "system": "needs root: file systems, namespaces, systemd",
+    "vm": "a guest with its own kernel under qemu",
     "arm": "the core's tests under aarch64 emulation",
     "soak": "full-length figures",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from bthome_ble import BTHomeBluetoothDeviceData
@@ -10,6 +11,8 @@ from drivers.ble.advert import Advert
 from drivers.ble.parsers import BTHOME, Measured, Recorder, service_info
 
 _LEAST = 2
+logging.getLogger("bthome_ble").setLevel(logging.CRITICAL)
+"""It warns of each message that it does not take: those are counted, and told once by an issue."""
 
 
 class _Data(Recorder, BTHomeBluetoothDeviceData):

@@ -10,7 +10,7 @@ from typing import Any
 from bleak import BleakClient
 from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.device import BLEDevice
-from bleak.exc import BleakError
+from bleak.exc import BleakError, BleakGATTProtocolError
 
 from drivers.ble.address import InGatt
 from drivers.ble.failures import failure_of
@@ -19,6 +19,8 @@ from gateway.errors import DeviceUnavailable, LinkLost, RequestRefused
 
 _CLOSE_S = 6.0
 """How long a device may take to let go; the connection to the bus is given back in any case."""
+_WANTS_PAIRING = frozenset({0x05, 0x08, 0x0C, 0x0F})
+"""Error codes of the attribute protocol: insufficient authentication, authorization, key size, encryption."""
 _REFUSED = ("NotPermitted", "NotSupported", "NotAuthorized", "InvalidValueLength", "InvalidOffset", "InvalidArguments")
 
 
@@ -103,6 +105,10 @@ class Connection:
                 return await request
         except TimeoutError as error:
             raise DeviceUnavailable(f"no answer within {timeout_s:g} s") from error
+        except BleakGATTProtocolError as error:  # the device's own answer
+            code = int(error.code)
+            hint = "; pair first: `pair: true`, or bluetoothctl" if code in _WANTS_PAIRING else ""
+            raise RequestRefused(f"refused: {_words(error.code.name)}{hint}", code=code) from error
         except (BleakError, OSError, EOFError, AssertionError) as error:
             if not self.connected:
                 raise LinkLost(f"the connection is gone: {_said(error)}") from error
@@ -110,6 +116,10 @@ class Connection:
             if any(word in name for word in _REFUSED):
                 raise RequestRefused(f"refused: {_said(error)}") from error
             raise DeviceUnavailable(_said(error)) from error
+
+
+def _words(name: str) -> str:
+    return name.lower().replace("_", " ")
 
 
 def _said(error: BaseException) -> str:

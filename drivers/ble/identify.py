@@ -36,7 +36,7 @@ def identify(advert: Advert) -> Identity:
     if RUUVI in advert.manufacturer:
         return _parsed("ruuvi", advert)
     if beacon := _beacon(advert):
-        return Identity(beacon, {"address": advert.address, "profile": beacon}, {}, {}, beacon)
+        return Identity(beacon, {"address": advert.address}, {}, {}, beacon)
     what = "gatt" if set(advert.uuids).difference(_NO_MEASUREMENTS) and not advert.service else "advert"
     return Identity(what, {"address": advert.address, "kind": what}, {}, {})
 

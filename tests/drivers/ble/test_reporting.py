@@ -1,0 +1,118 @@
+"""How often a tag is reported, and with which time."""
+
+from __future__ import annotations
+
+import itertools
+
+from drivers.ble.driver import BleDriver
+from drivers.ble.station import Station, counters
+from drivers.ble.strangers import MOST, Strangers
+from gateway.testing import FakeContext, ManualClock
+from tests.drivers.ble.kit import advert_of, channel_of
+
+BEGIN = 1_800_000_000_000
+ADDRESS = "AA:BB:CC:00:00:01"
+CHANNEL = """
+driver: ble
+away_after: 10s
+devices:
+  d:
+    address: "AA:BB:CC:00:00:01"
+    interval: 2s
+    tags:
+      n: {address: "manufacturer/1+0:uint8", type: uint16}
+      beat: {address: "manufacturer/1+1:uint8", type: uint16, heartbeat: 5s, on_change: true}
+      rssi: {address: rssi, type: int16, interval: 4s}
+"""
+
+
+class Rig:
+    def __init__(self) -> None:
+        self.clock = ManualClock(BEGIN)
+        self.context = FakeContext(channel_of(CHANNEL), self.clock)
+        self.station = Station(self.context, self.context.devices[0], counters())
+        self.station.watch()
+
+    def hear(self, data: str, rssi: int = -60) -> None:
+        raw = f"{len(bytes.fromhex(data)) + 3:02x}ff0100{data}"
+        now = self.clock.wall_ms()
+        self.station.heard(advert_of(raw, ts=now, mono=self.clock.mono(), rssi=rssi))
+
+    def told(self, tag: str) -> list[tuple[int, object]]:
+        rows = []
+        for batch in self.context.batches:
+            for each, value in zip(batch.tags, batch.values, strict=True):
+                if each.path == tag:
+                    rows.append((batch.ts - BEGIN, value))
+        return rows
+
+
+async def test_each_tag_has_its_interval_and_the_newest_value_with_its_own_time():
+    rig = Rig()
+    for number in range(40):
+        rig.hear(f"{number:02x}01", rssi=-60 - number % 7)
+        await rig.clock.advance(0.25)
+    await rig.clock.advance(5)
+    assert rig.told("n") == [(0, 0), (1750, 7), (3750, 15), (5750, 23), (7750, 31), (9750, 39)]
+    assert [ts for ts, _ in rig.told("rssi")] == [0, 3750, 7750, 9750]
+    assert rig.station.reporter.merged > 30
+    rig.station.close()
+
+
+async def test_the_same_data_is_no_reading_but_keeps_the_device_fresh_and_beats():
+    rig = Rig()
+    for _ in range(80):
+        rig.hear("0501")
+        await rig.clock.advance(0.25)
+    assert rig.told("n") == [(0, 5)]
+    beats = [ts for ts, _ in rig.told("beat")]
+    assert beats[0] == 0 and len(beats) == 4 and all(b - a == 5000 for a, b in itertools.pairwise(beats))
+    assert 15 <= len(rig.context.fresh_devices) <= 20
+    rig.station.close()
+
+
+async def test_silence_is_told_once_and_the_first_value_after_it_passes_at_once():
+    rig = Rig()
+    rig.hear("0101")
+    await rig.clock.advance(0.5)
+    rig.hear("0201")  # waits for the end of the interval
+    await rig.clock.advance(60)
+    assert rig.context.states == [("d", "online"), ("d", "offline: not heard for 10 s")]
+    rig.hear("0201")
+    assert rig.told("n") == [(0, 1), (500, 2), (60_500, 2)]
+    assert rig.context.states[-1] == ("d", "online")
+    rig.station.close()
+    assert rig.clock.pending == 0, "a timer is left"
+
+
+async def test_one_that_was_never_heard_is_away_too():
+    rig = Rig()
+    await rig.clock.advance(11)
+    assert rig.context.states == [("d", "offline: not heard for 10 s")]
+    rig.station.close()
+
+
+async def test_strangers_are_bounded_and_told_when_they_are_new():
+    told = []
+    strangers = Strangers(told.append)
+    for number in range(MOST + 200):
+        address = f"00:00:00:00:{number >> 8:02X}:{number & 255:02X}"
+        for value in range(3):  # data that moves is no news
+            strangers.heard(advert_of(f"05ff9905{value:02x}00", address=address))
+    assert len(strangers) == MOST
+    assert len(told) == MOST + 200
+    strangers.heard(advert_of("05ff99050000 04096e6577", address=f"00:00:00:00:{(MOST + 199) >> 8:02X}:BB"))
+    assert told[-1].name == "new"
+    strangers.heard(advert_of("05ff99050000", address="4A:00:00:00:00:01").__class__(
+        "4A:00:00:00:00:01", "phone", -60, None, {1: b""}, {}, (), 0, 0.0, public=False
+    ))  # fmt: skip
+    assert told[-1].name == "new", "an address that changes every quarter of an hour is no device"
+
+
+async def test_an_advert_that_cannot_be_decoded_is_a_fault_and_no_end():
+    rig = Rig()
+    driver = BleDriver()
+    driver._ctx = rig.context
+    driver._fault(ValueError("strange"))
+    assert driver.counters()["faults"] == 1
+    rig.station.close()

@@ -17,6 +17,8 @@ from drivers.ble.failures import ADAPTER_LOST, ADAPTER_OFF, BLUEZ_LOST, BUS_LOST
 
 BLUEZ = "org.bluez"
 ADAPTER = "org.bluez.Adapter1"
+DEVICE = "org.bluez.Device1"
+_NO_DEVICE = frozenset({"org.freedesktop.DBus.Error.UnknownObject", "org.freedesktop.DBus.Error.UnknownMethod"})
 _PROPERTIES = "org.freedesktop.DBus.Properties"
 _OBJECTS = "org.freedesktop.DBus.ObjectManager"
 _BUS = "org.freedesktop.DBus"
@@ -49,6 +51,19 @@ class Watch:
             await self._match(f"type='signal',interface='{_PROPERTIES}',member='PropertiesChanged',path='{path}'")
             await self._match(f"type='signal',interface='{_OBJECTS}',member='InterfacesRemoved',arg0path='{path}'")
         return path.rpartition("/")[2]
+
+    async def release(self, path: str) -> None:
+        """End a connection that a dead program or a dead bluetoothd left: the kernel holds it, nobody has found its
+        services, and bleak would wait for them in vain. Raises what dbus-fast raises.
+        """
+        async with asyncio.timeout(_CALL_S):
+            try:
+                found = unpack_variants(await self._call(BLUEZ, path, _PROPERTIES, "GetAll", "s", [DEVICE]))
+                if found.get("Connected") and not found.get("ServicesResolved"):
+                    await self._call(BLUEZ, path, DEVICE, "Disconnect")
+            except DBusError as error:
+                if error.type not in _NO_DEVICE:
+                    raise
 
     async def close(self) -> None:
         """Leave the bus. Never raises."""

@@ -17,6 +17,8 @@ from drivers.ble.failures import failure_of
 from drivers.ble.uuids import short
 from gateway.errors import DeviceUnavailable, LinkLost, RequestRefused
 
+_UNDO_S = 15.0
+"""bleak keeps the time-out by itself, and then asks BlueZ to undo what was begun: cut short it would stay connected."""
 _CLOSE_S = 6.0
 """How long a device may take to let go; the connection to the bus is given back in any case."""
 _WANTS_PAIRING = frozenset({0x05, 0x08, 0x0C, 0x0F})
@@ -38,16 +40,16 @@ class Connection:
         self._client = BleakClient(device, lambda _: self._lost(), timeout=timeout_s, pair=pair)
 
     async def open(self) -> None:
-        """Connect and find services. Raises LinkLost; what was begun is ended in any case."""
+        """Connect and find services. Raises LinkLost.
+
+        bleak undoes by itself what it began. It must not be told to disconnect as well: of a bus that was cancelled
+        while it connected it would wait for an end that never comes.
+        """
         try:
-            async with asyncio.timeout(self._timeout_s + 2.0):
+            async with asyncio.timeout(self._timeout_s + _UNDO_S):
                 await self._client.connect()
-        except (BleakError, OSError, EOFError, TimeoutError) as error:
-            await self.close()
+        except (BleakError, OSError, EOFError, TimeoutError, AssertionError) as error:
             raise LinkLost(f"cannot connect: {_said(error)}") from error
-        except BaseException:
-            await self.close()
-            raise
 
     async def close(self) -> None:
         """Disconnect and give the bus connection back. Never raises but for a cancellation from outside."""

@@ -145,7 +145,8 @@ class BleDriver:
             path = f"/org/bluez/{radio.adapter}/dev_{station.address.replace(':', '_')}"
             keep = keeps(station.device.spec) or (enough and station.settings.connect == "auto")
             link = Link(
-                ctx, station, self._budget, path, keep=keep, counts=self._counts, trace=self._frame,
+                ctx, station, self._budget, path,
+                keep=keep, counts=self._counts, trace=self._frame, release=radio.release,
             )  # fmt: skip
             self._links[station.device.id] = link
             tasks.add(ctx.task_group.create_task(link.run(), name=f"bluetooth {station.device.id}"))
@@ -274,7 +275,7 @@ class BleDriver:
         if station is None:
             return "", None
         last = [(tag.path, station.reporter.last(i)) for i, tag in enumerate(station.device.tags)]
-        return station.device.id, {path: known[0][1] for path, known in last if known is not None}
+        return station.device.id, {path: known[0][1] for path, known in last if known is not None} or None
 
     def trace(self, listener: Callable[[Frame], None] | None) -> None:
         """Adverts and values of characteristics as frames."""

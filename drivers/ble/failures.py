@@ -49,8 +49,7 @@ def failure_of(error: BaseException) -> Failure:
     if "NotReady" in name:
         return ADAPTER_OFF
     if "InProgress" in name:
-        text = "another scan of this program runs already"
-        return Failure(text, "one channel for each adapter")
+        return Failure("BlueZ is busy with the same thing", "it is tried again; one channel for each adapter")
     if isinstance(error, asyncio.TimeoutError):
         return Failure("BlueZ does not answer", "systemctl restart bluetooth")
     if isinstance(error, EOFError | ConnectionError):

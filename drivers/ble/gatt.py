@@ -37,7 +37,9 @@ Trace = Callable[[Frame], None]
 
 
 class Link:
-    """The connections of one device during one session. `path`: BlueZ' object of the device."""
+    """The connections of one device during one session. `path`: BlueZ' object of the device; `release`
+    frees it of a connection that somebody left.
+    """
 
     def __init__(
         self,
@@ -49,6 +51,7 @@ class Link:
         keep: bool,
         counts: dict[str, int],
         trace: Trace,
+        release: Callable[[str], Awaitable[None]],
     ) -> None:
         settings: ChannelSettings = ctx.channel.settings
         self._ctx = ctx
@@ -59,6 +62,7 @@ class Link:
         self._keep = keep
         self._counts = counts
         self._trace = trace
+        self._release = release
         self._connect_s = float(settings.connect_timeout)
         self._timeout_s = ctx.channel.timeout_s
         self._jobs: deque[tuple[Job, asyncio.Future[Any]]] = deque()
@@ -115,12 +119,13 @@ class Link:
         self._seen = False
         try:
             async with self._budget.connecting:
+                await self._release(self._path)
                 await link.open()
         except LinkLost:
             self._counts["connect_failures"] += 1
             raise
-        self._counts["connects"] += 1
         try:
+            self._counts["connects"] += 1
             await self._subscribe(link)
             station.answered()
             backoff.reset()
@@ -222,7 +227,7 @@ class Link:
 
     async def _read(self, link: Connection, address: InGatt) -> bytes:
         data = await link.read(link.find(address), self._timeout_s)
-        self._counts["reads"] += 1
+        self._counts["gatt_reads"] += 1
         self._show(False, data, f"read {address.text}")
         return data
 
@@ -268,7 +273,7 @@ class Link:
         data = field.write(raw, old)
         self._show(True, data, f"write {address.text}")
         await link.write(what, data, response, self._timeout_s)
-        self._counts["writes"] += 1
+        self._counts["gatt_writes"] += 1
 
     # --- failures
 

@@ -17,8 +17,9 @@ from dbus_fast.errors import AuthError, DBusError
 
 from drivers.ble.advert import Advert
 from drivers.ble.bluez import Watch
-from drivers.ble.failures import BUS_LOST, BluetoothAway
+from drivers.ble.failures import BUS_LOST, BluetoothAway, failure_of
 from gateway.clock import Clock
+from gateway.errors import LinkLost
 
 _STOP_S = 5.0
 _START_S = 15.0
@@ -43,6 +44,13 @@ class Radio:
     @property
     def gone(self) -> asyncio.Event:
         return self._watch.gone
+
+    async def release(self, path: str) -> None:
+        """Before connecting: see Watch.release. Raises LinkLost."""
+        try:
+            await self._watch.release(path)
+        except ERRORS as error:
+            raise LinkLost(failure_of(error).text) from error
 
     def why_gone(self) -> BluetoothAway:
         failure = self._watch.failure

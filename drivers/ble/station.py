@@ -181,7 +181,7 @@ def counters() -> dict[str, int]:
     """All counters of a channel at 0, in the order of the README."""
     names = (
         "adverts", "repeats", "refused", "events", "unknown_devices", "faults", "sessions",
-        "connects", "connect_failures", "disconnects", "reads", "writes", "notifications",
+        "connects", "connect_failures", "disconnects", "gatt_reads", "gatt_writes", "notifications",
     )  # fmt: skip
     return dict.fromkeys(names, 0)
 

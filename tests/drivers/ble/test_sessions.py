@@ -190,6 +190,9 @@ async def test_a_connection_that_hangs_or_is_refused_is_given_up(radio):
         await asyncio.to_thread(radio.device, ENV, never_resolves=False, refuses=True)
         count = driver.counters()["connect_failures"]
         await until(lambda: driver.counters()["connect_failures"] > count + 1, why="refused")
+        before, count = descriptors(), driver.counters()["connect_failures"]
+        await until(lambda: driver.counters()["connect_failures"] > count + 10, why="refused often")
+        await until(lambda: descriptors() <= before, 5, "descriptors are given back")
         await asyncio.to_thread(radio.device, ENV, refuses=False)
         await until(lambda: "env.h" in context.latest(), why="it answers in the end")
         await asyncio.to_thread(radio.ask, "value", address=ENV, uuid=TEMPERATURE, period=0)

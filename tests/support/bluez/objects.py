@@ -91,7 +91,8 @@ class Device(Interface):
     """org.bluez.Device1. `spec`: name, rssi, manufacturer {company: hex}, service {uuid: hex}, uuids, gatt, period."""
 
     def __init__(self, world, path, address, spec):
-        super().__init__("org.bluez.Device1", Connected=False, ServicesResolved=False)
+        # `left`: the kernel holds a connection that a dead predecessor made, and nobody finds its services
+        super().__init__("org.bluez.Device1", Connected=bool(spec.get("left")), ServicesResolved=False)
         self.world = world
         self.path = path
         self.address = address

@@ -139,7 +139,7 @@ class World:
 
     async def _repeat(self, device):
         while True:
-            if not device.state["Connected"]:
+            if not device.state["Connected"] or not device.exported:
                 device.advertise()
             await asyncio.sleep(device.spec.get("every", 0.1))
 

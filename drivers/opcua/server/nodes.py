@@ -22,7 +22,7 @@ from gateway.serving.contract import Offer, ServerContext, Shown
 NAMESPACE = 1
 _ADMIN = User(role=UserRole.Admin)
 _SLICE = 50
-"""Tags that are made before others get a turn."""
+"""Tags that are made, or told of, before others get a turn."""
 _READ, _WRITE = 1, 2  # AccessLevel, OPC 10000-3, 8.57
 _UNITS = "http://www.opcfoundation.org/UA/units/un/cefact"
 
@@ -49,7 +49,9 @@ class Nodes:
 
     async def tell(self, places: Iterable[int]) -> None:
         """Tell whoever watches that these tags have news."""
-        for place in places:
+        for count, place in enumerate(places):
+            if count % _SLICE == 0:
+                await asyncio.sleep(0)
             callbacks = self._watched[place].datachange_callbacks
             if not callbacks:
                 self._told[place] = None

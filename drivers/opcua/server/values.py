@@ -54,6 +54,13 @@ _TYPES = {BOOL: {ua.VariantType.Boolean}, BYTES: {ua.VariantType.ByteString}, TE
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
+class Told(ua.DataValue):  # type: ignore[misc]
+    """A value that nobody changes any more: the library copies one for each monitored item, and need not."""
+
+    def __deepcopy__(self, _memo: Any) -> Told:
+        return self
+
+
 def variant_type(offer: Offer) -> ua.VariantType:
     """The type of a tag's values: the smallest integer that holds all of them, Double for every other number."""
     if offer.kind == INT:
@@ -73,7 +80,7 @@ def data_value(shown: Shown, kind: ua.VariantType, now: dt.datetime) -> ua.DataV
     variant = ua.Variant(None, ua.VariantType.Null)
     if value is not None:
         variant = ua.Variant(float(value) if kind is ua.VariantType.Double else value, kind)
-    return ua.DataValue(variant, ua.StatusCode(status), SourceTimestamp=source, ServerTimestamp=now)
+    return Told(variant, ua.StatusCode(status), SourceTimestamp=source, ServerTimestamp=now)
 
 
 def _fits(value: Any, kind: ua.VariantType) -> bool:

@@ -27,15 +27,11 @@ class Decoder:
         self._converts = [converter(tag.spec) for tag in device.tags]
         readable = [tag.spec.access is not Access.WRITE for tag in device.tags]
         places = [(i, address) for i, address in enumerate(self.addresses) if readable[i]]
+        self.in_gatt = [(i, a) for i, a in places if isinstance(a, InGatt)]
+        places = [(i, address) for i, address in places if not device.tags[i].spec.on_demand]
         self._radio = [(i, a.what) for i, a in places if isinstance(a, Radio)]
         self._parsed = [(i, a.key) for i, a in places if isinstance(a, Parsed)]
         self._fields = [(i, a) for i, a in places if isinstance(a, InAdvert)]
-        self.in_gatt = [(i, a) for i, a in places if isinstance(a, InGatt)]
-
-    @property
-    def in_adverts(self) -> bool:
-        """Whether any tag comes with adverts."""
-        return bool(self._radio or self._parsed or self._fields)
 
     def radio(self, advert: Advert) -> Iterator[Reading]:
         """What comes with each advert, whatever its data."""

@@ -104,7 +104,7 @@ adverts = st.builds(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(heard=st.lists(adverts, max_size=6), kind=st.sampled_from(["bthome", "ruuvi", "advert"]))
 def test_no_advert_breaks_a_device(heard, kind):
     require("bthome_ble")

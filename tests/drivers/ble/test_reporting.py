@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
+
+import pytest
 
 from drivers.ble.driver import BleDriver
 from drivers.ble.station import Station, counters
 from drivers.ble.strangers import MOST, Strangers
+from gateway.errors import DeviceUnavailable
 from gateway.testing import FakeContext, ManualClock
 from tests.drivers.ble.kit import advert_of, channel_of
+from tests.support.parts import require
 
 BEGIN = 1_800_000_000_000
 ADDRESS = "AA:BB:CC:00:00:01"
@@ -90,6 +95,54 @@ async def test_one_that_was_never_heard_is_away_too():
     await rig.clock.advance(11)
     assert rig.context.states == [("d", "offline: not heard for 10 s")]
     rig.station.close()
+
+
+async def test_a_replay_is_refused_over_a_restart_and_another_key_begins_anew():
+    require("bthome_ble")
+    text = """
+driver: ble
+devices:
+  d:
+    address: "54:48:E6:8F:80:A5"
+    kind: bthome
+    key: 231d39c1d7cc1ab1aee224cd096db932
+    tags: {t: {address: bthome/temperature, type: float64}}
+"""
+    newer, older = (
+        (Path(__file__).parent / "cases/bthome_encrypted/adverts.txt").read_text().splitlines()[row].split()[2]
+        for row in (1, 0)
+    )
+    clock, memory = ManualClock(BEGIN), None
+    told = []
+    for data, key in ((newer, ""), (older, ""), (older, "f")):
+        context = FakeContext(channel_of(text.replace("key: 2", f"key: {key or 2}")), clock)
+        context.memory = memory or context.memory
+        memory = context.memory
+        counts = counters()
+        station = Station(context, context.devices[0], counts)
+        station.heard(advert_of(data, address="54:48:E6:8F:80:A5", ts=clock.wall_ms(), mono=clock.mono()))
+        told.append((len(context.batches), counts["refused"], bool(context.issues)))
+        station.close()
+    assert told == [(1, 0, False), (0, 1, False), (0, 1, True)]
+    assert "231d39" not in str(memory.items())
+
+
+async def test_a_tag_on_demand_waits_until_it_is_asked():
+    context = FakeContext(
+        channel_of(CHANNEL.replace("type: uint16}", "type: uint16, on_demand: true}")), ManualClock(BEGIN)
+    )
+    driver = BleDriver()
+    driver._ctx = context
+    device = context.devices[0]
+    station = driver._stations["d"] = Station(context, device, counters())
+    with pytest.raises(DeviceUnavailable, match="not been heard"):
+        await driver.ask(device, [device.tag("n")])
+    station.heard(advert_of("05ff01000701", ts=BEGIN, mono=0.0))
+    await context.clock.advance(7)
+    assert {tag.path for batch in context.batches for tag in batch.tags} == {"beat", "rssi"}
+    found = await driver.ask(device, [device.tag("n")])
+    assert (found.values, found.quality, found.ts) == ([7], None, BEGIN), "what was heard last, with its time"
+    station.close()
 
 
 async def test_strangers_are_bounded_and_told_when_they_are_new():

@@ -83,6 +83,17 @@ class DriverSpec(Struct, frozen=True):
     contract: int = CONTRACT
 
 
+def wire_of(spec: DriverSpec, settings: Any) -> str | None:
+    """What two channels on one wire have in common: the endpoint's name, or the url of a server that takes any number
+    of sessions. None where nothing can be told.
+    """
+    endpoint = spec.endpoint(settings)
+    if endpoint is not None:
+        return endpoint.name
+    url = getattr(settings, "url", None)
+    return str(url).rstrip("/") if url else None
+
+
 class Memory(Protocol):
     """A small persisted table of one channel (learned plans, counters). Values are msgpack-able."""
 
@@ -369,4 +380,5 @@ __all__ = [
     "Writer",
     "no_endpoint",
     "no_faults",
+    "wire_of",
 ]

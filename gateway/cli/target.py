@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from gateway.cli.session import CommandFailed, Exit
-from gateway.driver import DriverSpec
+from gateway.driver import wire_of
 from gateway.model import ChannelSpec
 from gateway.registry import Registry
 from gateway.settings.convert import hook
@@ -69,18 +69,9 @@ def holder_of(channels: Iterable[ChannelSpec], driver: str, target: dict[str, An
     if "channel" in target:
         return next((channel for channel in channels if channel.id == target["channel"]), None)
     spec = Registry().load(driver)
-    wire = _name(spec, msgspec.convert(target["settings"], spec.channel, dec_hook=hook))
+    wire = wire_of(spec, msgspec.convert(target["settings"], spec.channel, dec_hook=hook))
     own = (channel for channel in channels if channel.driver == driver)
-    return next((channel for channel in own if wire is not None and _name(spec, channel.settings) == wire), None)
-
-
-def _name(spec: DriverSpec, settings: Any) -> str | None:
-    """What two channels on one wire have in common; where a server takes any number of sessions, its url."""
-    endpoint = spec.endpoint(settings)
-    if endpoint is not None:
-        return endpoint.name
-    url = getattr(settings, "url", None)
-    return None if url is None else str(url).rstrip("/")
+    return next((channel for channel in own if wire is not None and wire_of(spec, channel.settings) == wire), None)
 
 
 def same_line(channel: ChannelSpec, line: str | None) -> None:

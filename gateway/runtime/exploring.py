@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway.context import ChannelRunner
-from gateway.driver import DriverSpec, Endpoint, Fault
+from gateway.driver import DriverSpec, Fault, wire_of
 from gateway.errors import ConfigError, DeviceUnavailable, GatewayError
 from gateway.model import ChannelSpec, Device, Tag, TagSpec
 from gateway.runtime.channels import Channels
@@ -117,13 +117,12 @@ class Explorer:
             self._busy.discard(name)
 
     def _holder(self, driver: str, settings: Mapping[str, Any]) -> str | None:
-        """The running channel that holds the same wire."""
-        wanted = self._endpoint(driver, self._convert(driver, settings))
+        """The running channel that holds the same wire: with its login and certificates it is looked at."""
+        wanted = self._wire(driver, self._convert(driver, settings))
         for spec in self._channels.specs():
             if wanted is None or spec.driver != driver or self._channels.runner(spec.id) is None:
                 continue
-            held = self._endpoint(driver, spec.settings)
-            if held is not None and held.name == wanted.name:
+            if self._wire(driver, spec.settings) == wanted:
                 return spec.id
         return None
 
@@ -133,12 +132,11 @@ class Explorer:
         except (msgspec.ValidationError, ValueError) as error:
             raise NotPossible(str(error)) from error
 
-    def _endpoint(self, driver: str, settings: Any) -> Endpoint | None:
+    def _wire(self, driver: str, settings: Any) -> str | None:
         try:
-            found: Endpoint | None = self._load(driver).endpoint(settings)
+            return wire_of(self._load(driver), settings)
         except Exception as error:
             raise NotPossible(str(error)) from error
-        return found
 
     @contextlib.asynccontextmanager
     async def _at(

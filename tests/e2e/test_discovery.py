@@ -98,6 +98,9 @@ def test_an_approved_device_runs_survives_a_kill_and_an_apply_and_moves_into_the
     gateway = site.gateway.start()
     wait_until(lambda: site.states().get("simple01:300") == "pending", 20, why=lambda: str(site.rows()))
     assert [issue["id"] for issue in gateway.issues()] == ["device_discovered"]
+    assert gateway.cli("command", "discovered_approve", "id=nobody").code == 1
+    listed = gateway.ask("command", "discovered_list", "state=pending")["out"]["discovered"]
+    assert [row["identity"] for row in listed] == ["simple01:300"]
     done = gateway.ask("discovered", "approve", "simple01:300", "--as", "first")
     assert done["device"] == "first"
     gateway.kill()

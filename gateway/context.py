@@ -227,6 +227,11 @@ class ChannelRunner:
             return self._pushed.linked
         return self._poller is not None and self._poller.connected
 
+    @property
+    def linked(self) -> bool:
+        """Whether a driver that pushes has its link up, spoken or not."""
+        return self._pushed is not None and self._pushed.linked
+
     def link(self, *, up: bool, why: str = "") -> None:
         """What `ctx.link` does."""
         self._link_lost = "" if up else why

@@ -112,6 +112,7 @@ class Session:
                 connection: Connection = await self._connect(self._settings.url, options)
             except ConnectFailed as error:
                 self._short = 0
+                self._ctx.link(up=False, why=str(error))
                 self._ctx.issue(UNREACHABLE, f"no connection to the broker: {error}", _repair(error))
                 await self._wait(backoff.next(), gone_at, str(error))
                 continue
@@ -126,8 +127,8 @@ class Session:
                 raise
             finally:
                 self.connection = None
-                self._ctx.link(up=False)
                 await connection.close()
+            self._ctx.link(up=False, why=str(lost))
             gone_at = self._ctx.clock.mono()
             self._tell_lost(lost, name)
             await self._wait(backoff.next(), gone_at, str(lost))

@@ -167,9 +167,14 @@ class Channels:
         return self._specs.values()
 
     def is_up(self, channel: str) -> bool:
-        """Whether at least one device of the channel answers."""
+        """Whether at least one device of the channel answers; where devices speak when they like, the link suffices
+        until they have.
+        """
         runner = self._runners.get(channel)
-        return runner is not None and any(state in ("online", "degraded") for state in runner.states().values())
+        if runner is None:
+            return False
+        states = set(runner.states().values())
+        return bool(states & {"online", "degraded"}) or (runner.linked and (not states or "unknown" in states))
 
     def tags_of(self, device: str) -> tuple[Tag, ...]:
         known = self._tags.device(device)

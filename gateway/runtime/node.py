@@ -155,7 +155,7 @@ class Node:
         return active.number if active else None
 
     def up(self) -> frozenset[str]:
-        """What is up now: `channel:ID` where a device answers, `uplink:NAME` where the broker is connected, and
+        """What is up now: `channel:ID` where a device answers or may yet speak, `uplink:NAME` where the broker is connected, and
         `server:NAME` where clients may come.
         """
         channels = {f"channel:{spec.id}" for spec in self.channels.specs() if self.channels.is_up(spec.id)}

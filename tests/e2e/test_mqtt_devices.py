@@ -171,6 +171,7 @@ def test_large_messages_pass_through_and_do_not_pile_up(
         wait_until(lambda: values(gateway)["d.n"][0] == last, 60, every=0.3)
         return anonymous(gateway)
 
+    wait_until(lambda: gateway.status()["channels"]["plant"]["state"] == "online", 20, why="up, no device spoke yet")
     heard(gateway, device, "s/0", {"n": 0}, "d.n")
     sizes = [storm(part * 400 + 1, part * 400 + 400) for part in range(3)]
     assert sizes[-1] - sizes[0] < 8_000_000, "24 MB came in between"

@@ -108,13 +108,9 @@ class Session:
         options = options_of(self._settings, name, keeps=keeps)
         gone_at = self._ctx.clock.mono()
         while True:
-            try:
-                connection: Connection = await self._connect(self._settings.url, options)
-            except ConnectFailed as error:
-                self._short = 0
-                self._ctx.link(up=False, why=str(error))
-                self._ctx.issue(UNREACHABLE, f"no connection to the broker: {error}", _repair(error))
-                await self._wait(backoff.next(), gone_at, str(error))
+            connection = await self._open(options)
+            if isinstance(connection, str):  # what went wrong
+                await self._wait(backoff.next(), gone_at, connection)
                 continue
             before = take_up(name, self._ctx.clock.mono())
             self._inbox.held = connection.session_present and before is None
@@ -132,6 +128,17 @@ class Session:
             gone_at = self._ctx.clock.mono()
             self._tell_lost(lost, name)
             await self._wait(backoff.next(), gone_at, str(lost))
+
+    async def _open(self, options: ConnectOptions) -> Connection | str:
+        """A connection, or why there is none: an exception that lived on while we wait would hold its socket."""
+        try:
+            connection: Connection = await self._connect(self._settings.url, options)
+        except ConnectFailed as error:
+            self._short = 0
+            self._ctx.link(up=False, why=str(error))
+            self._ctx.issue(UNREACHABLE, f"no connection to the broker: {error}", _repair(error))
+            return str(error)
+        return connection
 
     async def _serve(self, connection: Connection, backoff: Backoff) -> ConnectionLost:
         """One connection until it is gone."""

@@ -155,8 +155,8 @@ class Node:
         return active.number if active else None
 
     def up(self) -> frozenset[str]:
-        """What is up now: `channel:ID` where a device answers or may yet speak, `uplink:NAME` where the broker is connected, and
-        `server:NAME` where clients may come.
+        """What is up now: `channel:ID` where a device answers or may yet speak, `uplink:NAME` where the broker is
+        connected, and `server:NAME` where clients may come.
         """
         channels = {f"channel:{spec.id}" for spec in self.channels.specs() if self.channels.is_up(spec.id)}
         uplinks = {f"uplink:{name}" for name in self.uplinks.online()}

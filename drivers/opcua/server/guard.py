@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -228,12 +229,19 @@ class PlantProtocol(OPCUAProtocol):  # type: ignore[misc]
 
 
 class PlantBinaryServer(BinaryServer):  # type: ignore[misc]
-    """Listens, and makes a connection of ours for each client."""
+    """Listens at `place`, and makes a connection of ours for each client."""
+
+    place: socket.socket
 
     def __init__(self, *args: Any, modes: frozenset[ua.MessageSecurityMode], wall_ms: Callable[[], int]) -> None:
         super().__init__(*args)
         self._modes = modes
         self._wall_ms = wall_ms
+
+    async def start(self) -> None:
+        """As the library does, at a place that was taken before."""
+        self._server = await asyncio.get_running_loop().create_server(self._make_protocol, sock=self.place)
+        self.cleanup_task = asyncio.create_task(self._close_task_loop())
 
     def _make_protocol(self) -> OPCUAProtocol:
         made = PlantProtocol(self.iserver, self._policies, self.clients, self.closing_tasks, self.limits)

@@ -53,6 +53,10 @@ class OpcUaServer:
 
     async def _run(self, ctx: ServerContext) -> None:
         settings: ServerSettings = ctx.settings
+        with contextlib.closing(await _bound(ctx.host, ctx.port)) as place:  # before all that takes time and memory
+            await self._serve(ctx, settings, place)
+
+    async def _serve(self, ctx: ServerContext, settings: ServerSettings, place: socket.socket) -> None:
         uri = settings.uri or f"urn:fieldpost:{ctx.gateway}:{ctx.name}"
         pki = Pki(ctx.folder / "pki")
         own = await _own(pki, uri, settings, ctx)
@@ -63,7 +67,7 @@ class OpcUaServer:
         await server.set_up(uri, own)
         nodes = self._nodes = writer.nodes = Nodes(ctx, iserver)
         await nodes.build()
-        await server.start()
+        await server.listen(place)
         self._binary = server.bserver
         try:
             ctx.listening()
@@ -114,14 +118,15 @@ class _Listening(Server):  # type: ignore[misc]
         plain = ["NoSecurity"] if "none" in settings.security else []
         self.set_security_policy([ua.SecurityPolicyType[name] for name in (*names, *plain)])
 
-    async def start(self) -> None:
-        """Listen. Raises OSError."""
+    async def listen(self, place: socket.socket) -> None:
+        """Take connections."""
         await self._setup_server_nodes()
         self._policies = [self._trusting(policy) for policy in self._policies]
         modes = frozenset(_MODES[mode] for mode in self._settings.security)
         wall_ms = self._ctx.clock.wall_ms
         host, port = self._ctx.host, self._ctx.port
         binary = PlantBinaryServer(self.iserver, host, port, self.limits, modes=modes, wall_ms=wall_ms)
+        binary.place = place
         binary.set_policies(self._policies)
         await binary.start()
         self.bserver = binary
@@ -194,6 +199,21 @@ class _Writer:
             return int(ua.StatusCodes.BadOutOfRange if error.code == 422 else ua.StatusCodes.BadTypeMismatch)
         (result,) = await self._ctx.write({place: value}, who)
         return write_status(result)
+
+
+async def _bound(host: str, port: int) -> socket.socket:
+    """A socket at its address, not listening yet. Raises OSError."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    family, kind, protocol, _, address = found[0]
+    made = socket.socket(family, kind, protocol)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.setblocking(False)
+        made.bind(address)
+    except OSError:
+        made.close()
+        raise
+    return made
 
 
 async def _own(pki: Pki, uri: str, settings: ServerSettings, ctx: ServerContext) -> Own:

@@ -47,9 +47,17 @@ def fill(service: NodeManagementService) -> None:
             break
         getattr(module, f"{_FUNCTION}{number}")(kept)
         time.sleep(_PAUSE_S)
-        sys.modules.pop(name, None)  # a megabyte of code each that never runs again
+        _forget(name)
         number += 1
     kept.finish()
+
+
+def _forget(name: str) -> None:
+    """Half a megabyte of code each that never runs again."""
+    sys.modules.pop(name, None)
+    package = sys.modules.get(_PACKAGE)
+    if package is not None:
+        vars(package).pop(name.rpartition(".")[2], None)
 
 
 class _Kept:

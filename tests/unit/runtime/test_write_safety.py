@@ -160,9 +160,13 @@ async def test_fl_24_a_group_with_one_bad_member_writes_nothing(bad: TagSpec, co
     assert [entry["state"] for entry in bench.trail.entries] == ["rejected"] * 3
 
 
-@pytest.mark.parametrize("allow", [("local",), ("cloud",), ("rule",), ("local", "rule"), ("local", "cloud", "rule")])
+@pytest.mark.parametrize("allow", [("local",), ("cloud",), ("rule",), ("local", "rule"), ("cloud", "plant")])
 @pytest.mark.parametrize(
-    ("via", "role"), [("local", "local"), ("command", "cloud"), ("shadow", "cloud"), ("rule", "rule"), ("new", "cloud")]
+    ("via", "role"),
+    [
+        *(("local", "local"), ("command", "cloud"), ("shadow", "cloud"), ("rule", "rule"), ("plant", "plant")),
+        ("new", "cloud"),
+    ],
 )
 async def test_who_may_write(allow: tuple[str, ...], via: str, role: str) -> None:
     bench = Bench(tag("level", access=Access.READ_WRITE, write=WriteLimits(allow=allow)))

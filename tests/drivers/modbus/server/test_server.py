@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import socket
 import ssl
 import struct
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
 from pymodbus.client import AsyncModbusTcpClient
 
-from drivers.modbus.server import SPEC
+from drivers.modbus.server import SPEC, server
 from drivers.modbus.server.settings import ServerSettings
 from gateway.model import Access, Quality, TagSpec, Transform, ValueType, WriteLimits, WriteState
 from gateway.serving.offering import Choice
@@ -336,3 +339,32 @@ async def test_a_port_that_is_taken_is_an_issue_that_ends_with_it(tmp_path):
         assert [issue.id for issue in behind.health.open()] == ["server_port"]
         runner.listening()
         assert behind.health.open() == []
+
+
+async def test_a_client_that_takes_none_of_its_answers_is_cut_off_and_the_others_go_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(server, "_SEND_S", 0.5)
+    behind = plant()
+    async with serving(behind, tmp_path) as client:
+        stuck = socket.create_connection(("127.0.0.1", client.comm_params.port))
+        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stuck.setblocking(False)
+        request = struct.pack(">HHHB", 1, 0, 6, 1) + struct.pack(">BHH", 4, 59_900, 125)
+        await eventually(lambda: len(behind.runner.status()["clients"]) == 2, within=10)
+
+        def cut_off() -> bool:
+            with contextlib.suppress(BlockingIOError, ConnectionError):
+                stuck.send(request * 4000)
+            return len(behind.runner.status()["clients"]) == 1
+
+        await eventually(cut_off, within=30)
+        assert (await client.read_coils(at(behind, "run"), count=1)).bits[0] is False
+        stuck.close()
+
+
+def test_naming_the_server_loads_no_library():
+    code = (
+        "import sys, drivers.modbus.server, drivers.opcua.server, drivers.opcua.server.check, drivers.modbus.server.server;"
+        "print(sorted(name for name in ('asyncua', 'pymodbus') if name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"

@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from drivers.opcua.pki import Pki, thumbprint
-from drivers.opcua.server import SPEC
+from drivers.opcua.server import SPEC, guard
 from drivers.opcua.server.settings import ServerSettings, UserKeys
 from tests.drivers.opcua.server.test_server import OPEN, USERS, node, operator, plant, session
 from tests.support.eventually import eventually
@@ -205,3 +205,23 @@ def test_what_cannot_be_is_told_at_its_place(settings, path):
 
     config = ServerConfig("hmi", "127.0.0.1", 4840, ServerSettings(**settings), ())
     assert [fault.path for fault in SPEC.check(config)] == [path]
+
+
+async def test_a_client_that_takes_none_of_its_answers_is_cut_off_and_the_others_go_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(guard, "_STUCK_S", 0.5)
+    behind = plant()
+    behind.show({"pump.blob": b"x" * 200_000})
+    async with behind.served(SPEC, ServerSettings(**OPEN), tmp_path) as port, session(port) as client:
+        stuck = Client(f"opc.tcp://127.0.0.1:{port}/", timeout=60)
+        await stuck.connect()
+        assert len(behind.runner.status()["clients"]) == 2
+        stuck.uaclient.protocol.transport.pause_reading()
+        reads = [asyncio.create_task(node(stuck, "blob").read_value()) for _ in range(60)]
+        await eventually(lambda: len(behind.runner.status()["clients"]) == 1, within=20)
+        assert await node(client, "speed").read_value() == 21.5
+        for read in reads:
+            read.cancel()
+        await asyncio.gather(*reads, return_exceptions=True)
+        stuck.uaclient.protocol.transport.abort()
+        with contextlib.suppress(ConnectionError, ua.UaError, TimeoutError):
+            await stuck.disconnect()

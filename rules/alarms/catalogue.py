@@ -33,12 +33,17 @@ _DEVICES = (
     ("device_refuses", "medium", "The device refuses registers", "Correct the addresses of the tags"),
     ("device_maintenance", "diagnostic", "People work on the device", "End the maintenance when the work is done"),
     ("answers_late", "low", "The device answers after its time-out", "Set the time-out that the issue names"),
+    ("ble_key", "medium", "Encrypted adverts of the device cannot be read", "Set its bind key"),
     ("shadow_too_large", "low", "The reported document of the device is too large", "Raise `shadow.max_bytes`"),
 )
 _OTHERS = (
     ("device_discovered", "gateway", "diagnostic", "Discovered devices wait for approval", "Approve or reject them"),
     ("bus_overloaded", "device", "medium", "The polls of a channel need more time than its wire has",
      "Longer intervals, fewer tags, or another channel"),
+    ("bluetooth_away", "device", "high", "D-Bus, BlueZ or the Bluetooth adapter cannot be used",
+     "Start what the issue names, or plug the adapter in"),
+    ("bluetooth_not_passive", "device", "diagnostic", "BlueZ refuses a passive scan: an active one runs",
+     "Start bluetoothd with --experimental"),
     ("driver_stalled", "device", "high", "A call of a driver did not end", "Report it with the log"),
     ("driver_unavailable", "device", "high", "The driver of a channel cannot be loaded", "Install the driver"),
     ("tag_forced", "device", "low", "Tags have a value by hand, not the device's", "Release them after the work"),

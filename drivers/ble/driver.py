@@ -33,7 +33,8 @@ RETRY_CAP_S = 30.0
 HEALTHY_S = 30.0
 DEAF_S = 300.0
 """An adapter that heard something and then nothing for so long is asked anew: some stop without a word."""
-_AWAY, _PASSIVE = "bluetooth_away", "bluetooth_not_passive"
+_AWAY = "bluetooth_away"
+_PASSIVE = "bluetooth_not_passive"
 _RESPONSE = {"auto": None, "yes": True, "no": False}
 MISSING = "bleak is not installed: pip install 'fieldpost[ble]'"
 _running: set[int] = set()

@@ -24,6 +24,14 @@ def _word(node: ast.expr, constants: dict[str, str]) -> str:
     return constants.get(node.id, "") if isinstance(node, ast.Name) else ""
 
 
+def _pairs(node: ast.stmt) -> list[tuple[str, ast.expr]]:
+    """Constants that are given together: A, B = "a", "b"."""
+    if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Tuple):
+        return []
+    values = node.value.elts if isinstance(node.value, ast.Tuple) else []
+    return [(ast.unparse(name), value) for name, value in zip(node.targets[0].elts, values, strict=False)]
+
+
 def raised() -> set[str]:
     """First words given to whatever raises an issue, constants followed; and the store's table of what it tells."""
     found = set()
@@ -35,6 +43,12 @@ def raised() -> set[str]:
                 for node in tree.body
                 if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
             }
+            pairs = [pair for node in tree.body for pair in _pairs(node)]
+            constants |= {name: _word(value, {}) for name, value in pairs}
+            # what a driver lists as OBSTACLES is raised by the error that carries it
+            for node in tree.body:
+                if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "OBSTACLES":
+                    found |= {constants[name.id] for name in ast.walk(node.value) if isinstance(name, ast.Name)}
             for node in ast.walk(tree):
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
                     if node.func.attr in SETTERS and HOLDERS.search(ast.unparse(node.func.value)):

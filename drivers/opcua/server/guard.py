@@ -38,6 +38,8 @@ _LONGEST_FRAME = 65_535
 _MOST_WAITING = 1 << 20
 _STUCK_S = 10.0
 """A client that takes none of its answers for so long is cut off."""
+_GUESS_S = 1.0
+"""How long a wrong password waits for its answer: who guesses has as many connections as there may be, and no more."""
 _CREATE = ua.NodeId(ua.ObjectIds.CreateSessionRequest_Encoding_DefaultBinary)
 _ACTIVATE = ua.NodeId(ua.ObjectIds.ActivateSessionRequest_Encoding_DefaultBinary)
 
@@ -162,7 +164,12 @@ class PlantProcessor(UaProcessor):  # type: ignore[misc]
             known = self.iserver.lookup_external_session(requesthdr.AuthenticationToken)
             if known is not None and known.peer_certificate != policy.peer_certificate:
                 raise ServiceError(ua.StatusCodes.BadSecurityChecksFailed)
-        done = await super()._process_message(typeid, requesthdr, seqhdr, body)
+        try:
+            done = await super()._process_message(typeid, requesthdr, seqhdr, body)
+        except ServiceError as error:
+            if typeid == _ACTIVATE and error.code == ua.StatusCodes.BadUserAccessDenied:
+                await _guessed(_GUESS_S)
+            raise
         if typeid == _CREATE and isinstance(self.session, PlantSession):
             self.session.peer_certificate = policy.peer_certificate
         return done
@@ -247,6 +254,10 @@ class PlantBinaryServer(BinaryServer):  # type: ignore[misc]
         made = PlantProtocol(self.iserver, self._policies, self.clients, self.closing_tasks, self.limits)
         made.modes, made.since = self._modes, self._wall_ms()
         return made
+
+
+async def _guessed(seconds: float) -> None:
+    await asyncio.sleep(seconds)
 
 
 def connections(server: BinaryServer | None) -> Sequence[tuple[str, str, int]]:

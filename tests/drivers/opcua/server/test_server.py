@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 from asyncua import Client, ua
 
-from drivers.opcua.server import SPEC
+from drivers.opcua.server import SPEC, guard
 from drivers.opcua.server.settings import ServerSettings, UserKeys
 from gateway.model import Access, Quality, TagSpec, Transform, ValueType, WriteLimits, WriteState
 from gateway.serving.offering import Choice
@@ -210,12 +210,19 @@ async def test_who_may_only_look_writes_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(("user", "password"), [("operator", "wrong"), ("nobody", "pass word"), ("operator", "")])
-async def test_a_wrong_name_or_password_is_refused(tmp_path, user, password):
+async def test_a_wrong_name_or_password_is_refused_after_a_while(tmp_path, monkeypatch, user, password):
+    waits: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(guard, "_guessed", wait)
     behind = plant()
     async with behind.served(SPEC, ServerSettings(**OPEN), tmp_path) as port:
         with pytest.raises(ua.uaerrors.BadUserAccessDenied):
             async with session(port, user, password):
                 raise AssertionError("logged in")
+    assert waits == [1.0]
 
 
 async def test_nobody_is_let_in_without_a_name_unless_that_is_asked_for(tmp_path):

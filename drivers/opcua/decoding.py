@@ -51,22 +51,29 @@ def unix_ms(ticks: int) -> int:
     return ticks // _TICKS_PER_MS - _EPOCH_MS
 
 
-def _plain_forms() -> dict[int, tuple[struct.Struct, int]]:
-    """Mask << 8 | type -> the form of a whole DataValue behind these two bytes, and how its fields lie.
-
-    Fields are (value, status?, source?, server?); the second number says which are there, as in the mask.
-    """
-    forms = {}
-    for mask in (1, 3, 5, 7, 9, 11, 13, 15):
-        for kind, code in _CODES.items():
-            parts = "<" + code + ("I" if mask & _STATUS else "")
-            parts += ("q" if mask & _SOURCE else "") + ("q" if mask & _SERVER else "")
-            forms[kind << 8 | mask] = (struct.Struct(parts), mask)
-    return forms
+def _form(code: str, mask: int) -> str:
+    """The fields of a DataValue behind its mask and type: value, status, both times; picoseconds are passed over."""
+    source = "q" + ("2x" if mask & _SOURCE_PICO else "") if mask & _SOURCE else ""
+    server = "q" + ("2x" if mask & _SERVER_PICO else "") if mask & _SERVER else ""
+    return code + ("I" if mask & _STATUS else "") + source + server
 
 
-_FORMS = _plain_forms()
-_USUAL = {kind << 8 | 13: struct.Struct("<IH" + code + "qq") for kind, code in _CODES.items()}
+def _possible(mask: int) -> bool:
+    """A mask with a value, and no picoseconds without their time."""
+    sense = bool(mask & _SOURCE or not mask & _SOURCE_PICO) and bool(mask & _SERVER or not mask & _SERVER_PICO)
+    return bool(mask & _VALUE) and sense
+
+
+_FORMS = {
+    kind << 8 | mask: struct.Struct("<" + _form(code, mask))
+    for kind, code in _CODES.items()
+    for mask in range(64)
+    if _possible(mask)
+}
+"""type << 8 | mask -> how a number lies behind these two."""
+_USUAL = {
+    kind << 8 | mask: struct.Struct("<IH" + _form(code, mask)) for kind, code in _CODES.items() for mask in (13, 61)
+}
 """The usual item of a notification, whole: handle, mask and type, a number, both times; its status is good."""
 _HEAD = struct.Struct("<IH")
 
@@ -164,8 +171,8 @@ class Reader:
             kind = data[place + 1]
             form = _FORMS.get(kind << 8 | mask)
             if form is not None:
-                fields = form[0].unpack_from(data, place + 2)
-                self.place = place + 2 + form[0].size
+                fields = form.unpack_from(data, place + 2)
+                self.place = place + 2 + form.size
                 status = fields[1] if mask & _STATUS else 0
                 # the source's time stands before the server's, which counts where the source has none
                 times = fields[2 if mask & _STATUS else 1 :]
@@ -242,7 +249,7 @@ def fault_of(data: bytes) -> int:
 class Publication:
     """What one publish answer said beside the values. `acknowledge`: whether it has a number to be acknowledged."""
 
-    __slots__ = ("acknowledge", "events", "more", "results", "sequence", "status", "subscription", "values")
+    __slots__ = ("acknowledge", "events", "more", "sequence", "status", "subscription", "values")
 
     def __init__(self) -> None:
         self.subscription = 0
@@ -252,15 +259,16 @@ class Publication:
         self.acknowledge = False
         self.events: list[Any] = []
         self.status = 0
-        self.results: list[int] = []
 
 
 def publication(data: bytes, tell: Item) -> Publication:
     """A publish answer; each value is told. Raises Refused, Malformed."""
     try:
         return _publication(Reader(data), tell)
-    except (struct.error, IndexError) as error:
-        raise Malformed(f"a notification ends too early: {error}") from error
+    except (Refused, Malformed):
+        raise
+    except Exception as error:  # whatever asyncua trips over, too
+        raise Malformed(f"a notification that cannot be read: {error!r}") from error
 
 
 def _publication(reader: Reader, tell: Item) -> Publication:
@@ -285,7 +293,9 @@ def _publication(reader: Reader, tell: Item) -> Publication:
         elif kind == _STATUS_CHANGE:
             found.status = reader.u32()
         reader.place = end
-    found.results = [reader.u32() for _ in range(reader.count())]
+    for _ in range(reader.count()):  # what became of our acknowledgements
+        reader.skip(4)
+    reader.count()  # diagnostics
     return found
 
 
@@ -315,6 +325,9 @@ def read_answer(data: bytes, tell: Item) -> int:
         count = reader.count()
         for place in range(count):
             reader.data_value(place, tell)
-    except (struct.error, IndexError) as error:
-        raise Malformed(f"an answer ends too early: {error}") from error
+        reader.count()  # diagnostics
+    except (Refused, Malformed):
+        raise
+    except Exception as error:  # whatever asyncua trips over, too
+        raise Malformed(f"an answer that cannot be read: {error!r}") from error
     return count

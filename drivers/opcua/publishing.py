@@ -97,7 +97,7 @@ class Publishing:
             self._refused(error.code)
             return
         except Malformed as error:
-            raise LinkLost(f"a notification that cannot be read: {error}") from error
+            raise LinkLost(str(error)) from error
         except (OSError, ua.UaError) as error:
             raise LinkLost(f"the connection is gone: {error}") from error
         finally:

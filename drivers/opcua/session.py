@@ -158,7 +158,7 @@ class Session:
         except Refused as error:
             raise ServerRefused(error.code) from error
         except Malformed as error:
-            raise LinkLost(f"an answer that cannot be read: {error}") from error
+            raise LinkLost(str(error)) from error
         if count != size:
             raise LinkLost(f"{count} values for {size} nodes")
 

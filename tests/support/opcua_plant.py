@@ -160,6 +160,28 @@ class Plant:
         found = await self.server.nodes.base_structure_type.get_child(f"{self.line}:{name}")
         return found.nodeid
 
+    async def crowd(self, count: int) -> None:
+        """A tree of `count` variables more, a hundred in each folder, and a folder that holds itself."""
+        session, index = self.server.iserver.isession, self.line
+        made: list[Any] = []
+        top = _new(ua.NodeId("Line", index), ua.NodeId("Crowd", index), ua.ObjectAttributes(), index)
+        made.append(top)
+        for number in range(count):
+            if number % 100 == 0:
+                folder = ua.NodeId(f"Crowd.{number // 100:05d}", index)
+                made.append(_new(ua.NodeId("Crowd", index), folder, ua.ObjectAttributes(), index))
+            attributes = ua.VariableAttributes()
+            attributes.DataType = ua.NodeId(ua.ObjectIds.Double)
+            attributes.ValueRank = -1
+            attributes.Value = ua.Variant(float(number), ua.VariantType.Double)
+            made.append(_new(folder, ua.NodeId(100_000 + number, index), attributes, index))
+        await session.add_nodes(made)
+        circle = ua.AddReferencesItem()
+        circle.SourceNodeId, circle.TargetNodeId = ua.NodeId("Crowd.00000", index), ua.NodeId("Crowd", index)
+        circle.ReferenceTypeId, circle.IsForward = ua.NodeId(ua.ObjectIds.Organizes), True
+        circle.TargetNodeClass = ua.NodeClass.Object
+        await session.add_references([circle])
+
     async def put(self, name: str, value: Any, at: dt.datetime | None = None, status: int = 0) -> None:
         """Write a value inside the server, with its source time."""
         node = self.variables[name]
@@ -190,6 +212,20 @@ class Plant:
         return len(self.server.iserver._external_sessions)
 
 
+def _new(parent: Any, node: Any, attributes: Any, index: int) -> Any:
+    item = ua.AddNodesItem()
+    variable = isinstance(attributes, ua.VariableAttributes)
+    name = str(node.Identifier)
+    item.ParentNodeId, item.RequestedNewNodeId = parent, node
+    item.ReferenceTypeId = ua.NodeId(ua.ObjectIds.HasComponent if variable else ua.ObjectIds.Organizes)
+    item.BrowseName = ua.QualifiedName(name, index)
+    item.NodeClass = ua.NodeClass.Variable if variable else ua.NodeClass.Object
+    item.TypeDefinition = ua.NodeId(ua.ObjectIds.BaseDataVariableType if variable else ua.ObjectIds.FolderType)
+    attributes.DisplayName = ua.LocalizedText(name)
+    item.NodeAttributes = attributes
+    return item
+
+
 def _argument(name: str, kind: int) -> Any:
     argument = ua.Argument()
     argument.Name, argument.DataType, argument.ValueRank = name, ua.NodeId(kind), -1
@@ -208,7 +244,7 @@ def _fail(_parent: Any) -> Any:
 
 async def _commands(plant: Plant) -> None:
     """Lines of JSON: ["put", name, value, ms?], ["restart", seed], ["stop"], ["start", seed], ["get", name], ["event",
-    text], ["delete", name], ["add", name, value], ["sessions"], ["index"], ["storm", hz], ["rounds"], ["calm"]. Each is answered by one line.
+    text], ["delete", name], ["add", name, value], ["crowd", count], ["sessions"], ["index"], ["storm", hz], ["rounds"], ["calm"]. Each is answered by one line.
     """
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()

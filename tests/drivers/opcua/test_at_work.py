@@ -258,6 +258,17 @@ async def test_the_address_space_is_shown_as_a_tree_with_keys_to_paste(plant):
         assert shown == [7]
 
 
+async def test_a_folder_that_holds_itself_is_shown_once(plant):
+    await plant.say("crowd", 250)
+    async with at_work(channel_of(plant.url, [tag_spec("Speed")])) as (ctx, driver):
+        await eventually(lambda: ctx.latest())
+        options = {"at": f"nsu={LINE};s=Line", "filter": "Crowd*"}
+        paths = [item["path"] async for item in driver.browse(options) if "path" in item]
+        assert len(paths) == len(set(paths))
+        variables = [path for path in paths if path.count("/") == 2]
+        assert sorted(variables) == [f"Crowd/Crowd.{n // 100:05d}/{100_000 + n}" for n in range(250)]
+
+
 async def test_a_scan_tells_endpoints_and_what_to_write(plant):
     async with at_work(channel_of(plant.url, [tag_spec("Speed")])) as (ctx, driver):
         await eventually(lambda: ctx.linked)

@@ -152,9 +152,9 @@ async def test_files_that_are_not_there_are_an_issue(scene, tmp_path):
         assert "no.der" in ctx.issues["opcua_certificates", "plant"]
 
 
-async def test_a_scan_shows_all_policies_and_the_thumbprint_of_the_server(scene):
-    async with at_work(scene.channel()) as (ctx, driver):
-        await eventually(lambda: ctx.linked)
+async def test_a_scan_shows_all_policies_and_the_thumbprint_of_a_server_that_does_not_let_us_in(scene):
+    async with at_work(channel_of(scene.plant.url, [tag_spec("Speed")])) as (ctx, driver):
+        await eventually(lambda: ("opcua_no_such_endpoint", "plant") in ctx.issues, why=lambda: str(ctx.states))
         found = [item async for item in driver.scan({}) if "policy" in item]
         assert {(item["policy"], item["mode"]) for item in found} == {
             ("Basic256Sha256", "SignAndEncrypt"), ("Basic256Sha256", "Sign"),

@@ -14,6 +14,7 @@ GUIDES = (
     DOCS / "how-to" / "fleet.md",
     DOCS / "how-to" / "alarms.md",
     DOCS / "how-to" / "discovery.md",
+    DOCS / "how-to" / "opcua.md",
     DOCS / "how-to" / "serve-the-plant.md",
     DOCS / "how-to" / "rules-cookbook.md",
     DOCS / "explanation" / "rules.md",

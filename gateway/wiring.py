@@ -162,6 +162,9 @@ class _Wiring:
             emit=self._emit,
             settings=lambda: self.node.settings,
             library=profiles_of,
+            record=lambda device, row: self._audit.record(
+                "discovery", "local", "discovered_approve", device=device, text=row
+            ),
         )
 
     def _channels(self, discovery: Discovery) -> Channels:

@@ -45,7 +45,7 @@ class Provisions(Protocol):
 
 class Discovery:
     """`settings` are those that run; `library` gives the profiles (name -> as written) that come with a driver; `emit`
-    puts an event into the journal.
+    puts an event into the journal; `record` audits a device (id, row) that came in although nobody was asked.
     """
 
     provisions: Provisions
@@ -59,12 +59,14 @@ class Discovery:
         emit: Callable[[dict[str, Any]], None],
         settings: Callable[[], GatewaySettings],
         library: Callable[[str, str], Mapping[str, Any]],
+        record: Callable[[str, str], None] = lambda _device, _row: None,
     ) -> None:
         self._clock = clock
         self._health = health
         self._emit = emit
         self._settings = settings
         self._library = library
+        self._record = record
         self._table = Table(memory)
         self._ruled_by: GatewaySettings | None = None
         self._wake = asyncio.Event()
@@ -311,6 +313,8 @@ class Discovery:
             if len(chosen) == 1:
                 return [(chosen[0][0], str(error))]
             return [held for one in chosen for held in await self._bring_good([one])]
+        for row, proposal in chosen:
+            self._record(proposal.device, row.id)
         return []
 
     def _held(self, row: Row, why: str) -> None:

@@ -90,6 +90,8 @@ def test_fl_66_only_what_is_asked_for_comes_in_and_known_devices_stay_as_they_ar
     assert set(states.values()) == {"seen"}, "neither blocked ports, nor other addresses"
     devices = {row["device"]: row for row in site.gateway.ask("devices")["devices"]}
     assert sorted(devices) == ["known", "simple01"]
+    entry = next(entry for entry in site.gateway.ask("audit")["entries"] if entry["what"] == "discovered_approve")
+    assert (entry["who"], entry["device"]) == ("discovery", "simple01")
     assert devices["known"]["state"] == before["state"] == "online"
 
 

@@ -25,9 +25,11 @@ from gateway.driver import DriverContext
 from gateway.mqttclient.connection import MQTT_5, MQTT_311, ConnectFailed, Connection, ConnectionLost, ConnectOptions
 from gateway.tls import TlsSettings
 
-UNREACHABLE = "broker"
-REFUSED = "subscriptions"
-TAKEN = "client_id"
+UNREACHABLE = "broker_unreachable"
+REFUSED = "subscriptions_refused"
+TAKEN = "client_id_taken"
+DISK = "waiting_for_the_disk"
+STALLED_S = 60.0
 _FIRST_S, _CAP_S = 0.2, 5.0
 _LASTS_S, _SHORT_ONES = 2.0, 12
 """Connections in a row that did not last."""
@@ -157,6 +159,7 @@ class Session:
                 beside = [
                     group.create_task(self._catch_up(connection, ledger)),
                     group.create_task(self._lasts(backoff)),
+                    group.create_task(self._minds_the_disk(connection, ledger)),
                 ]
                 lost = await asyncio.shield(connection.closed)
                 for task in beside:
@@ -223,6 +226,24 @@ class Session:
         backoff.reset()
         self._short = 0
         self._ctx.clear(TAKEN)
+
+    async def _minds_the_disk(self, connection: Connection, ledger: Ledger) -> None:
+        """End a connection whose messages do not get to the disk: what the journal had no room for was counted there
+        and is never acknowledged. The broker still has it, and gives it again on the next connection only.
+        """
+        clock, done, since = self._ctx.clock, -1, 0.0
+        while True:
+            if not ledger.waiting or ledger.acknowledged != done:
+                done, since = ledger.acknowledged, clock.mono()
+                self._ctx.clear(DISK)
+            elif clock.mono() - since > STALLED_S:
+                text = (
+                    f"{ledger.waiting} messages wait for the disk since {STALLED_S:g} s; the broker keeps what follows"
+                )
+                self._ctx.issue(DISK, text, "make room on the disk")
+                connection.abort()
+                return
+            await asyncio.sleep(STALLED_S / 10)
 
     async def _catch_up(self, connection: Connection, ledger: Ledger) -> None:
         """Find the moment from which on what comes is new."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from drivers.mqtt import SPEC
+from drivers.mqtt import SPEC, session
 from drivers.mqtt.continuing import take_up
 from drivers.mqtt.driver import MqttDriver
 from gateway.errors import LinkLost, RequestRefused, WriteRejected
@@ -182,10 +182,10 @@ async def test_devices_are_away_when_the_broker_is_for_longer_than_patience(make
     async with running(channel, broker.url, linked=False) as rig:
         await eventually(lambda: rig.ctx.states, 10)
         assert "no connection to the broker" in rig.ctx.states[0][1]
-        assert ("broker", "plant") in rig.ctx.issues
+        assert ("broker_unreachable", "plant") in rig.ctx.issues
         broker.start()
         await eventually(lambda: rig.ctx.linked, 30)
-        assert ("broker", "plant") not in rig.ctx.issues
+        assert ("broker_unreachable", "plant") not in rig.ctx.issues
 
 
 async def test_a_silent_device_is_away_and_back_with_its_next_message(broker, sender):
@@ -307,16 +307,16 @@ async def test_two_clients_of_one_name_are_told(broker):
     channel = {"devices": {"d": {"topic": "t", "tags": TAGS}}, "client_id": "same"}
     async with running(channel, broker.url) as rig:
         other = await asyncio.to_thread(MqttDevice, broker.port, "same")
-        await eventually(lambda: ("client_id", "plant") in rig.ctx.issues, 30)
+        await eventually(lambda: ("client_id_taken", "plant") in rig.ctx.issues, 30)
         other.close()
-        await eventually(lambda: ("client_id", "plant") not in rig.ctx.issues, 30)
+        await eventually(lambda: ("client_id_taken", "plant") not in rig.ctx.issues, 30)
 
 
 async def test_a_write_without_a_connection_is_rejected():
     tags = {"v": {"type": "float64", "access": "rw", "command": {"topic": "x"}}}
     channel = {"devices": {"d": {"topic": "t", "tags": tags}}}
     async with running(channel, f"mqtt://127.0.0.1:{free_port()}", linked=False) as rig:
-        await eventually(lambda: ("broker", "plant") in rig.ctx.issues, 10)
+        await eventually(lambda: ("broker_unreachable", "plant") in rig.ctx.issues, 10)
         with pytest.raises(WriteRejected):
             await rig.driver.write(rig.device(), rig.device().tag("v"), 1.0)
         with pytest.raises(LinkLost):
@@ -395,6 +395,20 @@ async def test_a_channel_that_is_restarted_by_a_change_keeps_what_is_known_and_b
         assert rig.values("b.v") == []
 
 
+async def test_what_never_got_to_the_disk_is_asked_for_again(broker, sender, monkeypatch):
+    """A journal without room counts a reading and tells nobody: only the broker has it then."""
+    monkeypatch.setattr(session, "STALLED_S", 0.4)
+    channel = {"devices": {"d": {"topic": "t", "tags": TAGS}}, "client_id": "gw"}
+    async with running(channel, broker.url) as rig:
+        rig.keeping = True
+        await asyncio.to_thread(sender.publish, "t", {"v": 1})
+        await eventually(lambda: ("waiting_for_the_disk", "plant") in rig.ctx.issues, 10)
+        rig.waiting.clear()
+        rig.keeping = False
+        await eventually(lambda: [value for value, _ in rig.values()] == [1.0, 1.0], 10)
+        await eventually(lambda: rig.driver.counters()["waiting"] == 0 and not rig.ctx.issues, 10)
+
+
 async def test_tls_with_certificates_and_an_authority_that_is_not_trusted(make_broker, certificates, tmp_path):
     broker = make_broker(tls=certificates)
     mine, other = certificates.make("gateway"), Certificates(tmp_path / "other")
@@ -417,4 +431,4 @@ async def outcome(spec: ChannelSpec) -> str:
         task = ctx.task_group.create_task(MqttDriver().run(ctx))
         await eventually(lambda: ctx.linked or ctx.issues, 20)
         task.cancel()
-        return ctx.issues.get(("broker", "plant"), "")
+        return ctx.issues.get(("broker_unreachable", "plant"), "")

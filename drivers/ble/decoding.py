@@ -33,6 +33,10 @@ class Decoder:
         self._parsed = [(i, a.key) for i, a in places if isinstance(a, Parsed)]
         self._fields = [(i, a) for i, a in places if isinstance(a, InAdvert)]
 
+    def named(self, device: Device) -> Iterator[tuple[Tag, str]]:
+        """Tags that a parser's measurement gives, and its name."""
+        return ((device.tags[i], key) for i, key in self._parsed)
+
     def radio(self, advert: Advert) -> Iterator[Reading]:
         """What comes with each advert, whatever its data."""
         for i, what in self._radio:

@@ -78,13 +78,24 @@ class Station:
         if self._parser is not None and belongs(self.settings.kind, advert):
             found = self._parser.measure(advert)
             readings += self.decoder.measured(found)
-            self.measured.update({key: (value, advert.ts) for key, value in found.values.items()})
+            self._remember(found, advert.ts)
             self._tell(advert, found)
             said = found.refused or ", ".join(f"{key} {value}" for key, value in found.values.items())
             said += "".join(f" {what}: {fields['event']}" for what, fields in found.events)
         elif readings:
             said = names(self.device, readings)
         return readings, said or "nothing for a tag"
+
+    def _remember(self, found: Measured, ts: int) -> None:
+        """Keep what the device has sent; a tag whose measurement it never sends learns which there are."""
+        known = len(self.measured)
+        self.measured.update({key: (value, ts) for key, value in found.values.items()})
+        if len(self.measured) == known:
+            return
+        there = ", ".join(sorted(self.measured))
+        for tag, key in self.decoder.named(self.device):
+            if key not in self.measured:
+                self._ctx.explain(tag, f"the device has not sent {key!r} yet, only {there}")
 
     def _tell(self, advert: Advert, found: Measured) -> None:
         for what, fields in found.events:

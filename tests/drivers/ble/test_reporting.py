@@ -127,6 +127,19 @@ devices:
     assert "231d39" not in str(memory.items())
 
 
+async def test_a_measurement_that_the_device_never_sends_is_said_with_those_it_sends():
+    require("bthome_ble")
+    tags = "{t: {address: bthome/temprature, type: float64}, h: {address: bthome/humidity, type: float64}}"
+    text = f"driver: ble\ndevices:\n  d: {{address: '{ADDRESS}', kind: bthome, tags: {tags}}}\n"
+    context = FakeContext(channel_of(text), ManualClock(BEGIN))
+    station = Station(context, context.devices[0], counters())
+    station.heard(advert_of("0716d2fc4002ca09", ts=BEGIN, mono=0.0))
+    assert set(context.remarks) == {"d.t", "d.h"}
+    station.heard(advert_of("0716d2fc4003bf13", ts=BEGIN, mono=1.0))
+    assert context.remarks == {"d.t": "the device has not sent 'temprature' yet, only humidity, temperature"}
+    station.close()
+
+
 async def test_a_tag_on_demand_waits_until_it_is_asked():
     context = FakeContext(
         channel_of(CHANNEL.replace("type: uint16}", "type: uint16, on_demand: true}")), ManualClock(BEGIN)

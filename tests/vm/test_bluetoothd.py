@@ -1,4 +1,4 @@
-"""The gateway with real bleak, real bluetoothd and the kernel's Bluetooth, in a virtual machine (`make test-vm`).
+"""The gateway with real bleak, real bluetoothd and the kernel's Bluetooth, in a virtual machine (`make test-vm`; FL-38).
 
 VM_ACCEL=kvm makes it quick where /dev/kvm works, which a device file alone does not tell.
 """

@@ -38,8 +38,9 @@ class Sighting(Struct, frozen=True):
 class Asking(Protocol):
     """A driver that pushes and can read when asked: a read on demand, an address without a tag, a read-back."""
 
-    async def ask(self, device: Device, tags: Sequence[Tag]) -> Columns:
-        """Values of these tags now, aligned with `tags` or with the columns' `index`. A tag that cannot be read alone
+    async def ask(self, device: Device, tags: Sequence[Tag]) -> Columns | Sequence[Columns]:
+        """Values of these tags now, aligned with `tags` or with the columns' `index`; several columns where the values
+        were true at different times. A tag that cannot be read alone
         has a bad quality. Raises DeviceUnavailable, LinkLost, or RequestRefused when nothing can be read.
         """
         ...

@@ -170,10 +170,13 @@ class Pushing:
     async def _ask(self, line: Line, tags: Sequence[Tag], *, publish: bool = True) -> list[Row]:
         driver = self._driver
         assert isinstance(driver, Asking)
-        columns = await self._guarded(driver.ask(line.device, tags))
-        if publish and columns.values:
-            self._publisher.pass_on(Block(line.device.id, tags), columns)
-        return _rows(tags, columns, self._clock.wall_ms())
+        found = await self._guarded(driver.ask(line.device, tags))
+        answers = [found] if isinstance(found, Columns) else sorted(found, key=lambda each: each.ts or 0)
+        block = Block(line.device.id, tags)
+        for columns in answers if publish else ():
+            if columns.values:
+                self._publisher.pass_on(block, columns)
+        return _rows(tags, answers, self._clock.wall_ms())
 
     async def call(self, device: str, method: str, args: Mapping[str, Any]) -> Any:
         """Run a method of a device. Raises as Calling.call does, RequestRefused when the driver has none."""
@@ -209,12 +212,12 @@ class Pushing:
             guard.close()
 
 
-def _rows(tags: Sequence[Tag], columns: Columns, now_ms: int) -> list[Row]:
-    ts = now_ms if columns.ts is None else columns.ts
-    places = range(len(columns.values)) if columns.index is None else columns.index
-    codes = [0] * len(columns.values) if columns.quality is None else columns.quality
-    found = {
-        tags[place]: (tags[place], value, int(code), ts)
-        for place, value, code in zip(places, columns.values, codes, strict=True)
-    }
+def _rows(tags: Sequence[Tag], answers: Sequence[Columns], now_ms: int) -> list[Row]:
+    found: dict[Tag, Row] = {}
+    for columns in answers:
+        ts = now_ms if columns.ts is None else columns.ts
+        places = range(len(columns.values)) if columns.index is None else columns.index
+        codes = [0] * len(columns.values) if columns.quality is None else columns.quality
+        for place, value, code in zip(places, columns.values, codes, strict=True):
+            found[tags[place]] = (tags[place], value, int(code), ts)
     return [found.get(tag, (tag, None, int(Quality.BAD_CONFIG), None)) for tag in tags]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from gateway.model import Device, Tag, Value
 from gateway.reconnecting import Reconnect
 
 _STATE = "opcua_server_state"
+_BREATH_S = (0.3, 1.0)
 _RUNNING = 0
 _STATES = {1: "failed", 2: "no configuration", 3: "suspended", 4: "shutting down", 5: "test", 6: "communication fault"}
 
@@ -60,7 +62,8 @@ class OpcUaDriver:
             if isinstance(error, Obstacle):
                 ctx.issue(error.issue, str(error), error.repair)
             pause = pauses.refused() if self._opened_at is None else pauses.lost(loop.time())
-            await asyncio.sleep(pause)
+            # a server that is stopping still listens for a moment: nobody is helped by coming back within it
+            await asyncio.sleep(max(pause, random.uniform(*_BREATH_S)))  # noqa: S311 - a pause, no secret
 
     _opened_at: float | None = None
 
@@ -124,7 +127,7 @@ class OpcUaDriver:
 
     # --- abilities
 
-    async def ask(self, device: Device, tags: Sequence[Tag]) -> Columns:
+    async def ask(self, device: Device, tags: Sequence[Tag]) -> Sequence[Columns]:
         """Read these tags now."""
         return await self._connected().ask(device, tags)
 

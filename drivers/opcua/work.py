@@ -10,6 +10,7 @@ from drivers.opcua import events, methods, writing
 from drivers.opcua.address import Address, parse
 from drivers.opcua.browsing import browse
 from drivers.opcua.check import address_of
+from drivers.opcua.decoding import unix_ms
 from drivers.opcua.feed import Feed
 from drivers.opcua.items import POLLABLE, VALUE, Items, interval_of
 from drivers.opcua.nodes import Namespaces, Resolver, Unresolved
@@ -168,33 +169,38 @@ class Work:
 
     # --- what is asked for
 
-    async def ask(self, device: Device, tags: Sequence[Tag]) -> Columns:
-        """Values of these tags now; the time is the oldest of their source times."""
+    async def ask(self, device: Device, tags: Sequence[Tag]) -> list[Columns]:
+        """Values of these tags now, each with its source time: one Columns for each moment."""
         addresses = [self._address(tag, device) for tag in tags]
         nodes = await self._known(addresses)
-        values: list[Value] = [None] * len(tags)
-        quality = [0] * len(tags)
-        places = []
-        for place, node in enumerate(nodes):
-            if isinstance(node, Unresolved):
-                quality[place] = quality_of(node.code)
-            else:
-                places.append(place)
+        moments: dict[int, tuple[list[int], list[Value], list[int]]] = {}
+        places = [place for place, node in enumerate(nodes) if not isinstance(node, Unresolved)]
 
-        def tell(number: int, kind: int, value: Any, status: int, _ticks: int) -> None:
+        def note(place: int, value: Value, code: int, ticks: int) -> None:
+            index, values, codes = moments.setdefault(unix_ms(ticks) if ticks else 0, ([], [], []))
+            index.append(place)
+            values.append(value)
+            codes.append(code)
+
+        def tell(number: int, kind: int, value: Any, status: int, ticks: int) -> None:
             place = places[number]
-            if is_bad(status):
-                values[place], quality[place], why = None, quality_of(status), words(status)
-            else:
-                values[place], quality[place], why = converter(tags[place].spec, addresses[place].selectors)(
-                    kind, value
-                )
-                quality[place] = max(quality[place], quality_of(status))
+            shown, code, why = None, quality_of(status), words(status)
+            if not is_bad(status):
+                convert = converter(tags[place].spec, addresses[place].selectors)
+                shown, found, wrong = convert(kind, value)
+                code, why = max(code, found), wrong or why
+            note(place, shown, code, ticks)
             if tags[place] in self._known_tags:
                 self._ctx.explain(tags[place], why)
 
+        for place, node in enumerate(nodes):
+            if isinstance(node, Unresolved):
+                note(place, None, quality_of(node.code), 0)
         await self.session.read([nodes[place] for place in places], VALUE, tell)
-        return Columns(values, quality if any(quality) else None)
+        return [
+            Columns(values, codes if any(codes) else None, index, ms if ms > 0 else None)
+            for ms, (index, values, codes) in moments.items()
+        ]
 
     async def write(self, device: Device, tag: Tag, value: Value) -> None:
         """Raises WriteRejected, RequestRefused, DeviceUnavailable."""

@@ -13,7 +13,7 @@ from drivers.opcua.pki import Pki, first_certificate, thumbprint
 from drivers.opcua.settings import DeviceSettings, Events, Identity, Method, Security
 from gateway.errors import WriteRejected
 from gateway.model import Access, Quality
-from tests.drivers.opcua.kit import at_work, channel_of, tag_spec
+from tests.drivers.opcua.kit import asked, at_work, channel_of, tag_spec
 from tests.support.eventually import eventually
 from tests.support.opcua_plant import LINE, PASSWORD, USER
 from tests.support.opcua_process import Told
@@ -100,7 +100,7 @@ async def test_it_is_written_and_its_methods_run(plant):
         before = dict(ctx.latest())
         for name, (_, value) in names.items():
             await driver.write(device, device.tag(name), value)
-        found = dict(zip(names, (await driver.ask(device, [device.tag(name) for name in names])).values, strict=True))
+        found = dict(zip(names, await asked(driver, device, *map(device.tag, names)), strict=True))
         assert json.loads(found.pop("Axis")) == {"Low": -9.5, "High": 8.0}
         assert found == {name: value for name, (_, value) in names.items() if name != "Axis"}
         for name in names:

@@ -83,6 +83,8 @@ class Plant:
 
     async def stop(self) -> None:
         if self.server is not None:
+            # else a client that comes back while its old connection is being closed keeps the server from ending
+            self.server.bserver._server.close()
             await self.server.stop()
             self.server = None
 

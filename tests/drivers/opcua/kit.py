@@ -10,7 +10,7 @@ from drivers.opcua import SPEC
 from drivers.opcua.driver import OpcUaDriver
 from drivers.opcua.settings import ChannelSettings, DeviceSettings, TagSettings
 from gateway.fake_context import FakeContext
-from gateway.model import ChannelSpec, DeviceSpec, Schedule, TagSpec, ValueType
+from gateway.model import ChannelSpec, Device, DeviceSpec, Schedule, Tag, TagSpec, Value, ValueType
 from tests.support.opcua_plant import LINE
 
 
@@ -41,3 +41,11 @@ async def at_work(
             yield context, driver
         finally:
             task.cancel()
+
+
+async def asked(driver: OpcUaDriver, device: Device, *tags: Tag) -> list[Value]:
+    """What the driver answers when it is asked for these tags, in their order."""
+    found: dict[int, Value] = {}
+    for columns in await driver.ask(device, tags):
+        found.update(zip(columns.index or (), columns.values, strict=True))
+    return [found[place] for place in range(len(tags))]

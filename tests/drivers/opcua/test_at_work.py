@@ -13,7 +13,7 @@ from drivers.opcua.settings import Events, Limits, Method, Subscription
 from gateway.errors import LinkLost, RequestRefused, WriteRejected
 from gateway.model import Access, Quality, Report, Transform
 from gateway.testing import check_driver
-from tests.drivers.opcua.kit import at_work, channel_of, tag_spec
+from tests.drivers.opcua.kit import asked, at_work, channel_of, tag_spec
 from tests.support.eventually import eventually
 from tests.support.opcua_plant import LINE
 from tests.support.ports import free_port
@@ -109,7 +109,7 @@ async def test_requests_are_cut_to_what_the_server_takes(plant):
     async with at_work(channel_of(plant.url, tags, limits=limits)) as (ctx, driver):
         await eventually(lambda: len(ctx.latest()) == 50)
         device = ctx.devices[0]
-        assert list((await driver.ask(device, device.tags)).values) == [float(number) for number in range(50)]
+        assert await asked(driver, device, *device.tags) == [float(number) for number in range(50)]
 
 
 async def test_a_deadband_is_the_servers_work(plant):
@@ -157,9 +157,8 @@ async def test_a_write_has_the_nodes_own_type(plant, name, kind, value, shown):
         await driver.write(device, tag, value)
         if shown is not None:
             assert await plant.say("get", name) == shown
-        columns = await driver.ask(device, [tag])
         expected = "2026-03-04T05:06:07.000Z" if name == "Started" else value
-        assert (list(columns.values), columns.quality) == ([expected], None)
+        assert await asked(driver, device, tag) == [expected]
         if name != "Started":
             await driver.write(device, tag, json.dumps(before) if kind == "object" else before)
 
@@ -202,7 +201,7 @@ async def test_parts_of_arrays_and_structures_are_read_and_written(plant):
         await driver.write(device, tag_of(ctx, "Axis"), '{"label":"y"}')
         await eventually(lambda: ctx.latest()["line.position"] == (8.5, GOOD))
         await eventually(lambda: ctx.latest()["line.third"] == (33.0, GOOD))
-        found = (await driver.ask(device, [tag_of(ctx, "Axis")])).values[0]
+        (found,) = await asked(driver, device, tag_of(ctx, "Axis"))
         assert json.loads(found) == {"position": 8.5, "label": "y", "enabled": True}
         await driver.write(device, tag_of(ctx, "Axis"), '{"position":1.5,"label":"x"}')
         await driver.write(device, tag_of(ctx, "third"), 3.0)
@@ -267,6 +266,24 @@ async def test_a_folder_that_holds_itself_is_shown_once(plant):
         assert len(paths) == len(set(paths))
         variables = [path for path in paths if path.count("/") == 2]
         assert sorted(variables) == [f"Crowd/Crowd.{n // 100:05d}/{100_000 + n}" for n in range(250)]
+
+
+async def test_what_is_asked_for_has_its_source_time_and_never_the_time_of_asking(plant):
+    await plant.say("put", "Speed", 12.5, 1_767_225_600_123)
+    await plant.say("put", "Setpoint", 0.5, 1_767_225_600_456)
+    tags = [tag_spec("Speed"), tag_spec("Setpoint", kind="float32"), tag_spec("nobody"), tag_spec("no", "/Objects/No")]
+    async with at_work(channel_of(plant.url, tags)) as (ctx, driver):
+        await eventually(lambda: len(ctx.latest()) == 4)
+        device = ctx.devices[0]
+        rows = {}
+        for columns in await driver.ask(device, device.tags):
+            codes = columns.quality or [0] * len(columns.values)
+            rows |= {i: (v, c, columns.ts) for i, v, c in zip(columns.index, columns.values, codes, strict=True)}
+        assert rows[0] == (12.5, 0, 1_767_225_600_123)
+        assert rows[1] == (0.5, 0, 1_767_225_600_456)
+        assert rows[2][:2] == rows[3][:2] == (None, Quality.BAD_CONFIG)
+    await plant.say("put", "Speed", 100.5)
+    await plant.say("put", "Setpoint", 20.0)
 
 
 async def test_a_scan_tells_endpoints_and_what_to_write(plant):

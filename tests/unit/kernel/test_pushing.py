@@ -92,6 +92,20 @@ async def test_a_read_asks_the_driver_and_is_published_with_its_own_time() -> No
         assert len(site.batches) == 1, "what is probed is nobody else's"
 
 
+class Moments(Asked):
+    """Values that were true at different times, told latest first."""
+
+    async def ask(self, device: Device, tags: Sequence[Tag]) -> list[Columns]:
+        return [Columns([place], None, [place], 1_000 + place) for place in reversed(range(len(tags)))]
+
+
+async def test_values_of_different_moments_keep_theirs_when_they_are_asked_for_together() -> None:
+    async with Running(site := world(Moments)):
+        rows = await site.runner.read([site.tag("a.x"), site.tag("a.y")])
+        assert [row[1:] for row in rows] == [(0, 0, 1_000), (1, 0, 1_001)]
+        assert site.readings("a") == [("x", 0, 0, 1_000), ("y", 1, 0, 1_001)]
+
+
 async def test_one_bad_tag_of_a_read_is_a_bad_row_and_its_reason_is_kept_for_people() -> None:
     site = world()
     site.wire.refused_tags.add("a.y")

@@ -30,6 +30,8 @@ def _topic(config: Config, key: str) -> str:
     topic = text(config.get(key))
     if not topic:
         raise NotUnderstood(f"no {key}")
+    if topic.startswith("~"):
+        raise NotUnderstood(f"{key} is below a base that is not told")
     if fault := topic_fault(topic):
         raise NotUnderstood(f"{key} {fault}")
     return topic

@@ -138,7 +138,8 @@ def _availability(known: Described, config: Mapping[str, Any]) -> list[dict[str,
         keys["offline"] = text(row.get("payload_not_available", "offline"))
         if path:
             keys["path"] = path
-        if topic and not topic_fault(topic) and keys["online"] != keys["offline"] and keys not in found:
+        told = topic and not topic.startswith("~") and not topic_fault(topic)
+        if told and keys["online"] != keys["offline"] and keys not in found:
             found.append(keys)
     return found
 

@@ -83,7 +83,7 @@ EXPOSES = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.sampled_from(KINDS), CONFIG)
 def test_no_description_makes_it_fail_and_what_it_gives_loads(kind, config):
     bench = Bench({"discover": {"home_assistant": "ha"}})

@@ -13,6 +13,7 @@ export PATH=$PATH:/usr/sbin:/sbin
 mkdir -p "$guest"
 guest=$(cd "$guest" && pwd)
 packages=$(mktemp -d)
+chmod 755 "$packages" # apt fetches as a user of its own
 trap 'rm -rf "$packages"' EXIT
 
 if [ ! -d "$guest/lib/modules" ]; then

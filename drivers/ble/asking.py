@@ -53,10 +53,15 @@ def _raw(station: Station, address: Address) -> tuple[Any, int]:
     return None, advert.ts
 
 
-def columns(answers: Sequence[Answer]) -> Columns:
-    """Answers as columns. They have one time: the oldest, since no value may look newer than it is."""
-    values, codes = [each[0] for each in answers], [each[1] for each in answers]
-    return Columns(values, codes if any(codes) else None, ts=min(each[2] for each in answers))
+def columns(answers: Sequence[Answer]) -> list[Columns]:
+    """Answers as columns, one for each time."""
+    times = sorted({ts for _, _, ts in answers})
+    return [_at(ts, [(i, each) for i, each in enumerate(answers) if each[2] == ts]) for ts in times]
+
+
+def _at(ts: int, rows: Sequence[tuple[int, Answer]]) -> Columns:
+    codes = [code for _, (_, code, _) in rows]
+    return Columns([value for _, (value, _, _) in rows], codes if any(codes) else None, [i for i, _ in rows], ts)
 
 
 def in_gatt(tags: Sequence[Tag], addresses: Sequence[Address]) -> list[tuple[Tag, InGatt]]:

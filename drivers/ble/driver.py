@@ -211,7 +211,7 @@ class BleDriver:
 
     # --- what the gateway asks
 
-    async def ask(self, device: Device, tags: Sequence[Tag]) -> Columns:
+    async def ask(self, device: Device, tags: Sequence[Tag]) -> Sequence[Columns]:
         """Read now what has a connection; of adverts what was heard last."""
         station = self._stations[device.id]
         addresses = asking.addresses_of(station, tags)

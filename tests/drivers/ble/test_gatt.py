@@ -107,7 +107,7 @@ async def test_writes_of_whole_values_of_fields_and_of_bits(radio):
         await until(lambda: len(context.latest()) == 4, why="polled")
         await driver.write(device, tag_of(context, "t"), -5.5)
         assert radio.characteristic(ENV)["written"] == [["dafd", "request"]]
-        assert (await driver.ask(device, [tag_of(context, "t")])).values == [-5.5]
+        assert [each.values for each in await driver.ask(device, [tag_of(context, "t")])] == [[-5.5]]
         await driver.write(device, tag_of(context, "field"), 0xABCD)
         await driver.write(device, tag_of(context, "bits"), 9)
         assert [row for row, _ in radio.characteristic(ENV, BATTERY)["written"]] == ["01abcd0405", "91abcd0405"]
@@ -137,9 +137,12 @@ async def test_reads_on_demand_and_of_addresses_that_nobody_configured(radio):
             ]
             return await driver.ask(device, tags)
 
-        assert (await driver.ask(device, [tag_of(context, "t")])).values == [0x09CA]
+        assert [each.values for each in await driver.ask(device, [tag_of(context, "t")])] == [[0x09CA]]
         found = await ask(level="battery", name="manufacturer/1+0:uint16be", none="gatt/2a00")
-        assert (found.values, list(found.quality)) == ([0x55, 0x0A0B, None], [0, 0, 132])
+        heard, read = found
+        assert (heard.values, heard.index, heard.quality) == ([0x0A0B], [1], None)
+        assert (read.values, read.index, read.quality) == ([0x55, None], [0, 2], [0, 132])
+        assert heard.ts < read.ts, "an advert has its own time"
         with pytest.raises(RequestRefused, match="no characteristic"):
             await ask(none="gatt/2a00")
         with pytest.raises(RequestRefused, match="no address"):

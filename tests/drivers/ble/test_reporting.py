@@ -153,7 +153,7 @@ async def test_a_tag_on_demand_waits_until_it_is_asked():
     station.heard(advert_of("05ff01000701", ts=BEGIN, mono=0.0))
     await context.clock.advance(7)
     assert {tag.path for batch in context.batches for tag in batch.tags} == {"beat", "rssi"}
-    found = await driver.ask(device, [device.tag("n")])
+    (found,) = await driver.ask(device, [device.tag("n")])
     assert (found.values, found.quality, found.ts) == ([7], None, BEGIN), "what was heard last, with its time"
     station.close()
 

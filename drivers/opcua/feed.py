@@ -36,6 +36,8 @@ class Feed:
         self._plain: list[frozenset[int]] = []
         self._convert: list[Any] = []
         self._remarks: dict[int, str] = {}
+        self.vanished: set[int] = set()
+        """Handles whose nodes the server says are gone; whoever looks empties it."""
         self._polled: dict[int, tuple[int, int, Any]] = {}
         for device in ctx.devices:
             self._add(device, selectors)
@@ -150,6 +152,8 @@ class Feed:
         if states.has_overflowed(status):
             self.overflows += 1
         if states.is_bad(status):
+            if states.is_gone(status):
+                self.vanished.add(handle)
             self._remark(handle, states.words(status))
             return None, states.quality_of(status)
         shown, code, why = self._convert[handle](kind, value)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from asyncua import ua
@@ -82,7 +83,7 @@ class Items:
         self._session = session
         self._publishing = publishing
         self._settings = settings.subscription
-        self._mode = settings.read
+        self._ids: dict[int, tuple[Subscription, int]] = {}
 
     def wanted(self, device: Device, spec: TagSpec, handle: int, node: Any) -> Wanted:
         """What to ask for a tag."""
@@ -150,11 +151,30 @@ class Items:
             for each, result in zip(part, answer.Results, strict=True):
                 if result.StatusCode.is_good():
                     subscription.items += 1
+                    self._ids[each.handle] = (subscription, result.MonitoredItemId)
                 else:
                     refused.append((each, result.StatusCode.value))
 
         await self._session.bounds.cut(limits.ITEMS, wanted, piece)
         return refused
+
+    def has(self, handle: int) -> bool:
+        """Whether the server monitors the node of this handle."""
+        return handle in self._ids
+
+    async def remove(self, handles: Iterable[int]) -> None:
+        """Monitor these no longer. An item that the server has dropped by itself is no error."""
+        by_subscription: dict[Subscription, list[int]] = {}
+        for handle in handles:
+            subscription, number = self._ids.pop(handle)
+            by_subscription.setdefault(subscription, []).append(number)
+            subscription.items -= 1
+        for subscription, numbers in by_subscription.items():
+            request = ua.DeleteMonitoredItemsRequest()
+            request.Parameters.SubscriptionId = subscription.number
+            request.Parameters.MonitoredItemIds = numbers
+            with contextlib.suppress(ServerRefused):
+                await self._session.call(request, ua.DeleteMonitoredItemsResponse)
 
     async def events(self, handle: int, node: Any, select: Any) -> None:
         """Monitor the events of a node. Raises ServerRefused."""

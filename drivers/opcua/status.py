@@ -58,6 +58,11 @@ def is_bad(code: int) -> bool:
     return bool(code & _BAD)
 
 
+def is_gone(code: int) -> bool:
+    """Whether there is no such node (any more): its monitored item never speaks again, even if the node comes back."""
+    return code & _CODE in {0x80330000, 0x80340000}  # BadNodeIdInvalid, BadNodeIdUnknown
+
+
 def has_overflowed(code: int) -> bool:
     """Whether the server says that values between this one and the one before are lost."""
     return code & _OVERFLOW == _OVERFLOW

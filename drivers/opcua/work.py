@@ -30,6 +30,7 @@ from gateway.model import Device, Tag, Value, ValueType
 _RETRY_FIRST_S = 2.0
 _RETRY_CAP_S = 120.0
 _FRESH_EVERY_S = 1.0
+_UNKNOWN = 0x80340000  # BadNodeIdUnknown
 _MOST_NODES = 10_000
 """Node ids kept for tags that are asked for and not configured."""
 
@@ -144,7 +145,12 @@ class Work:
         backoff = Backoff(_RETRY_FIRST_S, _RETRY_CAP_S)
         while True:
             await asyncio.sleep(max(backoff.next(), _RETRY_FIRST_S / 2))
+            try:
+                await self._release_vanished()
+            except DeviceUnavailable as error:
+                raise LinkLost(str(error)) from error
             if not self._bad:
+                backoff.reset()
                 continue
             before = len(self._bad)
             try:
@@ -157,6 +163,17 @@ class Work:
                 continue
             if len(self._bad) < before:
                 backoff.reset()
+
+    async def _release_vanished(self) -> None:
+        """Nodes that were there and are gone (a controller got a new program) are missing like any other from now on:
+        the item of a node that comes back under its old name stays silent on many servers.
+        """
+        gone, self._feed.vanished = {h for h in self._feed.vanished if self._items.has(h)}, set()
+        if gone:
+            await self._items.remove(gone)
+            self._bad.update(dict.fromkeys(gone, _UNKNOWN))
+            for handle in gone:
+                self._nodes.pop(self._address(self._feed.tags[handle]), None)
 
     def _heard(self) -> None:
         """Something came: what the devices show is true now."""

@@ -70,6 +70,8 @@ async function main() {
       if (on) alarm.activateAlarm(); else alarm.deactivateAlarm();
       alarm.raiseNewCondition({ message: on ? 'too much pressure' : 'fine again', severity: 500, quality: StatusCodes.Good, retain: on });
     },
+    remove: (name) => space.deleteNode(nodes[name]),
+    add: (name, value) => add(name, DataType.Double, value),
     certificate: () => server.getCertificate().toString('hex'),
     trust: async (hex) => {
       await certificates.trustCertificate(Buffer.from(hex, 'hex'));

@@ -164,6 +164,20 @@ async def test_a_wrong_password_is_told(plant):
         await eventually(lambda: ("opcua_refuses_user", "plant") in ctx.issues, why=lambda: str(ctx.states))
 
 
+async def test_a_node_that_goes_and_comes_back_is_subscribed_anew(plant):
+    async with at_work(channel_of(plant.url, [tag_spec("N0007"), tag_spec("Speed")])) as (ctx, driver):
+        await eventually(lambda: ctx.latest().get("line.N0007") == (7.0, GOOD))
+        await plant.say("remove", "N0007")
+        await eventually(
+            lambda: ctx.latest()["line.N0007"] == (None, Quality.BAD_CONFIG), why=lambda: str(ctx.latest())
+        )
+        await eventually(lambda: driver.counters()["bad_nodes"] == 1)
+        await plant.say("add", "N0007", 8.0)
+        await eventually(lambda: ctx.latest()["line.N0007"] == (8.0, GOOD), within=20)
+        await plant.say("put", "N0007", 7.0)
+        await eventually(lambda: ctx.latest()["line.N0007"] == (7.0, GOOD))
+
+
 async def test_cut_links_leave_one_session(plant, make_proxy):
     proxy = make_proxy(plant.port)
     async with at_work(channel_of(f"opc.tcp://127.0.0.1:{proxy.port}/plant", [tag_spec("Speed")])) as (ctx, driver):

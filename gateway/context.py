@@ -15,9 +15,10 @@ from gateway.abilities import Calling, Sighting
 from gateway.clock import Clock
 from gateway.counters import Counters
 from gateway.devices import DeviceMonitor
-from gateway.driver import Counting, Driver, DriverSpec, Frame, Memory, PollingDriver, Tracing
+from gateway.driver import Counting, Driver, DriverSpec, Frame, Memory, PollingDriver
 from gateway.drivercontext import Context, Parts
 from gateway.errors import DeviceUnavailable, RequestRefused
+from gateway.frames import FrameTap
 from gateway.health import Health
 from gateway.model import Block, ChannelSpec, Device, DeviceState, Quality, Tag, Write, WriteResult, WriteState
 from gateway.ondemand import Row, nothing
@@ -25,6 +26,7 @@ from gateway.otherperiods import OtherPeriods
 from gateway.outcome import ContainedTaskGroup, EndedUnasked, causes, contained, describe
 from gateway.plans import Line, Planner, is_readable
 from gateway.polling import Poller
+from gateway.preloading import preload
 from gateway.publishing import Polled, PublishDurable, Publisher
 from gateway.pushing import Pushing
 from gateway.scanning import ScanJob, looking
@@ -98,14 +100,14 @@ class ChannelRunner:
         self._cancelled = False
         self._link_lost = ""
         self._driver: Any = None
-        self._tracers: list[tuple[Callable[[Frame], None], Device | None]] = []
+        self._frames = FrameTap(spec.name)
 
     async def run(self) -> None:
         """One attempt with a fresh driver. Ends with an exception only; EndedUnasked when the driver returned."""
+        await preload(self.spec.imports)
         driver = self.spec.create()
         self._driver = driver
-        if self._tracers:
-            self._arm_trace()
+        self._frames.use(driver)
         if self._cancelled:  # the last attempt was not ended by the supervisor, else there would be no new one
             self._cancelled = False
             self._book_end(EndedUnasked("was cancelled from inside"))
@@ -197,28 +199,8 @@ class ChannelRunner:
 
     def trace(self, listener: Callable[[Frame], None], device: str | None = None) -> Callable[[], None]:
         """Call `listener` for every frame, of one device or of all. Returns what ends it. Raises RequestRefused."""
-        if self._driver is not None and not isinstance(self._driver, Tracing):
-            raise RequestRefused(f"driver {self.spec.name} has no frames to show", code=501)
         line = self._lines.get(device) if device is not None else None
-        entry = (listener, line.device if line is not None else None)
-        self._tracers.append(entry)
-        self._arm_trace()
-
-        def stop() -> None:
-            self._tracers.remove(entry)
-            self._arm_trace()
-
-        return stop
-
-    def _arm_trace(self) -> None:
-        if isinstance(self._driver, Tracing):
-            self._driver.trace(self._frame if self._tracers else None)
-
-    def _frame(self, frame: Frame) -> None:
-        driver = self._driver
-        for listener, device in list(self._tracers):
-            if device is None or (isinstance(driver, Tracing) and driver.owns_frame(device, frame)):
-                listener(frame)
+        return self._frames.listen(listener, line.device if line is not None else None)
 
     @property
     def connected(self) -> bool:

@@ -68,7 +68,8 @@ class DriverSpec(Struct, frozen=True):
     `channel`, `device`, `tag`: frozen msgspec Structs for the driver's own keys at each level; the loader refuses
     unknown keys. `check` finds what types cannot express. `create` makes a driver for one attempt. `endpoint` says
     what a channel with these settings holds. `simulate` is for people without the hardware.
-    `scans_alone`: a scan opens what it needs itself, the channel's own link may be down.
+    `scans_alone`: a scan opens what it needs itself, the channel's own link may be down. `imports`: modules that take
+    long to import and are imported in a thread before the first `create`.
     """
 
     name: str
@@ -80,6 +81,7 @@ class DriverSpec(Struct, frozen=True):
     endpoint: Callable[[Any], Endpoint | None] = no_endpoint
     simulate: Simulate | None = None
     scans_alone: bool = False
+    imports: tuple[str, ...] = ()
     contract: int = CONTRACT
 
 

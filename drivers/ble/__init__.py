@@ -26,4 +26,5 @@ SPEC = DriverSpec(
     create=_create,
     check=check,
     endpoint=_endpoint,
+    imports=("drivers.ble.driver",),
 )

@@ -26,4 +26,5 @@ SPEC = DriverSpec(
     create=_create,
     check=check,
     scans_alone=True,
+    imports=("drivers.opcua.driver",),
 )

@@ -66,7 +66,6 @@ class Servers:
         self._health = health
         self._runners: dict[str, ServerRunner] = {}
         self._settings: dict[str, ServerSettings] = {}
-        self._memories: dict[str, Memory] = {}
         bus.subscribe("servers", self._on_batch)
 
     def start(self, settings: ServerSettings, channels: Iterable[ChannelSpec]) -> None:
@@ -91,19 +90,11 @@ class Servers:
             latest=self._latest,
             runs=self._runs,
             commands=self._commands,
-            memory=self._remembered(settings.name),
+            memory=self._memory(f"server.{settings.name}"),  # no channel has a dot in its name
             clock=self._clock,
             health=self._health,
         )
         self._supervisor.add(runner.unit, runner.run)
-
-    def _remembered(self, name: str) -> Memory:
-        """The memory of a server, one object for the life of the process: what was put a moment ago is not on disk yet,
-        and a second object would not know of it.
-        """
-        if name not in self._memories:
-            self._memories[name] = self._memory(f"server.{name}")  # no channel has a dot in its name
-        return self._memories[name]
 
     async def stop(self, name: str) -> None:
         """End a server; its clients are cut off."""

@@ -107,3 +107,19 @@ class ChannelMemory:
                 del self._dirty[key]
         if self._dirty:
             self._flush()
+
+
+class Memories:
+    """One memory a channel for the life of the store: what was put a moment ago is not on disk yet; a second object,
+    for a channel that begins anew, would not know of it.
+    """
+
+    def __init__(self, table: Callable[[str], Table], submit: Submit) -> None:
+        self._table = table
+        self._submit = submit
+        self._made: dict[str, ChannelMemory] = {}
+
+    def get(self, channel: str) -> ChannelMemory:
+        if channel not in self._made:
+            self._made[channel] = ChannelMemory(self._table("memory"), channel, self._submit)
+        return self._made[channel]

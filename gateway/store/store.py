@@ -24,7 +24,7 @@ from gateway.store.attempt import Attempt, Work
 from gateway.store.checkpoint import LastValue
 from gateway.store.clockwatch import ClockWatch
 from gateway.store.consumer import StoreConsumer
-from gateway.store.memory import ChannelMemory, Table
+from gateway.store.memory import ChannelMemory, Memories, Table
 from gateway.store.opening import Parts, open_parts
 from gateway.store.packing import pack_entry
 from gateway.store.pending import Pending
@@ -71,6 +71,7 @@ class Store:
         self._lock = asyncio.Lock()
         self._tick = asyncio.Event()
         self._consumers: dict[str, StoreConsumer] = {}
+        self._memories = Memories(self.table, self.submit)
         self._closed = False
         self.report = Report()
         self.commits = 0
@@ -386,7 +387,7 @@ class Store:
 
     def memory(self, channel: str) -> ChannelMemory:
         """A driver's persisted memory."""
-        return ChannelMemory(self.table("memory"), channel, self.submit)
+        return self._memories.get(channel)
 
     async def checkpoint(self, values: Mapping[tuple[str, str], LastValue]) -> None:
         """Write last values as (value, UTC ms, quality). Raises StoreFull; the journal is not touched."""

@@ -415,3 +415,11 @@ async def test_a_gap_record_without_numbers_can_be_acknowledged(tmp_path: Path) 
     store = opened(tmp_path)
     assert list(store.consumer("a").gaps()) == []
     await store.close()
+
+
+async def test_a_channel_that_begins_anew_knows_what_was_put_a_moment_ago(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store.memory("line1").put("plan", {"gap": 10})
+    assert store.memory("line1").get("plan") == {"gap": 10}, "no commit has come between"
+    assert store.memory("line2").get("plan") is None
+    store.abandon()

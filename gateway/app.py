@@ -47,6 +47,7 @@ from rules.expression import RuleExpressions
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_CONFIG = 78
+SOCKET_S = 2.0
 STOP_S = 10.0
 _CLOCK_LOOK_S = 10.0
 
@@ -212,7 +213,7 @@ async def _serve(config_dir: Path, settings: GatewaySettings, found: _Found, loa
     node.forces.restore()
     for server in settings.servers:
         node.servers.start(server, settings.channels)
-    return await _run_supervised(node)
+    return await _run_supervised(node, local.listening)
 
 
 def start_entry(wall_ms: int) -> dict[str, Any]:
@@ -237,7 +238,7 @@ async def _keep(node: Node) -> None:
             await node.checkpoint()
 
 
-async def _run_supervised(node: Node) -> int:
+async def _run_supervised(node: Node, listening: asyncio.Event) -> int:
     """Run until a signal or a core failure; then stop drivers first, uplinks after them, the store last."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
@@ -255,6 +256,7 @@ async def _run_supervised(node: Node) -> int:
         stop = group.create_task(stopping.wait(), name="signals")
         # What lives from the start on is not gone through again: a full collection of it stops the loop for 20 ms.
         gc.freeze()
+        await _answering(listening, running)
         node.ready = True
         sdnotify.notify("READY=1", f"STATUS=running generation of {node.settings.id}")
         _log.info("ready: gateway %s, configuration %s", node.settings.id, node.settings.hash)
@@ -269,6 +271,13 @@ async def _run_supervised(node: Node) -> int:
         stop.cancel()
     _log.info("stopped")
     return code
+
+
+async def _answering(listening: asyncio.Event, running: asyncio.Task[None]) -> None:
+    """Wait a moment for the local socket: who was told READY asks there next. Without one the gateway works as well."""
+    waiting = asyncio.ensure_future(listening.wait())
+    await asyncio.wait({waiting, running}, timeout=SOCKET_S, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
 
 
 async def _supervise(node: Node) -> None:

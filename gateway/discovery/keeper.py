@@ -70,6 +70,7 @@ class Discovery:
         self._table = Table(memory)
         self._ruled_by: GatewaySettings | None = None
         self._wake = asyncio.Event()
+        self._judging_all = False
         self._told: list[float] = []
         self._left_out = 0
 
@@ -86,7 +87,7 @@ class Discovery:
             row = Row(channel, sighting.identity, first=now)
             row.take(sighting)
             row.last, row.count = now, 1
-            if self._table.add(row):
+            if self._table.add(row, wanted=self._rule(row) is not None):
                 self._judge(row)
             return
         row.last, row.count = now, row.count + 1
@@ -100,9 +101,11 @@ class Discovery:
         if settings is self._ruled_by:
             return
         self._ruled_by = settings
+        self._judging_all = True
         for row in self._table.rows():
             row.why = ""
             self._judge(row)
+        self._judging_all = False
         if any(self._comes_in(row) for row in self._table.rows()):  # what was held back may come in now
             self._wake.set()
         self._show()
@@ -168,6 +171,11 @@ class Discovery:
         found = sorted(self._table.rows(), key=lambda row: (order[row.state], -row.last, row.id))
         names = self._names()
         return [shown(row, **({"suggested": names[row.id]} if row.state in (PENDING, SEEN) else {})) for row in found]
+
+    @property
+    def left_out(self) -> int:
+        """How often something was seen that found no place among the rows."""
+        return self._table.dropped
 
     def _names(self) -> dict[str, str]:
         taken = self._taken()
@@ -328,6 +336,8 @@ class Discovery:
 
     def _show(self) -> None:
         """One issue for all that wait."""
+        if self._judging_all:
+            return
         waiting = [row for row in self._table.rows() if row.state == PENDING and not self._comes_in(row)]
         if not waiting:
             self._health.clear("device_discovered", "gateway")

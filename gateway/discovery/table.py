@@ -14,7 +14,12 @@ from gateway.driver import Memory
 from gateway.errors import StoreError
 
 MOST_ROWS = 500
-"""Of one gateway. Beyond it the one that was not seen for longest goes; what somebody decided on stays."""
+"""Of one gateway. Beyond it one that was not seen for QUIET_MS goes, what no rule asks for first; what a rule asks for
+takes the place of what none does, quiet or not; what somebody decided on stays. A crowd that is seen again and again
+does not push itself out in turns: nothing more is taken in.
+"""
+QUIET_MS = 60_000
+_LOOK_AGAIN_MS = 1_000
 KEEP_MS = 600_000
 """Times and counts of a row go to the disk this often: a beacon speaks ten times a second."""
 
@@ -30,6 +35,7 @@ class Table:
         self._memory = memory
         self._rows: dict[str, Row] = {}
         self._written: dict[str, int] = {}
+        self._full_at = {False: 0, True: 0}
         self.dropped = 0
         """Sightings that found no place."""
         for key, value in memory.items().items():
@@ -44,19 +50,28 @@ class Table:
     def get(self, row_id: str) -> Row | None:
         return self._rows.get(row_id)
 
-    def add(self, row: Row) -> bool:
-        """Take in a new row, in place of the oldest if need be. False when all others were decided on."""
-        if len(self._rows) >= MOST_ROWS:
-            old = min(
-                (one for one in self._rows.values() if one.state not in (APPROVED, REJECTED)),
-                key=lambda one: (one.state not in (SEEN, KNOWN), one.last),
-                default=None,
-            )
-            if old is None:
-                self.dropped += 1
-                return False
-            self.remove(old)
+    def add(self, row: Row, *, wanted: bool) -> bool:
+        """Take in a new row, in place of another if need be. `wanted`: a rule asks for it. False: there is no room."""
+        if len(self._rows) >= MOST_ROWS and not self._make_room(row.last, wanted=wanted):
+            self.dropped += 1
+            return False
         self._rows[row.id] = row
+        return True
+
+    def _make_room(self, now: int, *, wanted: bool) -> bool:
+        if 0 <= now - self._full_at[wanted] < _LOOK_AGAIN_MS:  # a crowd: a place is looked for once a second
+            return False
+        free = (
+            one
+            for one in self._rows.values()
+            if one.state not in (APPROVED, REJECTED)
+            and (not 0 <= now - one.last < QUIET_MS or (wanted and one.state in (SEEN, KNOWN)))
+        )
+        old = min(free, key=lambda one: (one.state not in (SEEN, KNOWN), one.last), default=None)
+        if old is None:
+            self._full_at[wanted] = now
+            return False
+        self.remove(old)
         return True
 
     def remove(self, row: Row) -> None:

@@ -39,7 +39,12 @@ class DiscoveryOps:
         rows = [
             row for row in self._node.discovery.rows() if all(row.get(key) == value for key, value in wanted.items())
         ]
-        return {"out": {"discovered": rows[:limit], **({"more": len(rows) - limit} if len(rows) > limit else {})}}
+        out: dict[str, Any] = {"discovered": rows[:limit]}
+        if len(rows) > limit:
+            out["more"] = len(rows) - limit
+        if self._node.discovery.left_out:
+            out["left_out"] = self._node.discovery.left_out
+        return {"out": out}
 
     async def approve(self, call: Call) -> dict[str, Any]:
         """Make a device of it: `id`, and `as` and `profile` where they are not to be those of its rule."""

@@ -39,6 +39,8 @@ def _list(session: Session) -> int:
     for row in rows:
         if row.get("why"):
             session.out.line(f"{row['id']}: {row['why']}")
+    if answer.get("left_out"):
+        session.out.line(f"the list is full: {answer['left_out']} times something more was seen and found no place")
     if any(row["state"] == "pending" for row in rows):
         session.out.line("next: fieldpost discovered approve ID, or reject ID")
     return Exit.OK

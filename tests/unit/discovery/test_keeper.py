@@ -239,6 +239,7 @@ async def test_the_table_is_bounded_decisions_stay_and_only_what_matters_is_on_d
     assert len(site.discovery.rows()) == MOST_ROWS
     assert site.states()["meter-first"] == "rejected"
     assert list(site.memory.items()) == ["air/meter-first"]
+    assert site.discovery.left_out == 51, "all were seen just now"
     for number in range(EVENTS_PER_MINUTE + 10):
         site.see(f"meter{number}")
     assert len(site.told("pending")) == EVENTS_PER_MINUTE
@@ -293,3 +294,28 @@ async def test_an_ambiguous_name_and_an_unknown_one_are_told(tmp_path):
     with pytest.raises(Refused) as error:
         site.discovery.reject("nobody")
     assert error.value.code == 404
+
+
+async def test_a_crowd_does_not_push_itself_out_and_what_a_rule_asks_for_still_comes_in(tmp_path):
+    site = Site(tmp_path)
+    for _ in range(20):
+        for number in range(MOST_ROWS * 2):
+            site.see(f"meter{number:04d}")
+        await site.clock.advance(0.1)
+    states = site.states()
+    assert set(states) == {f"meter{number:04d}" for number in range(MOST_ROWS)}
+    assert site.discovery.left_out == 20 * MOST_ROWS
+    await site.clock.advance(61)  # the first ones have gone
+    site.see("meter9999")
+    assert "meter9999" in site.states()
+    assert len(site.discovery.rows()) == MOST_ROWS
+
+
+async def test_what_a_rule_asks_for_takes_the_place_of_what_none_does(tmp_path):
+    site = Site(tmp_path)
+    for number in range(MOST_ROWS):
+        site.see(f"phone{number}")
+    site.see("meter1")
+    assert site.states()["meter1"] == "pending"
+    site.see("phone9999")
+    assert "phone9999" not in site.states()

@@ -66,8 +66,10 @@ class DriverSpec(Struct, frozen=True):
     """What the kernel must know of a driver before it runs one.
 
     `channel`, `device`, `tag`: frozen msgspec Structs for the driver's own keys at each level; the loader refuses
-    unknown keys. `check` finds what types cannot express. `create` makes a driver for one attempt. `endpoint` says
-    what a channel with these settings holds. `simulate` is for people without the hardware.
+    unknown keys. A class attribute IDENTITY of `device` names the keys that say which device it is: when one of them
+    changes, values under the old names are no longer shown. `check` finds what types cannot express. `create` makes a
+    driver for one attempt. `endpoint` says what a channel with these settings holds. `simulate` is for people without
+    the hardware.
     `scans_alone`: a scan opens what it needs itself, the channel's own link may be down. `imports`: modules that take
     long to import and are imported in a thread before the first `create`.
     """

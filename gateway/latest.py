@@ -121,6 +121,14 @@ class LatestValues:
             used += 1
         return used
 
+    def forget(self, tags: Iterable[Tag]) -> None:
+        """What was known under these names was another thing: as if it had never been heard."""
+        for tag in tags:
+            slot = tag.slot
+            self._values[slot], self._quality[slot] = None, int(Quality.BAD_COMM)
+            self._ts[slot], self._mono[slot] = 0, _NEVER
+            self._kept.get(tag.device, {}).pop(slot, None)
+
     def checkpoint(self, tags: Iterable[Tag]) -> dict[tuple[str, str], tuple[Value, int, int]]:
         """Rows to keep over a restart: the last real value of each tag with its own time."""
         rows: dict[tuple[str, str], tuple[Value, int, int]] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from gateway.model import ChannelSpec, Device, Tag
+from gateway.model import ChannelSpec, Device, DeviceSpec, Tag
 
 Name = tuple[str, str]
 
@@ -21,7 +21,9 @@ class TagTable:
         self._tags: dict[Name, Tag] = {}
         self._by_slot: dict[int, Tag] = {}
         self._devices: dict[str, Device] = {}
+        self._meant: dict[int, object] = {}
         self.version = 0
+        self.redefined: list[Tag] = []
 
     @staticmethod
     def names(channels: Iterable[ChannelSpec]) -> list[Name]:
@@ -29,8 +31,11 @@ class TagTable:
         return [(device.id, tag.path) for channel in channels for device in channel.devices for tag in device.tags]
 
     def bind(self, channel: ChannelSpec, aliases: Mapping[Name, int]) -> tuple[Device, ...]:
-        """Make the channel's devices and tags. Replaces what the channel had before."""
+        """Make the channel's devices and tags. Replaces what the channel had before. `redefined` tells of which tags
+        another thing is read now than under the same name before.
+        """
         self.release(channel.id)
+        self.redefined = []
         devices = []
         for spec in channel.devices:
             tags = []
@@ -40,6 +45,10 @@ class TagTable:
                 tag = Tag(spec.id, tag_spec.path, slot, aliases[name], tag_spec)
                 self._tags[name] = self._by_slot[slot] = tag
                 tags.append(tag)
+                meant = (channel.driver, _identity(spec), tag_spec.source, tag_spec.type, tag_spec.transform)
+                if self._meant.setdefault(slot, meant) != meant:
+                    self._meant[slot] = meant
+                    self.redefined.append(tag)
             device = Device(spec.id, channel.id, spec, tuple(tags))
             self._devices[spec.id] = device
             devices.append(device)
@@ -78,3 +87,8 @@ class TagTable:
     def size(self) -> int:
         """Number of slots ever given."""
         return len(self._slots)
+
+
+def _identity(spec: DeviceSpec) -> tuple[object, ...]:
+    """What says which device it is (gateway.driver.DriverSpec)."""
+    return tuple(getattr(spec.settings, name) for name in getattr(spec.settings, "IDENTITY", ()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -71,6 +71,8 @@ class DeviceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hex digits. `frames`: kinds of frames that tags name. `connect`: `keep` a connection, or one for each poll (`poll`);
     `auto` keeps it where the device notifies or there are connections enough. `pair`: pair before the first use.
     """
+
+    IDENTITY: ClassVar = ("address", "kind", "match")
 
     address: str = ""
     kind: Kind = "advert"

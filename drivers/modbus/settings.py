@@ -6,7 +6,7 @@ channel may name any of them.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -42,6 +42,8 @@ class ChannelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class DeviceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A unit on the connection. `forbidden` is added to the channel's; the rest, where given, replaces it."""
+
+    IDENTITY: ClassVar = ("unit_id", "word_order", "address_base", "bit_base")
 
     unit_id: int = 1
     word_order: str | None = None

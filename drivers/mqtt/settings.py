@@ -6,7 +6,7 @@ An option that exists at several levels is taken from the tag, else the device, 
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -131,6 +131,8 @@ class DeviceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `time`: see Time. `items`: a list in the payload whose elements are readings of their own; paths of tags and time
     start at the element. `away_after`: the silence after which the device counts as away.
     """
+
+    IDENTITY: ClassVar = ("topic", "items")
 
     topic: str = ""
     format: Format | None = None

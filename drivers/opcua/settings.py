@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -105,6 +105,8 @@ class Events(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class DeviceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A part of the server's address space. `root`: the path that relative paths of tags start from."""
+
+    IDENTITY: ClassVar = ("root", "namespace")
 
     root: str = ""
     namespace: str | int = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway.abilities import Sighting
@@ -14,7 +14,7 @@ from gateway.errors import PermanentError
 from gateway.health import Health
 from gateway.latest import LatestValues
 from gateway.maintenance import ISSUE as MAINTENANCE
-from gateway.model import ChannelSpec, Device, Tag
+from gateway.model import Batch, Block, ChannelSpec, Device, Quality, Tag
 from gateway.ondemand import Row
 from gateway.publishing import Polled
 from gateway.registry import Registry
@@ -69,6 +69,7 @@ class Channels:
         self._specs[spec.id] = spec
         devices = self._tags.bind(spec, aliases)
         self._latest.grow(self._tags.size)
+        self._forget_others(self._tags.redefined)
         self._latest.restore((tag for device in devices for tag in device.tags), restored)
         if not spec.enabled:
             return
@@ -81,6 +82,18 @@ class Channels:
             return
         runner = self._runners[spec.id] = self._runner(spec, devices, driver)
         self._supervisor.add(self.unit(spec), runner.run)
+
+    def _forget_others(self, redefined: Sequence[Tag]) -> None:
+        """Another address, unit or type under an old name: the old value is no value of it, here or in the cloud."""
+        by_device: dict[str, list[Tag]] = {}
+        for tag in redefined:
+            if tag.spec.virtual is None and self._latest.heard(tag) >= 0.0:
+                by_device.setdefault(tag.device, []).append(tag)
+        for device, tags in by_device.items():
+            bad = [int(Quality.BAD_COMM)] * len(tags)
+            now, mono = self._clock.wall_ms(), self._clock.mono()
+            self._publish(Batch(Block(device, tags), [None] * len(tags), now, mono, quality=bad), None)
+            self._latest.forget(tags)
 
     async def restart(self, channel: str) -> bool:
         """End a channel's attempt and begin anew with the same configuration. False when it does not run."""

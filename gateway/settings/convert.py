@@ -5,7 +5,6 @@ msgspec stops at the first error. The whole mapping is tried first; only a bad o
 
 from __future__ import annotations
 
-import enum
 import functools
 import re
 from collections.abc import Hashable, Iterable, Mapping
@@ -14,6 +13,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from gateway.settings import nested
 from gateway.settings.ids import did_you_mean
 from gateway.settings.positions import Key, Layers, Problems
 from gateway.settings.references import FromEnvironment
@@ -122,26 +122,36 @@ def _field(
                 return _field(wanted, parsed, path, layers, problems, form)
         match = _PLACE.match(str(error))
         said = match["said"] if match else str(error)
-        steps, culprit = _follow(match["path"] if match else "", value)
-        in_list = all(isinstance(step, int) for step in steps)
-        _report(said, wanted if in_list else None, culprit, (*path, *steps), layers, problems, "" if steps else form)
+        steps, culprit, whole = _follow(match["path"] if match else "", value)
+        place = (*path, *steps)
+        if not whole:  # the key of a mapping whose keys are free is not told
+            _report_some(said, place, layers, problems)
+        else:
+            _report(said, nested.type_at(wanted, steps), culprit, place, layers, problems, "" if steps else form)
         return False, None
     return True, value
 
 
-def _follow(text: str, value: Any) -> tuple[tuple[Key, ...], Any]:
-    """The keys of msgspec's path as far as they are named, and the value they lead to."""
+def _follow(text: str, value: Any) -> tuple[tuple[Key, ...], Any, bool]:
+    """The keys of msgspec's path as far as they are named, the value they lead to, and whether that is all of it."""
     steps: list[Key] = []
     for name, index, unnamed in _STEP.findall(text):
         if unnamed:
-            break
+            return tuple(steps), value, False
         key: Key = int(index) if index else name
         try:
             value = value[key]
         except (KeyError, IndexError, TypeError):
             break
         steps.append(key)
-    return tuple(steps), value
+    return tuple(steps), value, True
+
+
+def _report_some(said: str, path: tuple[Key, ...], layers: Layers, problems: Problems) -> None:
+    """Something in a mapping is wrong, and which is not told."""
+    plain = re.sub(r"`(\w+)`", lambda word: _KINDS.get(word[1], word[1]), said)
+    plain = plain.removeprefix("Expected ")
+    problems.at(layers.origin(*path), f"in `{path[-1]}`: wanted is {plain[0].lower()}{plain[1:]}")
 
 
 def _report(
@@ -151,7 +161,9 @@ def _report(
     name = path[-1] if isinstance(path[-1], str) else f"{path[-2]}[{path[-1]}]"
     unknown = _UNKNOWN.search(said)
     if unknown:
-        problems.at_key(origin.child(unknown[1]), f"unknown key `{unknown[1]}` in `{name}`")
+        known = nested.keys(wanted)
+        hint = did_you_mean(unknown[1], known) if known else ""
+        problems.at_key(origin.child(unknown[1]), f"unknown key `{unknown[1]}` in `{name}`", hint)
         return
     missing = _MISSING.search(said)
     if missing:
@@ -165,7 +177,7 @@ def explain(said: str, wanted: Any, value: Any) -> tuple[str, str]:
     """A message of msgspec about `value` in plain words, and the corrected form."""
     if value is None:
         return "has no value", "write one, or remove the key"
-    choices = _choices(wanted)
+    choices = nested.words(wanted)
     if choices and "Invalid enum value" in said:
         return f"cannot be {show(value)}", did_you_mean(str(value), choices) + _all_of(str(value), choices)
     match = re.match(r"Expected `([^`]+)`(?:, got `([^`]+)`)?(.*)", said)
@@ -225,22 +237,3 @@ def show(value: Any) -> str:
     text = _plain(value)
     text = text if len(text) <= 60 else text[:57] + "..."
     return f"the text `{text}`" if isinstance(value, str) else text
-
-
-def _choices(wanted: Any) -> list[str]:
-    """The words an enumeration or Literal accepts, or each item of a list of them; empty for other types."""
-    if wanted is None:
-        return []
-    try:
-        info = msgspec.inspect.type_info(wanted)
-    except (TypeError, NotImplementedError):
-        return []
-    kinds = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
-    words: list[str] = []
-    for each in kinds:
-        kind = each.item_type if isinstance(each, msgspec.inspect.ListType) else each
-        if isinstance(kind, msgspec.inspect.LiteralType):
-            words += [str(value) for value in kind.values]
-        elif isinstance(kind, msgspec.inspect.EnumType):
-            words += [str(member.value) for member in kind.cls if isinstance(member, enum.Enum)]
-    return words

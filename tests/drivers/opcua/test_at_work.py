@@ -65,7 +65,7 @@ async def test_values_of_all_kinds_come_with_their_source_time_to_the_millisecon
         await plant.say("put", "Speed", 100.5)
 
 
-async def test_one_bad_node_of_a_thousand_has_its_status_and_the_others_flow(plant):
+async def test_fl_36_one_bad_node_of_a_thousand_has_its_status_and_the_others_flow(plant):
     tags = [tag_spec(f"N{number:04d}") for number in range(999)]
     tags.insert(500, tag_spec("nobody"))
     async with at_work(channel_of(plant.url, tags)) as (ctx, driver):

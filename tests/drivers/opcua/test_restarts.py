@@ -24,7 +24,7 @@ def own_plant():
     plant.close()
 
 
-async def test_five_restarts_with_other_numbers_of_the_namespaces_bring_the_same_tags_back(own_plant):
+async def test_fl_35_five_restarts_with_other_numbers_of_the_namespaces_bring_the_same_tags_back(own_plant):
     index = await own_plant.say("index")
     tags = [
         tag_spec("by_index", f"ns={index};s=Line.Speed"),

@@ -11,10 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import secrets
 import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from asyncua import ua
@@ -25,9 +24,12 @@ from asyncua.server.binary_server_asyncio import BinaryServer, OPCUAProtocol
 from asyncua.server.internal_server import InternalServer
 from asyncua.server.internal_session import InternalSession, SessionState
 from asyncua.server.uaprocessor import UaProcessor
+from asyncua.ua.ua_binary import struct_from_binary
 
 from drivers.opcua.pki import NotTrusted, Pki, PkiError
-from drivers.opcua.server import standard
+from drivers.opcua.server import limits, standard
+from drivers.opcua.server.session import PlantSession, Write
+from drivers.opcua.server.subscriptions import PlantSubscriptions
 
 UNUSED_S = 30.0
 """A session that nobody has activated in this time is dropped."""
@@ -38,15 +40,14 @@ _LONGEST_FRAME = 65_535
 _MOST_WAITING = 1 << 20
 _STUCK_S = 10.0
 """A client that takes none of its answers for so long is cut off."""
+_ITEMS = 10_000
+"""Monitored items of the server, at least; a session has half of them at most."""
 _GUESS_S = 1.0
 """How long a wrong password waits for its answer: who guesses has as many connections as there may be, and no more."""
 _CREATE = ua.NodeId(ua.ObjectIds.CreateSessionRequest_Encoding_DefaultBinary)
 _ACTIVATE = ua.NodeId(ua.ObjectIds.ActivateSessionRequest_Encoding_DefaultBinary)
 
 _log = logging.getLogger("asyncua.server.guard")  # one line a minute, with the library's own (logs.py)
-
-Write = Callable[[ua.WriteParameters, User, str], Awaitable[list[ua.StatusCode]]]
-"""Does the writes of a client: what, who, and the address it comes from."""
 
 
 class Untrusted(ua.uaerrors.BadRequestTooLarge):  # type: ignore[misc]
@@ -76,34 +77,18 @@ class TrustingFactory(SecurityPolicyFactory):  # type: ignore[misc]
         return super().create(peer_certificate)
 
 
-class PlantSession(InternalSession):  # type: ignore[misc]
-    """A client's session: what it writes goes through the gateway's commands, never into the address space."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.made = time.monotonic()
-        self.peer_certificate: bytes | None = None
-        self.done: Write | None = None
-        if self.external:  # who knows the token can bring the session to another connection
-            self.iserver.unregister_external_session(self)
-            self.auth_token = ua.NodeId(secrets.token_bytes(32), 0, ua.NodeIdType.ByteString)
-            self.iserver.register_external_session(self)
-
-    @property
-    def host(self) -> str:
-        return str(self.name[0]) if isinstance(self.name, tuple) else ""
-
-    async def write(self, params: ua.WriteParameters) -> list[ua.StatusCode]:
-        if self.done is None:
-            return list(await super().write(params))
-        return await self.done(params, self.user, self.host)
-
-
 class PlantInternals(InternalServer):  # type: ignore[misc]
     """The library's server with our sessions. `write` does what clients write."""
 
-    def __init__(self, user_manager: Any, write: Write, max_clients: int) -> None:
+    def __init__(
+        self, user_manager: Any, write: Write, max_clients: int, *, update_ms: float = 100.0, tags: int = 0
+    ) -> None:
+        """`update_ms`: in which changes are gathered; `tags`: that are offered."""
         super().__init__(user_manager)
+        self.turns = limits.Turns()
+        most = max(_ITEMS, 4 * tags)
+        service = PlantSubscriptions(self.aspace, self, shortest_ms=update_ms, most_items=most)
+        self.subscription_service = self.isession.subscription_service = service
         self.time_task: asyncio.Task[None] | None = None
         self._write = write
         self._most_sessions = 2 * max_clients
@@ -111,7 +96,7 @@ class PlantInternals(InternalServer):  # type: ignore[misc]
         self.max_pending_activation_seconds = UNUSED_S
         self.max_pending_messages_per_connection = 100
         self.max_subscriptions = 10 * max_clients
-        self.max_monitored_item_queue_size = 1000
+        self.max_monitored_item_queue_size = limits.QUEUE
         self.max_unacked_messages_per_subscription = 100
         self.allow_remote_admin = False
 
@@ -132,6 +117,22 @@ class PlantInternals(InternalServer):  # type: ignore[misc]
         session = PlantSession(self, self.aspace, self.subscription_service, name, user=of, external=external)
         session.done = self._write if external else None
         return session
+
+    def session_of(self, session_id: ua.NodeId) -> PlantSession | None:
+        """A client's session by its id."""
+        found = (each for each in self._external_sessions.values() if each.session_id == session_id)
+        return next(found, None)
+
+    async def setup_nodes(self) -> None:
+        """The library's, with our limits."""
+        await super().setup_nodes()
+        for name, most in limits.ANNOUNCED.items():
+            number = getattr(ua.ObjectIds, f"Server_ServerCapabilities_OperationLimits_{name}")
+            value = ua.DataValue(ua.Variant(most, ua.VariantType.UInt32))
+            await self.aspace.write_attribute_value(ua.NodeId(number), ua.AttributeIds.Value, value)
+        points = ua.NodeId(ua.ObjectIds.Server_ServerCapabilities_MaxBrowseContinuationPoints)
+        value = ua.DataValue(ua.Variant(limits.POINTS, ua.VariantType.UInt16))
+        await self.aspace.write_attribute_value(points, ua.AttributeIds.Value, value)
 
     async def load_standard_address_space(self, shelf_file: Any = None) -> None:  # noqa: ARG002 - the library's form
         """The part of it that is needed, see standard.py."""
@@ -164,8 +165,13 @@ class PlantProcessor(UaProcessor):  # type: ignore[misc]
             known = self.iserver.lookup_external_session(requesthdr.AuthenticationToken)
             if known is not None and known.peer_certificate != policy.peer_certificate:
                 raise ServiceError(ua.StatusCodes.BadSecurityChecksFailed)
+        items = limits.count(typeid, body)
         try:
-            done = await super()._process_message(typeid, requesthdr, seqhdr, body)
+            if items > limits.LIGHT and typeid in limits.HEAVY:
+                async with self.iserver.turns.turn():
+                    done = await self._serve(typeid, requesthdr, seqhdr, body)
+            else:
+                done = await self._serve(typeid, requesthdr, seqhdr, body)
         except ServiceError as error:
             if typeid == _ACTIVATE and error.code == ua.StatusCodes.BadUserAccessDenied:
                 await _guessed(_GUESS_S)
@@ -173,6 +179,18 @@ class PlantProcessor(UaProcessor):  # type: ignore[misc]
         if typeid == _CREATE and isinstance(self.session, PlantSession):
             self.session.peer_certificate = policy.peer_certificate
         return done
+
+    async def _serve(self, typeid: ua.NodeId, requesthdr: Any, seqhdr: Any, body: Any) -> Any:
+        if typeid != limits.BROWSE_NEXT:  # the library has none
+            return await super()._process_message(typeid, requesthdr, seqhdr, body)
+        if self.session is None or not self.session.is_activated():
+            raise ServiceError(ua.StatusCodes.BadSessionIdInvalid)
+        self.session_last_activity = time.monotonic()
+        self.session.touch()
+        response = ua.BrowseNextResponse()
+        response.Parameters.Results = await self.session.browse_next(struct_from_binary(ua.BrowseNextParameters, body))
+        self.send_response(requesthdr.RequestHandle, seqhdr, response)
+        return True
 
 
 class PlantProtocol(OPCUAProtocol):  # type: ignore[misc]
@@ -206,11 +224,13 @@ class PlantProtocol(OPCUAProtocol):  # type: ignore[misc]
     async def _process_one_msg(self, header: Any, buf: Any) -> bool:
         """A message that cannot be taken apart ends the connection: what comes behind it means nothing."""
         try:
-            return bool(await super()._process_one_msg(header, buf))
+            done = bool(await super()._process_one_msg(header, buf))
         except Exception as error:
             _log.error("a message of %s is refused: %r", self.peer_name, error)
             self._end()
             return False
+        await asyncio.sleep(0)  # requests that came together are a turn each
+        return done
 
     def pause_writing(self) -> None:
         """The client does not read: nothing more is taken from it, and it has a while to catch up."""

@@ -31,7 +31,6 @@ _MODES = {
 _SUITES = ("Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss")
 _SUFFIX = {"encrypt": "SignAndEncrypt", "sign": "Sign"}
 _DAY_S = 86_400.0
-_MOST_WRITES = 500
 _MESSAGE = 4 << 20
 """Bytes of the largest message of a client, in chunks of 64 KiB."""
 
@@ -62,7 +61,9 @@ class OpcUaServer:
         own = await _own(pki, uri, settings, ctx)
         users = Users(settings.users, ctx.log, anonymous=settings.anonymous)
         writer = _Writer(ctx, users)
-        iserver = PlantInternals(users, writer.write, settings.max_clients)
+        iserver = PlantInternals(
+            users, writer.write, settings.max_clients, update_ms=float(settings.update), tags=len(ctx.offers)
+        )
         server = _Listening(iserver, ctx, pki, settings)
         await server.set_up(uri, own)
         nodes = self._nodes = writer.nodes = Nodes(ctx, iserver)
@@ -162,8 +163,6 @@ class _Writer:
         self._users = users
 
     async def write(self, params: ua.WriteParameters, user: User, host: str) -> list[ua.StatusCode]:
-        if len(params.NodesToWrite) > _MOST_WRITES:
-            raise ua.UaStatusCodeError(ua.StatusCodes.BadTooManyOperations)
         who = f"{user.name}@{host} (opcua {self._ctx.name})"
         # The library ends what it does for a client that is gone; a write that has begun goes on to its end.
         done = self._ctx.task_group.create_task(self._all(params, who, may=self._users.may_write(user)))

@@ -13,6 +13,7 @@ import contextlib
 import logging
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,8 +27,9 @@ from asyncua.server.internal_session import InternalSession, SessionState
 from asyncua.server.uaprocessor import UaProcessor
 from asyncua.ua.ua_binary import struct_from_binary
 
-from drivers.opcua.pki import NotTrusted, Pki, PkiError
+from drivers.opcua.pki import NotTrusted, Pki, PkiError, first_certificate, uri_of
 from drivers.opcua.server import limits, standard
+from drivers.opcua.server.guesses import Guesses
 from drivers.opcua.server.session import PlantSession, Write
 from drivers.opcua.server.subscriptions import PlantSubscriptions
 
@@ -44,8 +46,14 @@ _ITEMS = 10_000
 """Monitored items of the server, at least; a session has half of them at most."""
 _GUESS_S = 1.0
 """How long a wrong password waits for its answer: who guesses has as many connections as there may be, and no more."""
+_HELLO_S = 3.0
+_CHANNEL_S = 6.0
+_SESSION_S = 20.0
+"""Seconds after a connection was made in which a client has said HELLO, opened a channel, activated a session."""
 _CREATE = ua.NodeId(ua.ObjectIds.CreateSessionRequest_Encoding_DefaultBinary)
 _ACTIVATE = ua.NodeId(ua.ObjectIds.ActivateSessionRequest_Encoding_DefaultBinary)
+
+_WRONG = {ua.StatusCodes.BadUserAccessDenied, ua.StatusCodes.BadIdentityTokenInvalid}
 
 _log = logging.getLogger("asyncua.server.guard")  # one line a minute, with the library's own (logs.py)
 
@@ -93,7 +101,12 @@ class PlantInternals(InternalServer):  # type: ignore[misc]
         self._write = write
         self._most_sessions = 2 * max_clients
         self.max_connections = max_clients
-        self.max_pending_activation_seconds = UNUSED_S
+        self.max_pending_activation_seconds = _SESSION_S
+        self.most_nameless = max_clients
+        """Sessions of clients without a name."""
+        self.guesses: Guesses | None = None
+        self.full: Callable[[bool], None] = lambda _full: None
+        """Told when a connection is refused for want of room, and when there is room again."""
         self.max_pending_messages_per_connection = 100
         self.max_subscriptions = 10 * max_clients
         self.max_monitored_item_queue_size = limits.QUEUE
@@ -117,6 +130,10 @@ class PlantInternals(InternalServer):  # type: ignore[misc]
         session = PlantSession(self, self.aspace, self.subscription_service, name, user=of, external=external)
         session.done = self._write if external else None
         return session
+
+    def nameless(self) -> int:
+        """Sessions in use by clients without a name."""
+        return sum(each.is_activated() and each.user.name is None for each in self._external_sessions.values())
 
     def session_of(self, session_id: ua.NodeId) -> PlantSession | None:
         """A client's session by its id."""
@@ -156,6 +173,21 @@ class PlantProcessor(UaProcessor):  # type: ignore[misc]
     """The library's services, on the channels that were offered."""
 
     modes: frozenset[ua.MessageSecurityMode] = frozenset()
+    greeted = False
+    session: Any
+
+    @property
+    def has_channel(self) -> bool:
+        return bool(self._connection.is_open())
+
+    @property
+    def has_session(self) -> bool:
+        return self.session is not None and bool(self.session.is_activated())
+
+    async def process(self, header: Any, body: Any) -> Any:
+        if header.MessageType == ua.MessageType.Hello:
+            self.greeted = True
+        return await super().process(header, body)
 
     async def _process_message(self, typeid: ua.NodeId, requesthdr: Any, seqhdr: Any, body: Any) -> Any:
         policy = self._connection.security_policy
@@ -166,6 +198,10 @@ class PlantProcessor(UaProcessor):  # type: ignore[misc]
             if known is not None and known.peer_certificate != policy.peer_certificate:
                 raise ServiceError(ua.StatusCodes.BadSecurityChecksFailed)
         items = limits.count(typeid, body)
+        if typeid == _CREATE:
+            await self._may_create(struct_from_binary(ua.CreateSessionParameters, body.copy()))
+        user = _user_of(struct_from_binary(ua.ActivateSessionParameters, body.copy())) if typeid == _ACTIVATE else ""
+        await self._wait_for(user)
         try:
             if items > limits.LIGHT and typeid in limits.HEAVY:
                 async with self.iserver.turns.turn():
@@ -173,12 +209,38 @@ class PlantProcessor(UaProcessor):  # type: ignore[misc]
             else:
                 done = await self._serve(typeid, requesthdr, seqhdr, body)
         except ServiceError as error:
-            if typeid == _ACTIVATE and error.code == ua.StatusCodes.BadUserAccessDenied:
+            if typeid == _ACTIVATE and error.code in _WRONG:
+                if self.iserver.guesses is not None:
+                    self.iserver.guesses.refused(user, str(self.name[0]))
                 await _guessed(_GUESS_S)
             raise
+        if user and self.iserver.guesses is not None:
+            self.iserver.guesses.passed(user, str(self.name[0]))
         if typeid == _CREATE and isinstance(self.session, PlantSession):
             self.session.peer_certificate = policy.peer_certificate
         return done
+
+    async def _may_create(self, params: ua.CreateSessionParameters) -> None:
+        """One session for each connection. Raises ServiceError, also when the client's certificate is for another
+        application than it says it is (OPC 10000-4, 6.1.3).
+        """
+        certificate = self._connection.security_policy.peer_certificate
+        if certificate:
+            uri, said = uri_of(first_certificate(certificate)), params.ClientDescription.ApplicationUri or ""
+            if uri != said:
+                _log.error("%s calls itself %r, its certificate is for %r", self.name[0], said[:256], uri)
+                raise ServiceError(ua.StatusCodes.BadCertificateUriInvalid)
+        if self.has_session:
+            raise ServiceError(ua.StatusCodes.BadTooManySessions)
+        if self.session is not None:
+            await self.session.close_session()
+            self.session = None
+
+    async def _wait_for(self, user: str) -> None:
+        """Whoever guessed wrong before waits, however many connections he has."""
+        guesses = self.iserver.guesses
+        while user and guesses is not None and (wait := guesses.wait_s(user, str(self.name[0]))) > 0:
+            await _guessed(wait)
 
     async def _serve(self, typeid: ua.NodeId, requesthdr: Any, seqhdr: Any, body: Any) -> Any:
         if typeid != limits.BROWSE_NEXT:  # the library has none
@@ -200,11 +262,19 @@ class PlantProtocol(OPCUAProtocol):  # type: ignore[misc]
     processor: Any
     since = 0
     _stuck: asyncio.TimerHandle | None = None
+    _steps: tuple[asyncio.TimerHandle, ...] = ()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        has_room = len(self.clients) < self.iserver.max_connections or self._push_out()
+        self.iserver.full(not has_room)
         super().connection_made(transport)
         if self.transport is None or self.processor is None:  # refused: too many
             return
+        loop = asyncio.get_running_loop()
+        self._steps = (
+            loop.call_later(_HELLO_S, lambda: self._end_unless(self.processor.greeted)),
+            loop.call_later(_CHANNEL_S, lambda: self._end_unless(self.processor.has_channel)),
+        )
         self.transport.set_write_buffer_limits(high=_MOST_WAITING)
         processor = PlantProcessor(self.iserver, self.transport, self.limits)
         processor.set_policies(self.policies)
@@ -247,7 +317,28 @@ class PlantProtocol(OPCUAProtocol):  # type: ignore[misc]
     def connection_lost(self, ex: BaseException | None) -> None:
         if self._stuck is not None:
             self._stuck.cancel()
+        for step in self._steps:
+            step.cancel()
         super().connection_lost(ex)
+
+    @property
+    def host(self) -> str:
+        return str(self.peer_name[0]) if self.peer_name else ""
+
+    def _push_out(self) -> bool:
+        """End the oldest connection without a session, of the address that has most of them. Whether there was one."""
+        idle = [each for each in self.clients if isinstance(each, PlantProtocol) and not each.processor.has_session]
+        if not idle:
+            return False
+        many = Counter(each.host for each in idle)
+        oldest = max(idle, key=lambda each: many[each.host])  # the first of several, in the order they came
+        self.clients.remove(oldest)
+        oldest._end()
+        return True
+
+    def _end_unless(self, done: bool) -> None:  # noqa: FBT001
+        if not done:
+            self._end()
 
     def _end(self) -> None:
         self._buffer = b""
@@ -274,6 +365,12 @@ class PlantBinaryServer(BinaryServer):  # type: ignore[misc]
         made = PlantProtocol(self.iserver, self._policies, self.clients, self.closing_tasks, self.limits)
         made.modes, made.since = self._modes, self._wall_ms()
         return made
+
+
+def _user_of(params: ua.ActivateSessionParameters) -> str:
+    """Who a client says it is; empty without a name."""
+    token = params.UserIdentityToken
+    return str(token.UserName or "")[:64] if isinstance(token, ua.UserNameIdentityToken) else ""
 
 
 async def _guessed(seconds: float) -> None:

@@ -16,6 +16,7 @@ from asyncua.crypto.permission_rules import User
 from drivers.opcua.pki import NotTrusted, Own, Pki, PkiError, first_certificate, thumbprint
 from drivers.opcua.server import logs
 from drivers.opcua.server.guard import PlantBinaryServer, PlantInternals, TrustingFactory, connections
+from drivers.opcua.server.guesses import Guesses
 from drivers.opcua.server.nodes import Nodes
 from drivers.opcua.server.settings import ServerSettings
 from drivers.opcua.server.users import Users
@@ -30,6 +31,8 @@ _MODES = {
 }
 _SUITES = ("Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss")
 _SUFFIX = {"encrypt": "SignAndEncrypt", "sign": "Sign"}
+_KEPT_FOR_USERS = 4
+"""One of so many connections is kept for users with a name."""
 _DAY_S = 86_400.0
 _MESSAGE = 4 << 20
 """Bytes of the largest message of a client, in chunks of 64 KiB."""
@@ -59,11 +62,15 @@ class OpcUaServer:
         uri = settings.uri or f"urn:fieldpost:{ctx.gateway}:{ctx.name}"
         pki = Pki(ctx.folder / "pki")
         own = await _own(pki, uri, settings, ctx)
-        users = Users(settings.users, ctx.log, anonymous=settings.anonymous)
+        users = Users(settings.users, anonymous=settings.anonymous)
         writer = _Writer(ctx, users)
         iserver = PlantInternals(
             users, writer.write, settings.max_clients, update_ms=float(settings.update), tags=len(ctx.offers)
         )
+        iserver.full = _Full(ctx, settings.max_clients)
+        guesses = iserver.guesses = _guesses(ctx)
+        if settings.users:
+            iserver.most_nameless = settings.max_clients - settings.max_clients // _KEPT_FOR_USERS
         server = _Listening(iserver, ctx, pki, settings)
         await server.set_up(uri, own)
         nodes = self._nodes = writer.nodes = Nodes(ctx, iserver)
@@ -75,6 +82,7 @@ class OpcUaServer:
             ctx.task_group.create_task(_renew(ctx, pki, uri, settings))
             while True:
                 await nodes.tell(await ctx.changed())
+                guesses.forget()
                 await ctx.clock.sleep(settings.update / 1000)
         finally:
             with contextlib.suppress(Exception):
@@ -151,6 +159,33 @@ class _Listening(Server):  # type: ignore[misc]
         if self._last_refused and thumbprint(first_certificate(certificate)) == self._last_refused:
             self._last_refused = ""
             self._ctx.clear("server_untrusted")
+
+
+class _Full:
+    """An issue while all connections are taken."""
+
+    def __init__(self, ctx: ServerContext, most: int) -> None:
+        self._ctx = ctx
+        self._most = most
+        self._is = False
+
+    def __call__(self, full: bool) -> None:  # noqa: FBT001
+        if full == self._is:
+            return
+        self._is = full
+        if full:
+            text = f"all {self._most} connections are taken: a client was refused"
+            repair = "see who is connected (`fieldpost status`), or raise `max_clients`"
+            self._ctx.issue("server_full", text, repair)
+        else:
+            self._ctx.clear("server_full")
+
+
+def _guesses(ctx: ServerContext) -> Guesses:
+    def tell(text: str) -> None:
+        ctx.issue("server_login_refused", text, "correct the password at the client, or find out who tries")
+
+    return Guesses(ctx.log, ctx.clock.mono, tell, lambda: ctx.clear("server_login_refused"))
 
 
 class _Writer:

@@ -40,6 +40,15 @@ class PlantSession(InternalSession):  # type: ignore[misc]
     def host(self) -> str:
         return str(self.name[0]) if isinstance(self.name, tuple) else ""
 
+    def activate_session(
+        self, params: ua.ActivateSessionParameters, peer_certificate: bytes | None
+    ) -> ua.ActivateSessionResult:
+        """Raises ServiceError when there are too many clients without a name: some room is kept for users."""
+        named = isinstance(params.UserIdentityToken, ua.UserNameIdentityToken)
+        if not named and not self.is_activated() and self.iserver.nameless() >= self.iserver.most_nameless:
+            raise ServiceError(ua.StatusCodes.BadTooManySessions)
+        return super().activate_session(params, peer_certificate)
+
     async def write(self, params: ua.WriteParameters) -> list[ua.StatusCode]:
         if self.done is None:
             return list(await super().write(params))

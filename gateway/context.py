@@ -59,7 +59,7 @@ class ChannelRunner:
         health: Health,
         memory: Memory,
         emit: Callable[[dict[str, Any]], None],
-        polled: Polled = lambda _device, _mono: None,
+        polled: Polled = lambda _device, _mono, _tags: None,
         known: Callable[[Tag], Row] = lambda tag: nothing([tag])[0],
         timezone: str = "UTC",
         sighted: Callable[[str, Sighting], None] = lambda _channel, _sighting: None,

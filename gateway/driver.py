@@ -162,8 +162,10 @@ class DriverContext(Protocol):
         """A driver that pushes: the wire is up, or down again (`why`), whether or not a device has spoken."""
         ...
 
-    def fresh(self, device: str) -> None:
-        """What the device's tags show is still true now (a keep-alive of a subscription): renews their age only."""
+    def fresh(self, device: str, tags: Sequence[Tag] | None = None) -> None:
+        """What the device's tags show is still true now (a keep-alive of a subscription): renews their age only.
+        `tags`: the device spoke of these alone; from then on no tag's age is renewed by another's value.
+        """
         ...
 
     def explain(self, tag: Tag, why: str) -> None:

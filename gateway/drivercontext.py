@@ -107,8 +107,8 @@ class Context:
     def link(self, *, up: bool, why: str = "") -> None:
         self._attempt.link(up=up, why=why)
 
-    def fresh(self, device: str) -> None:
-        self._parts.publisher.fresh(device)
+    def fresh(self, device: str, tags: Sequence[Tag] | None = None) -> None:
+        self._parts.publisher.fresh(device, tags)
 
     def explain(self, tag: Tag, why: str) -> None:
         self._parts.remarks.put(tag, why)

@@ -67,6 +67,7 @@ class FakeContext:
         self.link_lost = ""
         self.hurries = 0
         self.fresh_devices: list[str] = []
+        self.fresh_tags: list[list[str]] = []
         self.remarks: dict[str, str] = {}
         self.events: list[tuple[str, str, dict[str, Any]]] = []
         self.sightings: list[Sighting] = []
@@ -110,8 +111,10 @@ class FakeContext:
         self.linked = up
         self.link_lost = why
 
-    def fresh(self, device: str) -> None:
+    def fresh(self, device: str, tags: Sequence[Tag] | None = None) -> None:
         self.fresh_devices.append(device)
+        if tags is not None:
+            self.fresh_tags.append([tag.path for tag in tags])
 
     def explain(self, tag: Tag, why: str) -> None:
         if why:

@@ -41,6 +41,8 @@ class LatestValues:
         self._ts: list[int] = []
         self._mono: list[float] = []
         self._polled: dict[str, float] = {}
+        self._confirmed: dict[str, dict[int, float]] = {}
+        """Device -> slot -> when: devices whose tags are confirmed one by one (a sensor tells some at a time)."""
         self._kept: dict[str, dict[int, tuple[Value, int, int]]] = {}
         """Device -> slot -> (value, ts, quality) from before its value turned to null."""
 
@@ -100,9 +102,13 @@ class LatestValues:
             if self._values[slot] != value or self._quality[slot] != code or self._mono[slot] == _NEVER
         ]
 
-    def polled(self, device: str, mono: float) -> None:
-        """A good poll came that report by exception held back."""
+    def polled(self, device: str, mono: float, tags: Iterable[Tag] | None = None) -> None:
+        """A good poll came that report by exception held back. `tags`: it speaks of these alone; from now on nothing
+        that the device tells of one tag renews the age of another.
+        """
         self._polled[device] = mono
+        if tags is not None:
+            self._confirmed.setdefault(device, {}).update((tag.slot, mono) for tag in tags)
 
     def polled_at(self, device: str) -> int | None:
         """UTC ms of the device's last good poll; None before the first."""
@@ -128,6 +134,7 @@ class LatestValues:
             self._values[slot], self._quality[slot] = None, int(Quality.BAD_COMM)
             self._ts[slot], self._mono[slot] = 0, _NEVER
             self._kept.get(tag.device, {}).pop(slot, None)
+            self._confirmed.pop(tag.device, None)
 
     def checkpoint(self, tags: Iterable[Tag]) -> dict[tuple[str, str], tuple[Value, int, int]]:
         """Rows to keep over a restart: the last real value of each tag with its own time."""
@@ -147,6 +154,10 @@ class LatestValues:
     def value(self, tag: Tag) -> Value:
         return self._values[tag.slot]
 
+    def _confirmed_at(self, tag: Tag, heard: float) -> float:
+        single = self._confirmed.get(tag.device)
+        return self._polled.get(tag.device, heard) if single is None else single.get(tag.slot, heard)
+
     def current(self, tag: Tag) -> Current:
         quality = Quality(self._quality[tag.slot])
         heard = self._mono[tag.slot]
@@ -155,7 +166,7 @@ class LatestValues:
             quality = Quality.UNCERTAIN  # nobody ever asks for it: that nothing was heard is no fault
         if heard != _NEVER:
             if quality < Quality.UNCERTAIN and not _is_total(tag):  # polls say nothing of it
-                heard = max(heard, self._polled.get(tag.device, heard))
+                heard = max(heard, self._confirmed_at(tag, heard))
             age = max(0, round((self._clock.mono() - heard) * 1000))
         ts = self._ts[tag.slot] or None
         kept = self._kept.get(tag.device, {}).get(tag.slot)

@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 
 from gateway.clock import Clock
 from gateway.driver import Columns
-from gateway.model import Batch, Block, Quality
+from gateway.model import Batch, Block, Quality, Tag
 from gateway.report import ReportFilter
 
 PublishDurable = Callable[[Batch, Callable[[], None] | None], None]
 """Hands a batch to bus and journal; the callable is called once the batch is on disk."""
-Polled = Callable[[str, float], None]
-"""Told device and boot-clock time of a good poll that report by exception held back, wholly or in part."""
+Polled = Callable[[str, float, Sequence[Tag] | None], None]
+"""Told device and boot-clock time of a good poll that report by exception held back, wholly or in part;
+the tags that it speaks of where they are not all."""
 _MAX_BLOCKS = 4096
 """Blocks with a remembered filter. A driver that makes a block per publish loses the filter, not memory."""
 
@@ -43,7 +44,7 @@ class Publisher:
             return
         parts = report.select(columns, ts, mono)
         if not columns.quality:
-            self._polled(block.device, mono)
+            self._polled(block.device, mono, None)
         self._send(block, parts, ts, mono, on_durable)
 
     def pass_on(self, block: Block, columns: Columns) -> None:
@@ -51,9 +52,9 @@ class Publisher:
         ts = self._clock.wall_ms() if columns.ts is None else columns.ts
         self._publish(Batch(block, columns.values, ts, self._clock.mono(), columns.index, columns.quality), None)
 
-    def fresh(self, device: str) -> None:
-        """What the device's tags show is still true now."""
-        self._polled(device, self._clock.mono())
+    def fresh(self, device: str, tags: Sequence[Tag] | None = None) -> None:
+        """What the device's tags show is still true now; `tags`: what these show, and no other."""
+        self._polled(device, self._clock.mono(), tags)
 
     def bad(self, block: Block, quality: Quality) -> None:
         """Each tag of the block once null with that quality, true from now on. The next readings all pass."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from gateway.journal import Level
 from gateway.latest import LatestValues
 from gateway.library import profiles_of
 from gateway.maintenance import Maintenance
+from gateway.model import Tag
 from gateway.notifying.notifier import Notifier
 from gateway.registry import Registry
 from gateway.release import version
@@ -150,8 +151,8 @@ class _Wiring:
         if entry["kind"] == "device":
             self.node.shadows.writes.wake()
 
-    def _polled(self, device: str, mono: float) -> None:
-        self._latest.polled(device, mono)
+    def _polled(self, device: str, mono: float, tags: Sequence[Tag] | None) -> None:
+        self._latest.polled(device, mono, tags)
         self._path.ruling.polled(device, mono)
 
     def _discovery(self) -> Discovery:

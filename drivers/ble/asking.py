@@ -9,7 +9,7 @@ from drivers.ble.address import Address, AddressError, InAdvert, InGatt, Parsed,
 from drivers.ble.station import Station
 from gateway.driver import Columns
 from gateway.errors import DeviceUnavailable, RequestRefused
-from gateway.model import Tag, Value
+from gateway.model import Quality, Tag, Value
 
 Answer = tuple[Value, int, int]
 """Value, quality code, UTC ms."""
@@ -27,6 +27,8 @@ def addresses_of(station: Station, tags: Sequence[Tag]) -> list[Address]:
 def heard_last(station: Station, tag: Tag, address: Address) -> Answer:
     """What a device said last of a tag. Raises DeviceUnavailable when it has not been heard."""
     for i, own in enumerate(station.device.tags):
+        if own is tag and i in station.hearing.stale:
+            return None, int(Quality.BAD_STALE), station.last.ts if station.last is not None else 0
         if own is tag and (known := station.reporter.last(i)) is not None:
             (_, value, code), ts = known
             return value, code, ts

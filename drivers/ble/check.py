@@ -60,19 +60,20 @@ def _channel_faults(settings: ChannelSettings) -> Iterator[Fault]:
         yield Fault("connections", text, "connections: 3")
     if not 1 <= settings.connect_timeout <= 120:
         yield Fault("connect_timeout", "connect_timeout is 1s to 2min", "connect_timeout: 20s")
-    yield from _away_fault("", settings.away_after)
+    yield from _away_fault("", settings)
 
 
-def _away_fault(prefix: str, away_after: float | None) -> Iterator[Fault]:
-    if away_after is not None and away_after < 1:
-        yield Fault(f"{prefix}away_after", "away_after is at least 1s", "away_after: 5min")
+def _away_fault(prefix: str, settings: ChannelSettings | DeviceSettings) -> Iterator[Fault]:
+    for key, after in (("away_after", settings.away_after), ("stale_after", settings.stale_after)):
+        if after is not None and after < 1:
+            yield Fault(f"{prefix}{key}", f"{key} is at least 1s", f"{key}: 5min")
 
 
 def _device_faults(device: DeviceSpec, seen: dict[str, str]) -> Iterator[Fault]:
     prefix = f"devices.{device.id}."
     settings: DeviceSettings = device.settings
     yield from _identity_faults(prefix, device, seen)
-    yield from _away_fault(prefix, settings.away_after)
+    yield from _away_fault(prefix, settings)
     if settings.key:
         if settings.kind != "bthome":
             yield Fault(f"{prefix}key", "only BTHome devices have a bind key", "kind: bthome")

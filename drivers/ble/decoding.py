@@ -33,9 +33,17 @@ class Decoder:
         self._parsed = [(i, a.key) for i, a in places if isinstance(a, Parsed)]
         self._fields = [(i, a) for i, a in places if isinstance(a, InAdvert)]
 
-    def named(self, device: Device) -> Iterator[tuple[Tag, str]]:
-        """Tags that a parser's measurement gives, and its name."""
-        return ((device.tags[i], key) for i, key in self._parsed)
+    @property
+    def of_adverts(self) -> list[int]:
+        """Tags that adverts bring by themselves."""
+        return sorted(i for i, *_ in (*self._radio, *self._parsed, *self._fields))
+
+    def wants(self, i: int) -> str:
+        """Where tag `i` has its value in an advert, for people."""
+        address = self.addresses[i]
+        if isinstance(address, Parsed):
+            return repr(address.key)
+        return address.frame.source.text if isinstance(address, InAdvert) else getattr(address, "what", "")
 
     def radio(self, advert: Advert) -> Iterator[Reading]:
         """What comes with each advert, whatever its data."""

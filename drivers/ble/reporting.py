@@ -4,7 +4,7 @@ not flood. Within an interval the newest value waits and goes out at its end wit
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 
 from drivers.ble.decoding import Reading
 from gateway.clock import Timer
@@ -12,7 +12,7 @@ from gateway.driver import DriverContext
 from gateway.model import Block, Device, Quality
 
 _UNSET = float("-inf")
-_CONFIG = int(Quality.BAD_CONFIG)
+_CONFIG, _STALE = int(Quality.BAD_CONFIG), int(Quality.BAD_STALE)
 _WHY = "the value does not fit the tag's type"
 
 
@@ -47,19 +47,35 @@ class Reporter:
         self._publish(ready, ts, mono)
         self._arm(mono)
 
-    def again(self, ts: int) -> None:
-        """The device said the same as before at `ts`: its values are still true. Tags with a heartbeat tell that."""
+    def again(self, ts: int, heard: Container[int]) -> None:
+        """The device said the same as before at `ts`: values of the tags `heard` in it are still true. Those with a
+        heartbeat tell that.
+        """
         now = self._ctx.clock.mono()
         due = [
             self._last[i][0]
             for i, beat in enumerate(self._heartbeat)
-            if beat is not None and i in self._last and i not in self._waiting and now - self._told[i] >= beat
+            if beat is not None
+            and i in heard
+            and i in self._last
+            and i not in self._waiting
+            and now - self._told[i] >= beat
         ]
         self._publish(due, ts, now)
 
     def last(self, i: int) -> tuple[Reading, int] | None:
         """The newest reading of a tag and its time."""
         return self._last.get(i)
+
+    def stale(self, why: Mapping[int, str]) -> None:
+        """These tags were not heard for long: each is bad/stale once, their next value passes at once."""
+        self._flush(everything=True)
+        readings: list[Reading] = [(i, None, _STALE) for i in sorted(why)]
+        self._publish(readings, self._ctx.clock.wall_ms(), self._ctx.clock.mono())
+        for i, text in why.items():
+            self._told[i] = _UNSET
+            self._last.pop(i, None)
+            self._ctx.explain(self._device.tags[i], text)
 
     def reset(self) -> None:
         """The device is away: what waits is told, and its next values all pass."""

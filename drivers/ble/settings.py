@@ -62,6 +62,7 @@ class ChannelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     adapter: str = ""
     scanning: Literal["active", "passive"] = "active"
     away_after: Duration | None = None
+    stale_after: Duration | None = None
     connections: int = 3
     connect_timeout: Duration = Duration(20.0)
 
@@ -80,6 +81,7 @@ class DeviceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: str = ""
     frames: dict[str, FrameSettings] = {}
     away_after: Duration | None = None
+    stale_after: Duration | None = None
     connect: Literal["auto", "keep", "poll"] = "auto"
     pair: bool = False
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from drivers.ble.advert import Advert, changed, mac_of
 from drivers.ble.decoding import Decoder, Reading, names
+from drivers.ble.hearing import Hearing
 from drivers.ble.match import Matcher, matcher_of
 from drivers.ble.parsers import Measured, Parser, belongs, may_repeat, parser_of
 from drivers.ble.reporting import Reporter
@@ -18,7 +19,6 @@ from gateway.model import Device
 
 _NEW_MESSAGE_S = 4.0
 """The same BTHome data after so much silence is a new message (the rule of `bthome-ble`)."""
-_FRESH_EVERY_S = 1.0
 _NO_KEY = "ble_key"
 
 
@@ -42,7 +42,10 @@ class Station:
         self._away_after = _away_after(ctx.channel.settings, settings)
         self._timer: Timer | None = None
         self._since = ctx.clock.mono()
-        self._freshened = 0.0
+        self._inside: set[int] = set()
+        self._in_parsed: set[int] = set()
+        stale_after = float(settings.stale_after or ctx.channel.settings.stale_after or 0.0)
+        self.hearing = Hearing(ctx, device, self.decoder, self.reporter, stale_after, self._away_after)
         self._why_away = "not heard"
 
     @property
@@ -66,10 +69,15 @@ class Station:
             part = advert if repeated else changed(advert, last)
             more, said = self._decode(part)
             readings += more
+            self._inside = self._in_parsed | {reading[0] for reading in self.decoder.data(advert)}
         else:
             self._counts["repeats"] += 1
-            self._again(advert)
+            self.reporter.again(advert.ts, self._inside)
         self.reporter.put(readings, advert.ts)
+        if self.by_adverts:
+            heard = {reading[0] for reading in readings}
+            self.hearing.put(heard | self._inside if said == "again" else heard, advert)
+            self.hearing.missing(advert, self.measured)
         return said
 
     def _decode(self, advert: Advert) -> tuple[list[Reading], str]:
@@ -77,25 +85,16 @@ class Station:
         said = ""
         if self._parser is not None and belongs(self.settings.kind, advert):
             found = self._parser.measure(advert)
-            readings += self.decoder.measured(found)
-            self._remember(found, advert.ts)
+            parsed = list(self.decoder.measured(found))
+            readings += parsed
+            self._in_parsed = {reading[0] for reading in parsed}
+            self.measured.update({key: (value, advert.ts) for key, value in found.values.items()})
             self._tell(advert, found)
             said = found.refused or ", ".join(f"{key} {value}" for key, value in found.values.items())
             said += "".join(f" {what}: {fields['event']}" for what, fields in found.events)
         elif readings:
             said = names(self.device, readings)
         return readings, said or "nothing for a tag"
-
-    def _remember(self, found: Measured, ts: int) -> None:
-        """Keep what the device has sent; a tag whose measurement it never sends learns which there are."""
-        known = len(self.measured)
-        self.measured.update({key: (value, ts) for key, value in found.values.items()})
-        if len(self.measured) == known:
-            return
-        there = ", ".join(sorted(self.measured))
-        for tag, key in self.decoder.named(self.device):
-            if key not in self.measured:
-                self._ctx.explain(tag, f"the device has not sent {key!r} yet, only {there}")
 
     def _tell(self, advert: Advert, found: Measured) -> None:
         for what, fields in found.events:
@@ -111,13 +110,6 @@ class Station:
         if self._parser is not None and self._parser.counter and self.settings.key:
             row = {"key": _mark(self.settings.key), "n": self._parser.counter}
             self._ctx.memory.put(f"counter/{self.address}", row)
-
-    def _again(self, advert: Advert) -> None:
-        """The same content: what the tags show is still true."""
-        self.reporter.again(advert.ts)
-        if advert.mono - self._freshened >= _FRESH_EVERY_S:
-            self._freshened = advert.mono
-            self._ctx.fresh(self.device.id)
 
     def _make_parser(self) -> Parser | None:
         settings = self.settings
@@ -161,6 +153,7 @@ class Station:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self.hearing.close()
         self.reporter.close()
 
     def _watch(self) -> None:
@@ -174,6 +167,8 @@ class Station:
             return
         self.online = False
         self.reporter.reset()
+        self.hearing.reset()
+        self._inside, self._in_parsed = set(), set()
         self.last = None
         self._ctx.offline(self.device.id, f"{self._why_away} for {self._away_after:g} s")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from drivers.ble.asking import heard_last
 from drivers.ble.driver import BleDriver
 from drivers.ble.station import Station, counters
 from drivers.ble.strangers import MOST, Strangers
@@ -90,6 +91,47 @@ async def test_silence_is_told_once_and_the_first_value_after_it_passes_at_once(
     assert rig.clock.pending == 0, "a timer is left"
 
 
+async def test_a_measurement_that_is_sent_no_more_is_stale_once_and_confirms_nothing_until_it_comes_again():
+    require("bthome_ble")
+    tags = "{t: {address: bthome/temperature, type: float64}, b: {address: bthome/battery, type: uint16}}"
+    text = f"driver: ble\ndevices:\n  d: {{address: '{ADDRESS}', kind: bthome, interval: 1s, stale_after: 30s, tags: {tags}}}"
+    clock = ManualClock(BEGIN)
+    context = FakeContext(channel_of(text), clock)
+    station = Station(context, context.devices[0], counters())
+    hear = lambda data: station.heard(advert_of(data, ts=clock.wall_ms(), mono=clock.mono()))  # noqa: E731
+    hear("0716d2fc4002ca09")
+    for _ in range(60):
+        await clock.advance(2)
+        hear("0616d2fc400161")
+    told = [
+        (b.ts - BEGIN, v, b.quality)
+        for b in context.batches
+        for t, v in zip(b.tags, b.values, strict=True)
+        if t.path == "t"
+    ]
+    assert told == [(0, 25.06, None), (30_000, None, [130])]
+    assert context.remarks["d.t"] == "not in what the device sends since 2027-01-15 08:00:00 UTC"
+    assert context.fresh_tags[0] == ["t"] and {*map(tuple, context.fresh_tags[1:])} == {("b",)}
+    assert context.states == [("d", "online")]
+    tag = context.devices[0].tag("t")
+    assert heard_last(station, tag, station.decoder.addresses[0])[:2] == (None, 130)
+    hear("0716d2fc4002ca09")
+    assert context.batches[-1].values == [25.06] and "d.t" not in context.remarks
+    station.close()
+    assert clock.pending == 0
+
+
+async def test_data_that_no_tag_is_in_is_told_with_what_there_is():
+    rig = Rig()
+    rig.station.heard(advert_of("05ff99050102", ts=rig.clock.wall_ms(), mono=rig.clock.mono()))
+    assert (
+        rig.context.remarks["d.n"]
+        == "manufacturer/0x0001 is not in what the device sends; it sends manufacturer/0x0599"
+    )
+    assert "d.rssi" not in rig.context.remarks
+    rig.station.close()
+
+
 async def test_one_that_was_never_heard_is_away_too():
     rig = Rig()
     await rig.clock.advance(11)
@@ -136,7 +178,7 @@ async def test_a_measurement_that_the_device_never_sends_is_said_with_those_it_s
     station.heard(advert_of("0716d2fc4002ca09", ts=BEGIN, mono=0.0))
     assert set(context.remarks) == {"d.t", "d.h"}
     station.heard(advert_of("0716d2fc4003bf13", ts=BEGIN, mono=1.0))
-    assert context.remarks == {"d.t": "the device has not sent 'temprature' yet, only humidity, temperature"}
+    assert context.remarks == {"d.t": "'temprature' is not in what the device sends; it sends humidity, temperature"}
     station.close()
 
 

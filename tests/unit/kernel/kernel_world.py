@@ -196,7 +196,7 @@ class World:
         spec = DriverSpec("dummy", type(None), type(None), type(None), create=lambda: driver(self.wire))
         self.runner = ChannelRunner(
             self.channel, self.devices, spec, publish=self._take, clock=self.clock, health=self.health,
-            memory=self.memory, emit=self.events.append, polled=lambda device, mono: self.polled.append((device, mono)),
+            memory=self.memory, emit=self.events.append, polled=lambda device, mono, _tags: self.polled.append((device, mono)),
         )  # fmt: skip
 
     def _take(self, batch: Batch, on_durable: Callable[[], None] | None) -> None:

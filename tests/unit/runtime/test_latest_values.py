@@ -58,6 +58,18 @@ async def test_fl_39_a_good_unchanged_poll_refreshes_the_age_only():
     assert (current.ts, current.age_ms) == (1000, 1000)
 
 
+async def test_a_device_that_confirms_its_tags_one_by_one_renews_no_others_age():
+    values, device, clock = latest(tag("speed"), tag("level"))
+    block = Block(device.id, device.tags)
+    values.on_batch(Batch(block, [5, 6], 1000, clock.mono()))
+    await clock.advance(10)
+    values.polled(device.id, clock.mono(), device.tags[:1])
+    values.on_batch(Batch(block, [7], 2000, clock.mono(), index=[0]))
+    assert [values.current(each).age_ms for each in device.tags] == [0, 10_000]
+    values.polled(device.id, clock.mono(), device.tags[1:])
+    assert [values.current(each).age_ms for each in device.tags] == [0, 0]
+
+
 async def test_a_poll_does_not_refresh_the_age_of_a_bad_value():
     values, device, clock = latest(tag("speed"))
     values.on_batch(Batch(Block(device.id, device.tags), [None], 1000, clock.mono(), None, [Quality.BAD_CONFIG]))

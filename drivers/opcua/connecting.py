@@ -96,6 +96,8 @@ async def secure(client: Client, settings: ChannelSettings, timeout_s: float) ->
             await asyncio.to_thread(pki.check, endpoint.ServerCertificate)
     except certificates.NotTrusted as error:
         repair = f"compare the thumbprint with the server's, then move {error.file} to {pki.trusted}"
+        if error.reason != "unknown":
+            repair = "renew the certificate on the server (look at the clocks of both first), then trust the new one"
         raise Obstacle(UNTRUSTED, f"the server's {error}", repair) from error
     except certificates.PkiError as error:
         raise Obstacle(FILES, str(error), "see security in the channel's file") from error

@@ -13,6 +13,7 @@ import ipaddress
 import os
 import shutil
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -27,7 +28,11 @@ LIFE = dt.timedelta(days=3 * 365)
 RENEW_BEFORE = dt.timedelta(days=60)
 _BITS = 2048
 _MOST_REJECTED = 64
-"""Files kept in `rejected`: whoever can reach a port must not fill a disk. The oldest go first."""
+"""Files kept in `rejected`: whoever can reach a port must not fill a disk."""
+_SAFE_S = 3600.0
+"""A file in `rejected` gives way to a newer one after this time only: a crowd must not push out the one that somebody
+is about to look at.
+"""
 _MOST_BYTES = 64 * 1024
 _SUFFIXES = {".der", ".pem", ".crt", ".cer"}
 
@@ -37,10 +42,13 @@ class PkiError(Exception):
 
 
 class NotTrusted(PkiError):
-    """The other side's certificate is refused. `thumbprint`: SHA-1, hex; `file`: where it was put."""
+    """The other side's certificate is refused. `thumbprint`: SHA-1, hex; `file`: where it was put; `reason`: unknown
+    (in no list), expired (or not valid yet), revoked.
+    """
 
-    def __init__(self, text: str, thumbprint: str, file: Path) -> None:
+    def __init__(self, text: str, thumbprint: str, file: Path, reason: str = "unknown") -> None:
         super().__init__(text)
+        self.reason = reason
         self.thumbprint = thumbprint
         self.file = file
 
@@ -104,9 +112,9 @@ class Pki:
         except (OSError, ValueError) as error:
             raise PkiError(f"{self.folder}: {error}") from error
 
-    def check(self, der: bytes, now: dt.datetime | None = None) -> x509.Certificate:
+    def check(self, der: bytes, now: dt.datetime | None = None, *, keep: bool = True) -> x509.Certificate:
         """The other side's certificate, when it is trusted and valid now. Raises NotTrusted; what is not in the list is
-        put into `rejected`.
+        put into `rejected`, unless that is full or it is not to be kept.
         """
         moment = now or dt.datetime.now(dt.UTC)
         try:
@@ -117,27 +125,36 @@ class Pki:
         trusted = [known for _, known in _certificates(self.trusted)]
         issuers = [known for known in trusted if _has_issued(known, cert)]
         if cert not in trusted and not issuers:
-            file = self.reject(cert)
+            file = self.reject(cert) if keep else self.rejected / f"{thumb}.der"
             raise NotTrusted(f"certificate {thumb} of {_text(cert)} is not trusted", thumb, file)
         place = self.trusted / f"{thumb}.der"
         if not cert.not_valid_before_utc <= moment <= cert.not_valid_after_utc:
             span = f"{cert.not_valid_before_utc:%Y-%m-%d} to {cert.not_valid_after_utc:%Y-%m-%d}"
-            raise NotTrusted(f"certificate {thumb} of {_text(cert)} is valid from {span} only", thumb, place)
+            raise NotTrusted(f"certificate {thumb} of {_text(cert)} is valid from {span} only", thumb, place, "expired")
         if any(_is_revoked(crl, issuers, cert) for crl in _lists(self.revoked)):
-            raise NotTrusted(f"certificate {thumb} of {_text(cert)} is revoked", thumb, place)
+            raise NotTrusted(f"certificate {thumb} of {_text(cert)} is revoked", thumb, place, "revoked")
         return cert
 
     def reject(self, cert: x509.Certificate) -> Path:
-        """Keep a refused certificate where a person can find it. Returns the file, also when it cannot be written."""
+        """Keep a refused certificate where a person can find it; none is pushed out within an hour. Returns the file,
+        also when it was not written.
+        """
         file = self.rejected / f"{thumbprint(cert)}.der"
         with contextlib.suppress(OSError):
             self._make_folders()
-            if not file.exists():
+            if not file.exists() and self._has_room():
                 _write(file, cert.public_bytes(serialization.Encoding.DER), 0o644)
-            files = sorted(self.rejected.iterdir(), key=lambda each: each.stat().st_mtime)
-            for old in files[:-_MOST_REJECTED]:
-                old.unlink()
         return file
+
+    def _has_room(self) -> bool:
+        """Whether one more fits into `rejected`; the oldest gives way when it has been there for long enough."""
+        files = sorted((each.stat().st_mtime, each) for each in self.rejected.iterdir())
+        late = time.time() - _SAFE_S
+        for at, old in files[: max(0, len(files) - _MOST_REJECTED + 1)]:
+            if at > late:
+                return False
+            old.unlink()
+        return True
 
     def entries(self) -> list[Entry]:
         """Everything in `trusted` and `rejected`."""

@@ -31,6 +31,7 @@ from drivers.opcua.pki import NotTrusted, Pki, PkiError, first_certificate, uri_
 from drivers.opcua.server import limits, standard
 from drivers.opcua.server.guesses import Guesses
 from drivers.opcua.server.session import PlantSession, Write
+from drivers.opcua.server.strangers import PEER, Strangers
 from drivers.opcua.server.subscriptions import PlantSubscriptions
 
 UNUSED_S = 30.0
@@ -72,12 +73,14 @@ class TrustingFactory(SecurityPolicyFactory):  # type: ignore[misc]
     pki: Pki
     refused: Callable[[NotTrusted | PkiError], None]
     accepted: Callable[[bytes], None]
+    strangers: Strangers
 
     def create(self, peer_certificate: bytes | None) -> Any:
         """Raises Untrusted."""
         if self.mode is not ua.MessageSecurityMode.None_:
             try:
-                self.pki.check(peer_certificate or b"")
+                keep = self.strangers.may_keep(PEER.get(), peer_certificate or b"")
+                self.pki.check(peer_certificate or b"", keep=keep)
             except PkiError as error:
                 self.refused(error)
                 raise Untrusted from error
@@ -185,6 +188,7 @@ class PlantProcessor(UaProcessor):  # type: ignore[misc]
         return self.session is not None and bool(self.session.is_activated())
 
     async def process(self, header: Any, body: Any) -> Any:
+        PEER.set(str(self.name[0]))
         if header.MessageType == ua.MessageType.Hello:
             self.greeted = True
         return await super().process(header, body)

@@ -19,6 +19,7 @@ from drivers.opcua.server.guard import PlantBinaryServer, PlantInternals, Trusti
 from drivers.opcua.server.guesses import Guesses
 from drivers.opcua.server.nodes import Nodes
 from drivers.opcua.server.settings import ServerSettings
+from drivers.opcua.server.strangers import PEER, Strangers
 from drivers.opcua.server.users import Users
 from drivers.opcua.server.values import write_status, written_value
 from gateway.errors import DeviceUnavailable, PermanentError, WriteRejected
@@ -103,6 +104,9 @@ class _Listening(Server):  # type: ignore[misc]
         super().__init__(iserver)
         self._policies: list[Any] = []
         self._last_refused = ""
+        self._unkept = 0
+        """Certificates that were not kept, since this server began."""
+        self._strangers = Strangers(ctx.clock.mono)
         self._ctx = ctx
         self._pki = pki
         self._settings = settings
@@ -145,15 +149,31 @@ class _Listening(Server):  # type: ignore[misc]
         made = TrustingFactory(
             policy.cls, policy.mode, policy.certificate, policy.private_key, policy.permission_ruleset
         )
+        made.strangers = self._strangers
         made.pki, made.refused, made.accepted = self._pki, self._refused, self._accepted
         return made
 
     def _refused(self, error: NotTrusted | PkiError) -> None:
-        self._ctx.log.warning("a client is refused: %s", error)
+        peer = PEER.get()
+        self._ctx.log.warning("a client at %s is refused: %s", peer, error)
         if isinstance(error, NotTrusted):
             self._last_refused = error.thumbprint
-            repair = f"is it one of ours? then move {error.file.name} from {error.file.parent} to {self._pki.trusted}"
-            self._ctx.issue("server_untrusted", f"a client was refused: {error}", repair)
+            text = f"a client at {peer} was refused: {error}"
+            self._ctx.issue("server_untrusted", text, self._repair(error))
+
+    def _repair(self, error: NotTrusted) -> str:
+        if error.reason == "expired":
+            return "renew it on the client (look at the clocks of both first), then trust the new one"
+        if error.reason == "revoked":
+            return "give the client a new certificate, or take this one out of the list in `crl`"
+        if error.file.exists():
+            return f"is it one of ours? then move {error.file.name} from {error.file.parent} to {self._pki.trusted}"
+        self._unkept += 1
+        return (
+            f"{self._unkept} certificates were not kept, for too many came in an hour: find out who sends them, "
+            f"empty {error.file.parent} of what is not yours, "
+            f"or copy the client's certificate to {self._pki.trusted}"
+        )
 
     def _accepted(self, certificate: bytes) -> None:
         if self._last_refused and thumbprint(first_certificate(certificate)) == self._last_refused:

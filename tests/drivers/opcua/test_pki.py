@@ -1,7 +1,9 @@
 """Certificates as files: made, renewed, trusted, refused."""
 
 import datetime as dt
+import os
 import stat
+import time
 
 import pytest
 from cryptography import x509
@@ -92,8 +94,9 @@ def test_a_trusted_certificate_is_refused_out_of_its_time(tmp_path, key):
     cert = self_signed(key, "urn:server", now=NOW)
     pki.reject(cert)
     pki.trust(thumbprint(cert))
-    with pytest.raises(NotTrusted, match="is valid from"):
+    with pytest.raises(NotTrusted, match="is valid from") as refused:
         pki.check(der(cert), now=NOW + LIFE + dt.timedelta(days=1))
+    assert refused.value.reason == "expired"
 
 
 def authority(key):
@@ -162,8 +165,17 @@ def test_a_trusted_application_is_no_authority(tmp_path, key):
 
 def test_strangers_do_not_fill_the_disk(tmp_path, key):
     pki = Pki(tmp_path)
+    earliest = self_signed(key, "urn:earliest", now=NOW)
+    pki.reject(earliest)
     for i in range(70):
         pki.reject(self_signed(key, f"urn:{i}", now=NOW))
+    assert len(list(pki.rejected.iterdir())) == 64
+    first = pki.rejected / f"{thumbprint(earliest)}.der"
+    assert first.exists()  # the crowd pushed nobody out
+    os.utime(first, (time.time() - 7200, time.time() - 7200))
+    late = self_signed(key, "urn:late", now=NOW)
+    assert pki.reject(late).exists()
+    assert not first.exists()
     assert len(list(pki.rejected.iterdir())) == 64
 
 

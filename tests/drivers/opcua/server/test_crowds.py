@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import logging
+import shutil
 import struct
+from pathlib import Path
 
 import pytest
-from asyncua import ua
+from asyncua import Client, ua
+from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
+from drivers.opcua.pki import self_signed
 from drivers.opcua.server import SPEC, guard
 from drivers.opcua.server.guesses import FORGET_S, FREE_OF_A_HOST, LONGEST_S, Guesses
 from drivers.opcua.server.settings import ServerSettings
+from drivers.opcua.server.strangers import EACH, HOUR_S, Strangers
 from tests.drivers.opcua.server.test_guard import SAFE, hung_up, secure, trust
 from tests.drivers.opcua.server.test_server import OPEN, node, operator, plant, session
 from tests.support.eventually import eventually
@@ -90,6 +98,61 @@ async def test_a_certificate_is_for_the_application_that_shows_it(tmp_path):
             await client.connect()
         async with await secure(port, mine) as client:
             assert await node(client, "speed").read_value() == 21.5
+
+
+async def test_an_address_that_shows_many_certificates_has_few_of_them_kept(tmp_path, made_once):
+    behind = plant()
+    key = load_key(made_once / "client")
+    async with behind.served(SPEC, ServerSettings(**SAFE), tmp_path) as port:
+        server = str(tmp_path / "servers/hmi/pki/own.der")
+        for number in range(EACH + 2):
+            mine = tmp_path / f"client{number}"
+            mine.mkdir()
+            cert = self_signed(key, "urn:test:client", ["localhost"], name=f"client {number}")
+            (mine / "own.der").write_bytes(cert.public_bytes(serialization.Encoding.DER))
+            shutil.copy(made_once / "client/own.key", mine / "own.key")
+            client = await secure(port, mine, server=Path(server))
+            with pytest.raises((ua.UaError, ConnectionError, TimeoutError, asyncio.CancelledError)):
+                await client.connect()
+        assert len(list((tmp_path / "servers/hmi/pki/rejected").iterdir())) == EACH
+        (issue,) = behind.health.open()
+        assert "a client at 127.0.0.1 was refused" in issue.text
+        assert "2 certificates were not kept" in issue.repair
+
+
+async def test_who_comes_with_an_expired_certificate_is_told_to_renew_it(tmp_path, made_once):
+    behind, mine = plant(), tmp_path / "old"
+    mine.mkdir()
+    key = load_key(made_once / "client")
+    shutil.copy(made_once / "client/own.key", mine / "key.pem")
+    began = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+    cert = self_signed(key, "urn:test:client", now=began, life=dt.timedelta(days=30))
+    (mine / "own.der").write_bytes(cert.public_bytes(serialization.Encoding.DER))
+    async with behind.served(SPEC, ServerSettings(**SAFE), tmp_path) as port:
+        trust(tmp_path, mine)
+        client = Client(f"opc.tcp://127.0.0.1:{port}/", timeout=10)
+        files = str(mine / "own.der"), str(mine / "key.pem")
+        await client.set_security(SecurityPolicyBasic256Sha256, *files)
+        with pytest.raises((ua.UaError, ConnectionError, TimeoutError, asyncio.CancelledError)):
+            await client.connect()
+        (issue,) = behind.health.open()
+        assert issue.repair.startswith("renew it on the client")
+
+
+def load_key(folder: Path) -> rsa.RSAPrivateKey:
+    key = serialization.load_pem_private_key((folder / "own.key").read_bytes(), None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    return key
+
+
+def test_an_address_may_show_others_again_after_an_hour():
+    at = [0.0]
+    made = Strangers(lambda: at[0])
+    assert [made.may_keep("a", bytes([n])) for n in range(EACH + 1)] == [*[True] * EACH, False]
+    assert made.may_keep("a", bytes([0]))
+    assert made.may_keep("b", bytes([9]))
+    at[0] = HOUR_S + 1
+    assert made.may_keep("a", bytes([EACH]))
 
 
 async def test_wrong_passwords_make_an_issue_that_tells_who_tries(tmp_path, monkeypatch, caplog):

@@ -49,7 +49,7 @@ def _offer(choice: Choice, device: str, spec: TagSpec) -> Offer | None:
         return None
     if not any(tag_matches(pattern, device, spec.path) for pattern in choice.tags):
         return None
-    writable = is_writable(spec) and any(tag_matches(pattern, device, spec.path) for pattern in choice.write)
+    writable = takes_plant(spec) and any(tag_matches(pattern, device, spec.path) for pattern in choice.write)
     readable = spec.access is not Access.WRITE
     if not (readable or writable):
         return None
@@ -61,6 +61,11 @@ def _offer(choice: Choice, device: str, spec: TagSpec) -> Offer | None:
 def is_writable(spec: TagSpec) -> bool:
     """Whether anybody can write the tag at all."""
     return spec.access is not Access.READ
+
+
+def takes_plant(spec: TagSpec) -> bool:
+    """Whether HMIs and PLCs may write the tag: `write.allow` can keep them out."""
+    return is_writable(spec) and "plant" in spec.write.allow
 
 
 def tag_matches(pattern: str, device: str, path: str) -> bool:
@@ -99,4 +104,4 @@ def unmatched(patterns: Sequence[str], channels: Iterable[ChannelSpec]) -> list[
     ]
 
 
-__all__ = ["Choice", "is_writable", "kind_of", "offers_of", "span_of", "tag_matches", "unmatched"]
+__all__ = ["Choice", "is_writable", "kind_of", "offers_of", "span_of", "tag_matches", "takes_plant", "unmatched"]

@@ -10,7 +10,7 @@ from typing import Any
 from gateway.errors import PermanentError
 from gateway.model import ChannelSpec
 from gateway.serving.contract import ServerConfig, ServerSpec
-from gateway.serving.offering import Choice, is_writable, offers_of, tag_matches, unmatched
+from gateway.serving.offering import Choice, is_writable, offers_of, tag_matches, takes_plant, unmatched
 from gateway.serving.registry import ServerNotUsable
 from gateway.settings.convert import fields_of, to_struct
 from gateway.settings.ids import ID_RULE, did_you_mean, is_id, suggest_id
@@ -95,12 +95,15 @@ class Servers:
         return match["host"].strip("[]"), port
 
     def _check_ports(self) -> None:
-        taken: dict[tuple[str, int], str] = {}
+        taken: list[ServerSettings] = []
         for settings, _, layers in self._read:
-            other = taken.setdefault((settings.host, settings.port), settings.name)
-            if other != settings.name:
-                text = f"{settings.host}:{settings.port} is where server `{other}` listens too"
+            other = next((each for each in taken if _clash(each, settings)), None)
+            if other is not None:
+                text = f"{_place(settings)} is where server `{other.name}` listens too"
+                if other.host != settings.host:
+                    text += f" (on {_place(other)})"
                 self._problems.at(layers.origin("listen"), text, "choose another port")
+            taken.append(settings)
 
     def check_against(self, channels: Iterable[ChannelSpec]) -> None:
         """What needs the devices: patterns that match nothing, tags that nobody can write, what the kind finds."""
@@ -141,6 +144,11 @@ class Servers:
             able = [(device, spec) for device, spec in means if is_writable(spec)]
             if means and not able:
                 self._problems.at(origin, f"`{pattern}` is read-only", "give the tag `access: rw`")
+            elif able and not any(takes_plant(spec) for _, spec in able):
+                if not set(pattern) & set("*?["):
+                    only = " and ".join(able[0][1].write.allow)
+                    text = f"`{pattern}` is not written by the plant: its `write.allow` is {only}"
+                    self._problems.at(origin, text, "add `plant` to the tag's `write.allow`, or remove it here")
             elif able and not any(f"{device}.{spec.path}" in offered for device, spec in able):
                 self._problems.at(origin, f"`{pattern}` is not offered by `select`", "add it to `select`")
 
@@ -153,6 +161,21 @@ class Servers:
         except Exception as error:  # a kind of a third party must not take the loader down
             text = f"kind `{spec.name}` failed while it checked this server: {type(error).__name__}: {error}"
             self._problems.at(layers.origin(), text, "report this to its author")
+
+
+def _place(settings: ServerSettings) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{host}:{settings.port}"
+
+
+def _clash(one: ServerSettings, other: ServerSettings) -> bool:
+    """Whether two servers cannot both listen: the same port, and the same address or one that means all."""
+    if one.port != other.port:
+        return False
+    hosts = {"127.0.0.1" if host == "localhost" else host for host in (one.host, other.host)}
+    if len(hosts) == 1 or "::" in hosts:
+        return True
+    return "0.0.0.0" in hosts and not any(":" in host for host in hosts)  # noqa: S104 - not bound here
 
 
 def _find(path: str, layers: Layers) -> tuple[Origin, bool]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from drivers.modbus.address import LAST_OFFSET, Address, AddressError, parse_address
+from drivers.modbus.server.layout import STATUS_HEAD
 from drivers.modbus.server.points import Form, PointFault, form_of
 from drivers.modbus.server.settings import PlaceKeys, ServerSettings
 from gateway.serving.contract import OBJECT, Fault, Offer, ServerConfig
@@ -20,10 +21,19 @@ def check(config: ServerConfig) -> Iterable[Fault]:
     settings: ServerSettings = config.settings
     yield from _access_faults(settings)
     try:
-        status_of(settings)
+        status = status_of(settings)
     except PointFault as error:
         yield Fault("status", str(error), error.hint)
-    yield from _map_faults(settings, {offer.name: offer for offer in config.offers})
+        yield from _map_faults(settings, {offer.name: offer for offer in config.offers}, None, 0)
+        return
+    tags = sum(offer.kind != OBJECT or offer.name in settings.map for offer in config.offers)
+    end = status.offset + STATUS_HEAD + tags
+    if end > LAST_OFFSET + 1:
+        room = LAST_OFFSET + 1 - STATUS_HEAD - tags
+        text = f"{STATUS_HEAD + tags} status registers from {status.short} on end beyond the table"
+        hint = f"write {status.table.value}/{room} or less, better with room for more tags" if room >= 0 else ""
+        yield Fault("status", text, hint)
+    yield from _map_faults(settings, {offer.name: offer for offer in config.offers}, status, end)
 
 
 def status_of(settings: ServerSettings) -> Address:
@@ -57,7 +67,9 @@ def forms_of(settings: ServerSettings, offers: Iterable[Offer]) -> list[tuple[in
     return found
 
 
-def _map_faults(settings: ServerSettings, offers: dict[str, Offer]) -> Iterator[Fault]:
+def _map_faults(
+    settings: ServerSettings, offers: dict[str, Offer], status: Address | None, status_end: int
+) -> Iterator[Fault]:
     taken: list[tuple[Address, int, str]] = []
     for name, written in settings.map.items():
         path = f'map["{name}"]'
@@ -77,6 +89,10 @@ def _map_faults(settings: ServerSettings, offers: dict[str, Offer]) -> Iterator[
             yield Fault(path, f"{address.short} with {form.count} registers ends beyond the table")
         if offer.writable and not address.table.is_writable:
             yield Fault(path, f"`{name}` may be written, and {address.short} can only be read", "write holding or coil")
+        is_near = status is not None and address.table is status.table
+        if status is not None and is_near and address.offset < status_end and status.offset < end:
+            span = f"{status.short} to {status.table.value}/{status_end - 1}"
+            yield Fault(path, f"{address.short} is among the status registers, {span}", "choose another address")
         for other, other_end, of in taken:
             if other.table is address.table and other.offset < end and address.offset < other_end:
                 yield Fault(path, f"{address.short} is where `{of}` stands", "choose another address")

@@ -112,6 +112,38 @@ def test_two_servers_cannot_have_one_port(faults: Faults):
     assert [fault.message for fault in found] == ["127.0.0.1:4840 is where server `hmi` listens too"]
 
 
+@pytest.mark.parametrize(
+    ("host", "clashes"),
+    [("0.0.0.0", True), ("localhost", True), ("[::]", True), ("127.0.0.2", False), ("[::1]", False)],
+)
+def test_an_address_that_means_all_takes_the_port_of_each(faults: Faults, load, host, clashes):
+    other = f"  other: {{kind: toy, listen: '{host}:4840', rooms: 9}}\n"
+    if not clashes:
+        assert len(load(tree(GOOD, other), servers=kinds).servers) == 2
+        return
+    (fault,) = faults(tree(GOOD, other), servers=kinds)
+    assert str(fault).startswith("gateway.yaml:7:30: ")
+    assert "is where server `hmi` listens too" in fault.message
+
+
+def local_only(text: str) -> dict[str, str]:
+    kept = PUMP.replace("access: rw, range", "access: rw, write: {allow: [local, rule]}, range")
+    return tree(text) | {"channels/a.yaml": kept}
+
+
+def test_a_tag_that_keeps_the_plant_out_is_offered_to_read(load):
+    settings = load(local_only(f'{GOOD}\nwrite: ["pump.*"]'), servers=kinds)
+    offers = {offer.path: offer.writable for offer in offers_of(settings.servers[0].choice, settings.channels)}
+    assert offers["speed"] is False
+    assert offers["reset"] is True
+
+
+def test_a_tag_that_keeps_the_plant_out_and_is_named_for_writing_is_a_mistake(faults: Faults):
+    (fault,) = faults(local_only(f"{GOOD}\nwrite: [pump.speed]"), servers=kinds)
+    assert str(fault).startswith("gateway.yaml:7:13: `pump.speed` is not written by the plant")
+    assert fault.hint == "add `plant` to the tag's `write.allow`, or remove it here"
+
+
 def test_a_kind_that_cannot_be_imported_keeps_nobody_from_starting(load):
     settings = load(tree("kind: broken\nlisten: 127.0.0.1:1"), servers=kinds, keep_unusable=True)
     assert (settings.servers[0].kind, settings.servers[0].settings) == ("broken", None)

@@ -146,3 +146,25 @@ def test_what_cannot_be_is_told_at_its_place(settings, path, message):
     found = faults(offers, **settings)
     assert [where for where, _ in found] == [path]
     assert message in found[0][1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "path", "message", "hint"),
+    [
+        ({"status": "input/65530"}, "status", "12 status registers from input/65530 on", "input/65524"),
+        ({"map": {"pump.a": "input/60011"}}, 'map["pump.a"]', "among the status registers, input/60000 to", "another"),
+        ({"map": {"pump.b": "input/59999"}}, 'map["pump.b"]', "among the status registers", "another"),
+    ],
+)
+def test_status_registers_fit_and_have_their_place_alone(settings, path, message, hint):
+    offers = (offer("a"), offer("b", "wide"))
+    (fault,) = check(ServerConfig("plc", "127.0.0.1", 1502, ServerSettings(**settings), offers))
+    assert fault.path == path
+    assert message in fault.message
+    assert hint in fault.hint
+
+
+@pytest.mark.parametrize("settings", [{"status": "input/65524"}, {"map": {"pump.a": "input/60012"}}])
+def test_status_registers_end_where_they_say(settings):
+    offers = (offer("a"), offer("b", "wide"))
+    assert list(check(ServerConfig("plc", "127.0.0.1", 1502, ServerSettings(**settings), offers))) == []

@@ -4,6 +4,8 @@
 · `Line/Speed` (below the device's root), each with selectors behind: `[3]`, `[1,2]`, `.field`, `[0].field[2]`.
 A text identifier that ends in brackets or has dots keeps them: selectors of `s=` addresses stand behind a `#`:
 `ns=2;s=Line.Speeds#[3]`, `ns=2;s=Line.Axis#.position`. Behind every other form the `#` may be left out.
+The last `#` counts, and a `#` at the end says that no selectors follow: `ns=2;s=Line#[3]#` is the node `Line#[3]`.
+In names of a path `&/`, `&:` and `&&` are a slash, a colon and an ampersand of the name.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ _KINDS = "isgb"
 _ID = re.compile(r"(?:ns=(?P<ns>\d{1,5});|nsu=(?P<uri>[^;]+);)?(?P<kind>[isgb])=(?P<text>.+)", re.DOTALL)
 _SELECT = re.compile(r"\[\s*(\d+(?:\s*,\s*\d+)*)\s*\]|\.([A-Za-z_]\w*)")
 _TAIL = re.compile(r"(?:\[\s*\d+(?:\s*,\s*\d+)*\s*\]|\.[A-Za-z_]\w*)+$")
+_INDEXED = re.compile(r"\A(\d{1,5}):")
+_UNESCAPED = re.compile(r"&([&/:])")
 _SEGMENT = re.compile(r"(?:(\d{1,5}):)?(.+)", re.DOTALL)
 _MOST_LENGTH = 4096
 _MOST_SEGMENTS = 64
@@ -88,9 +92,7 @@ def _node(text: str, default: str | int) -> NodeAddress:
     if found is None:
         raise AddressError(f"{text!r} is no node id", HINT)
     kind, written = found["kind"], found["text"]
-    body, mark, behind = written.partition("#") if kind == "s" else (written, "", "")
-    if kind == "s" and mark and not _is_selection(behind):  # a text may have a # of its own
-        body, behind = written, ""
+    body, behind = _parted(written) if kind == "s" else (written, "")
     if kind != "s":
         tail = _TAIL.search(body)
         if tail is not None:
@@ -130,9 +132,9 @@ def _identifier(kind: str, text: str) -> int | str | uuid.UUID | bytes:
 
 def _path(text: str, root: str) -> PathAddress:
     tail = _TAIL.search(text) if "[" in text or "#" in text else None
-    behind = ""
-    if "#" in text and _is_selection(text.rpartition("#")[2]):
-        text, _, behind = text.rpartition("#")
+    body, behind = _parted(text)
+    if body != text:
+        text = body
     elif tail is not None:
         text, behind = text[: tail.start()], tail.group()
     if not text.startswith("/"):
@@ -144,19 +146,19 @@ def _path(text: str, root: str) -> PathAddress:
         found = _SEGMENT.fullmatch(part)
         if found is None:
             raise AddressError(f"{text!r} has an empty name between two slashes", HINT)
-        segments.append((None if found[1] is None else int(found[1]), found[2]))
+        segments.append((None if found[1] is None else int(found[1]), _UNESCAPED.sub(r"\1", found[2])))
     if not segments or len(segments) > _MOST_SEGMENTS:
         raise AddressError(f"{text!r} is no path of 1 to {_MOST_SEGMENTS} names", HINT)
     return PathAddress(tuple(segments), _selectors(behind))
 
 
 def _split(text: str) -> list[str]:
-    """Names of a path; `&/` is a slash in a name and `&&` an ampersand (OPC 10000-4, A.2 escapes with &)."""
+    """Names of a path, escaped; `&/` is a slash in a name and `&&` an ampersand (OPC 10000-4, A.2 escapes with &)."""
     names, place = [""], 0
     while place < len(text):
         if text[place] == "&" and text[place + 1 : place + 2] in {"/", "&"}:
+            names[-1] += text[place : place + 2]
             place += 1
-            names[-1] += text[place]
         elif text[place] == "/":
             names.append("")
         else:
@@ -166,7 +168,14 @@ def _split(text: str) -> list[str]:
 
 
 def _escaped(name: str) -> str:
-    return name.replace("&", "&&").replace("/", "&/")
+    escaped = name.replace("&", "&&").replace("/", "&/")
+    return _INDEXED.sub(r"\1&:", escaped)  # a name that begins as if it had a namespace
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """What stands before and behind the last `#`, when that divides: a name may have a # of its own."""
+    body, mark, behind = text.rpartition("#")
+    return (body, behind) if mark and (not behind or _is_selection(behind)) else (text, "")
 
 
 def _is_selection(text: str) -> bool:
@@ -190,13 +199,24 @@ def show_selectors(selectors: tuple[Selector, ...]) -> str:
 
 def show(address: Address) -> str:
     """An address in the form that is read again as the same."""
-    parts = show_selectors(address.selectors)
+    parts = f"#{show_selectors(address.selectors)}" if address.selectors else ""
     if isinstance(address, PathAddress):
         names = "/".join(
             (f"{index}:" if index is not None else "") + _escaped(name) for index, name in address.segments
         )
-        return f"/{names}{'#' if parts else ''}{parts}"
-    return f"{address.namespace}{show_identifier(address.identifier)}{'#' if parts else ''}{parts}"
+        text = f"/{names}"
+    else:
+        text = f"{address.namespace}{show_identifier(address.identifier)}"
+    return f"{text}{parts or ('#' if _ends_open(text) else '')}"
+
+
+def _ends_open(text: str) -> bool:
+    """Whether its end would be read as selectors or be stripped; names of nodes may be anything."""
+    if text != text.strip() or text.endswith("#") or _parted(text)[0] != text:
+        return True
+    return text.startswith("/") and (
+        text.endswith("/") or (("[" in text or "#" in text) and _TAIL.search(text) is not None)
+    )
 
 
 def show_identifier(identifier: int | str | uuid.UUID | bytes) -> str:

@@ -151,7 +151,7 @@ class _Walk:
             row["keys"] = {"address": address, "type": shown, **({"access": text} if text != "r" else {})}
         if self._values:
             try:
-                row["value"] = jsonable(value)
+                row["value"] = value.hex() if isinstance(value, bytes) else jsonable(value)  # as `tags` shows it
             except Mismatch:
                 row["value"] = None
         return row

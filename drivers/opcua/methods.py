@@ -47,12 +47,15 @@ class Methods:
         request.InputArguments = await self._arguments(name, takes, args)
         call = ua.CallRequest()
         call.Parameters.MethodsToCall = [request]
-        (result,) = (await self._session.call(call, ua.CallResponse)).Results
+        try:
+            (result,) = (await self._session.call(call, ua.CallResponse)).Results
+        except ServerRefused as error:
+            raise ServerRefused(error.code, f"method {name} failed") from error
         code = result.StatusCode.value
         if code in _NO_METHOD:
             raise WriteRejected(f"the server has no method {name}", code=_NOT_FOUND)
         if is_bad(code):
-            raise ServerRefused(code, self._blame(takes, result))
+            raise ServerRefused(code, self._blame(name, takes, result))
         names = [argument.Name or f"result{place}" for place, argument in enumerate(gives, 1)]
         values = [jsonable(variant.Value) for variant in result.OutputArguments or ()]
         names += [f"result{place}" for place in range(len(names) + 1, len(values) + 1)]
@@ -110,12 +113,12 @@ class Methods:
         return variants
 
     @staticmethod
-    def _blame(takes: Sequence[Any], result: Any) -> str:
-        """The argument that the server does not like."""
+    def _blame(name: str, takes: Sequence[Any], result: Any) -> str:
+        """The method, and the argument of it that the server does not like."""
         for argument, status in zip(takes, result.InputArgumentResults or (), strict=False):
             if is_bad(status.value):
-                return f"{argument.Name}: {status.name}"
-        return ""
+                return f"method {name}: {argument.Name}: {status.name}"
+        return f"method {name} failed"
 
 
 __all__ = ["Methods"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from asyncua import ua
 
-from drivers.opcua.address import LOCAL, Address, Namespace, NodeAddress, PathAddress, show_identifier
+from drivers.opcua.address import LOCAL, Address, Namespace, NodeAddress, PathAddress, show
 from drivers.opcua.refusal import ServerRefused
 from drivers.opcua.session import Session
 from drivers.opcua.status import is_bad
@@ -115,8 +115,8 @@ class Resolver:
         """The address of a node that holds after the next start of the server too."""
         index = node.NamespaceIndex
         uri = self.namespaces.uri_of(index) if index > LOCAL else ""
-        space = f"nsu={uri};" if uri and ";" not in uri else f"ns={index};" if index else ""
-        return f"{space}{show_identifier(node.Identifier)}"
+        space = Namespace(uri=uri) if uri and ";" not in uri else Namespace(index=index)
+        return show(NodeAddress(space, node.Identifier))
 
     async def _walk(self, paths: Sequence[PathAddress]) -> dict[Address, Any]:
         """All paths at once, level by level, so that a folder is looked through once."""

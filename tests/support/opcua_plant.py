@@ -111,6 +111,8 @@ class Plant:
             ("Small", 3, kinds.Byte),
             ("Run", True, kinds.Boolean),
             ("Name", "press", kinds.String),
+            ("Raw", b"\x00\xff\x10", kinds.ByteString),
+            ("we ird/na.me#[0]", 5, kinds.Int32),
             ("Setpoint", 20.0, kinds.Float),
             ("Speeds", [1.0, 2.0, 3.0], kinds.Double),
             ("Started", dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC), kinds.DateTime),

@@ -11,7 +11,7 @@ from drivers.opcua import SPEC
 from drivers.opcua.settings import DeviceSettings as Device
 from drivers.opcua.settings import Events, Limits, Method, Subscription
 from gateway.errors import LinkLost, RequestRefused, WriteRejected
-from gateway.model import Access, Quality, Report, Transform
+from gateway.model import Access, Quality, Report, Tag, Transform
 from gateway.testing import check_driver
 from tests.drivers.opcua.kit import asked, at_work, channel_of, tag_spec
 from tests.support.eventually import eventually
@@ -214,7 +214,7 @@ async def test_methods_take_arguments_by_name_and_say_what_is_wrong(plant):
         device = ctx.devices[0]
         assert await driver.call(device, "add", {"b": 2, "a": 1.5}) == {"sum": 3.5}
         assert await driver.call(device, f"nsu={LINE};s=Line.Add", {"a": 1, "b": 1}) == {"sum": 2.0}
-        with pytest.raises(RequestRefused, match="BadInvalidState"):
+        with pytest.raises(RequestRefused, match="method fail failed: BadInvalidState: "):
             await driver.call(device, "fail", {})
         for method, args, code in (
             ("add", {"a": 1}, 422),
@@ -255,6 +255,14 @@ async def test_the_address_space_is_shown_as_a_tree_with_keys_to_paste(plant):
             await anext(driver.browse({"at": "/Objects/Nowhere"}))
         shown = [i["value"] async for i in driver.browse({"at": "/Objects/Line", "filter": "Count"}) if "path" in i]
         assert shown == [7]
+        odd = [i async for i in driver.browse({"at": "/Objects/Line", "depth": 1}) if "path" in i]
+        keys = {i["name"]: (i["keys"].get("address"), i["value"]) for i in odd if i["kind"] == "variable"}
+        assert keys["we ird/na.me#[0]"] == (f"nsu={LINE};s=Line.we ird/na.me#[0]#", 5)
+        assert keys["Raw"][1] == "00ff10", "bytes are hex, as in `tags`"
+        shown = [i["value"] async for i in driver.browse({"at": "/Objects/Line/we ird&/na.me#[0]#"}) if "path" in i]
+        assert shown == []
+        spec = tag_spec("odd", keys["we ird/na.me#[0]"][0], "int32")
+        assert await asked(driver, ctx.devices[0], Tag("line", "odd", -1, -1, spec)) == [5]
 
 
 async def test_a_folder_that_holds_itself_is_shown_once(plant):

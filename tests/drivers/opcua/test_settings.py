@@ -29,6 +29,11 @@ PLANT = Namespace(uri="http://plant/a")
         ("nsu=http://plant/a;i=7[3]", NodeAddress(PLANT, 7, (3,))),
         ("ns=2;s=Speeds[1]", NodeAddress(Namespace(2), "Speeds[1]")),
         ("ns=2;s=Speeds#[1]", NodeAddress(Namespace(2), "Speeds", (1,))),
+        ("ns=2;s=a.b#[0]#", NodeAddress(Namespace(2), "a.b#[0]")),
+        ("ns=2;s=a#[0]#[1]", NodeAddress(Namespace(2), "a#[0]", (1,))),
+        ("ns=2;s=a##", NodeAddress(Namespace(2), "a#")),
+        ("/Objects/T[2]#", PathAddress(((None, "Objects"), (None, "T[2]")))),
+        ("/Objects/2&:a", PathAddress(((None, "Objects"), (None, "2:a")))),
         ("ns=2;s=No#5", NodeAddress(Namespace(2), "No#5")),
         ("ns=3;i=7[1,2].x", NodeAddress(Namespace(3), 7, (1, 2, "x"))),
         ("ns=3;i=7#.x[0]", NodeAddress(Namespace(3), 7, ("x", 0))),
@@ -73,6 +78,22 @@ def test_the_device_gives_root_and_namespace():
 def test_addresses_that_cannot_be_read_say_why(text, words):
     with pytest.raises(AddressError, match=words):
         parse(text)
+
+
+_AWKWARD = st.text(alphabet="#[].&/:;=, 02ax\n", min_size=1, max_size=12)
+_SELECTORS = st.lists(st.integers(0, 9) | st.sampled_from(["x", "pos_2"]), max_size=3).map(tuple)
+
+
+@given(_AWKWARD, st.sampled_from([Namespace(), Namespace(2), PLANT]), _SELECTORS)
+def test_any_node_id_that_a_server_has_can_be_written(name, namespace, selectors):
+    address = NodeAddress(namespace, name, selectors)
+    assert parse(show(address)) == address
+
+
+@given(st.lists(st.tuples(st.none() | st.integers(0, 99999), _AWKWARD), min_size=1, max_size=4), _SELECTORS)
+def test_any_names_can_be_a_path(segments, selectors):
+    address = PathAddress(tuple(segments), selectors)
+    assert parse(show(address)) == address
 
 
 @given(st.text(max_size=40))

@@ -120,13 +120,15 @@ def _choose(objects: Any, wanted: str) -> str:
         path: unpack_variants(interfaces[ADAPTER]) for path, interfaces in objects.items() if ADAPTER in interfaces
     }
     if not adapters:
-        raise BluetoothAway("there is no Bluetooth adapter", "plug one in; `rfkill list` shows blocked ones")
+        raise BluetoothAway(
+            "there is no Bluetooth adapter", "plug one in; `rfkill list` shows blocked ones", silent=True
+        )
     known = sorted((path.rpartition("/")[2], str(each.get("Address", "")), path) for path, each in adapters.items())
     fitting = [row for row in known if not wanted or wanted.lower() == row[0] or wanted.upper() == row[1].upper()]
     if not fitting:
         there = ", ".join(f"{name} ({address})" for name, address, _ in known)
-        raise BluetoothAway(f"there is no adapter {wanted}", f"there are {there}")
+        raise BluetoothAway(f"there is no adapter {wanted}", f"there are {there}", silent=True)
     powered = [path for _, _, path in fitting if adapters[path].get("Powered")]
     if not powered:
-        raise BluetoothAway(f"adapter {fitting[0][0]} is switched off", ADAPTER_OFF.repair)
+        raise BluetoothAway(f"adapter {fitting[0][0]} is switched off", ADAPTER_OFF.repair, silent=True)
     return str(powered[0])

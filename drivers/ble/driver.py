@@ -95,7 +95,9 @@ class BleDriver:
             except radio.ERRORS as error:
                 failure = failure_of(error)
                 ctx.issue(_AWAY, f"Bluetooth cannot be used: {failure.text}", failure.repair)
-                self._away(failure.text)
+                ctx.link(up=False, why=failure.text)
+                for station in self._stations.values():
+                    station.deaf(failure.text, at_once=failure.silent)
             if ctx.clock.mono() - began >= HEALTHY_S:
                 backoff.reset()
             await ctx.clock.sleep(backoff.next())
@@ -128,6 +130,8 @@ class BleDriver:
         ctx = self._context()
         ctx.link(up=True)
         ctx.clear(_AWAY)
+        for station in self._stations.values():
+            station.hears()
         if refused:
             text = f"the scan is an active one: {refused}"
             ctx.issue(_PASSIVE, text, "start bluetoothd with --experimental, or write `scanning: active`")
@@ -171,11 +175,6 @@ class BleDriver:
         finally:
             gone.cancel()
             await asyncio.wait({gone})
-
-    def _away(self, why: str) -> None:
-        for station in self._stations.values():
-            if not station.by_adverts:
-                station.failing(why)
 
     # --- adverts
 

@@ -12,14 +12,16 @@ class Failure(Struct, frozen=True):
 
     text: str
     repair: str
+    silent: bool = False
+    """There is no adapter to hear with: nothing can come until a person has done something."""
 
 
 class BluetoothAway(Exception):
     """Bluetooth cannot be used now."""
 
-    def __init__(self, text: str, repair: str) -> None:
+    def __init__(self, text: str, repair: str, *, silent: bool = False) -> None:
         super().__init__(text)
-        self.failure = Failure(text, repair)
+        self.failure = Failure(text, repair, silent)
 
 
 NO_BUS = Failure(
@@ -30,8 +32,8 @@ NO_BLUEZ = Failure("BlueZ does not run", "systemctl enable --now bluetooth (apt 
 DENIED = Failure("D-Bus does not let this user speak to BlueZ", "usermod -aG bluetooth with the service's user")
 BUS_LOST = Failure("the connection to D-Bus was lost", "it is tried again; look at `systemctl status dbus`")
 BLUEZ_LOST = Failure("BlueZ has stopped", "it is tried again; look at `systemctl status bluetooth`")
-ADAPTER_LOST = Failure("the adapter was taken away", "plug it in again")
-ADAPTER_OFF = Failure("the adapter is switched off", "bluetoothctl power on; rfkill unblock bluetooth")
+ADAPTER_LOST = Failure("the adapter was taken away", "plug it in again", silent=True)
+ADAPTER_OFF = Failure("the adapter is switched off", "bluetoothctl power on; rfkill unblock bluetooth", silent=True)
 
 
 def failure_of(error: BaseException) -> Failure:

@@ -55,7 +55,7 @@ class Radio:
     def why_gone(self) -> BluetoothAway:
         failure = self._watch.failure
         assert failure is not None
-        return BluetoothAway(failure.text, failure.repair)
+        return BluetoothAway(failure.text, failure.repair, silent=failure.silent)
 
     async def open(self, adapter: str, patterns: Iterable[tuple[int, bytes]] | None, group: asyncio.TaskGroup) -> str:
         """Begin to scan; `patterns` (AD type, beginning) for a passive scan, None for an active one.

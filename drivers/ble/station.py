@@ -142,17 +142,29 @@ class Station:
         if self._timer is None:
             self.watch()
 
+    def deaf(self, why: str, *, at_once: bool) -> None:
+        """Bluetooth is away. `at_once`: nothing can come, so the device is away now; else after its `away_after`."""
+        self._why_away = why
+        if at_once:
+            self._stop()
+            self._gone(why)
+        elif self._timer is None:
+            self.watch()
+
+    def hears(self) -> None:
+        """Bluetooth is there again: silence is the device's own from now on."""
+        self._why_away = "not heard"
+        if self.by_adverts:
+            self._stop()
+            self.watch()
+
     def answered(self) -> None:
         """The opposite of `failing`."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._stop()
         self.there()
 
     def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._stop()
         self.hearing.close()
         self.reporter.close()
 
@@ -165,12 +177,20 @@ class Station:
         if self._ctx.clock.mono() - self._since < self._away_after - 0.005:
             self._watch()
             return
+        self._gone(f"{self._why_away} for {self._away_after:g} s")
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _gone(self, why: str) -> None:
         self.online = False
         self.reporter.reset()
         self.hearing.reset()
         self._inside, self._in_parsed = set(), set()
         self.last = None
-        self._ctx.offline(self.device.id, f"{self._why_away} for {self._away_after:g} s")
+        self._ctx.offline(self.device.id, why)
 
 
 def _away_after(channel: ChannelSettings, device: DeviceSettings) -> float:

@@ -132,15 +132,18 @@ async def test_the_bus_and_bluez_are_restarted(radio):
 async def test_the_adapter_is_switched_off_and_unplugged(radio):
     radio.device(HALL, service={BTHOME: BTHOME_DATA})
     radio.device(ENV, **thermometer())
-    async with running(channel_of(CHANNEL)) as (driver, context):
+    async with running(channel_of(CHANNEL.replace("away_after: 1s", "away_after: 1h"))) as (driver, context):
         await until(lambda: good(context), why="all good")
         await asyncio.to_thread(radio.ask, "power", on=False)
         await until(lambda: "bluetoothctl power on" in str(context.issues), why="the issue says what helps")
         await until(lambda: [s[:7] for _, s in context.states].count("offline") == 2, why="both away")
         await asyncio.to_thread(radio.ask, "power", on=True)
         await until(lambda: not context.issues and context.linked, why="it goes on")
+        count = len(context.states)
         await asyncio.to_thread(radio.ask, "unplug")
         await until(lambda: "adapter" in str(context.issues), why="the issue names the adapter")
+        await until(lambda: "adapter" in context.link_lost, why="the link says why it is down")
+        await until(lambda: {"hall", "env"} <= {n for n, s in context.states[count:] if "adapter" in s}, why="reason")
         await asyncio.to_thread(radio.ask, "adapter")
         await until(lambda: not context.issues and context.linked, why="it goes on")
         await until(lambda: context.states[-1][1] == "online", why="a device is back")
@@ -155,7 +158,9 @@ async def test_without_bluetooth_there_is_an_issue_and_nothing_grows(radio, monk
         before = descriptors(), len(asyncio.all_tasks())
         await asyncio.sleep(1.5)
         assert descriptors() <= before[0] and len(asyncio.all_tasks()) <= before[1]
-        assert [state for _, state in context.states] == ["offline: not heard for 1 s"] or len(context.states) == 2
+        assert [state for _, state in context.states] == [
+            "offline: there is no D-Bus to reach BlueZ by for 1 s"
+        ] or len(context.states) == 2
         for name, value in radio.env.items():
             monkeypatch.setenv(name, value)
         await until(lambda: not context.issues and context.linked, why="it goes on by itself")

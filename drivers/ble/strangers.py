@@ -13,12 +13,19 @@ from gateway.abilities import Sighting
 MOST = 500
 """Devices that are remembered; the one heard longest ago makes room."""
 
+MOST_NEWS = 50
+"""New or changed devices that are looked into in a second; the others speak again and have their turn then. A crowd
+beyond MOST pushes itself out of the table in turns, so that each advert would be news.
+"""
+
 
 class Strangers:
-    """The table. `tell` takes what the gateway should know."""
+    """The table. `tell` takes what the gateway should know. `put_off`: adverts with news beyond MOST_NEWS."""
 
     def __init__(self, tell: Callable[[Sighting], None]) -> None:
         self._tell = tell
+        self._since, self._news = 0.0, 0
+        self.put_off = 0
         self._table: OrderedDict[str, tuple[Advert, dict[str, str]]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -36,6 +43,11 @@ class Strangers:
         if before is not None and _same_kind(before[0], advert):
             self._table[advert.address] = (advert, before[1])
             return
+        if not self._may_look(advert.mono):
+            self.put_off += 1
+            if before is not None:
+                self._table[advert.address] = before  # as it was: the change is news the next time
+            return
         identity = identify(advert)
         known = properties(advert, identity)
         self._table[advert.address] = (advert, known)
@@ -43,6 +55,12 @@ class Strangers:
             self._table.popitem(last=False)
         if (before is None or before[1] != known) and (advert.lasting or identity.what not in {"advert", "gatt"}):
             self._tell(sighting_of(advert, identity))
+
+    def _may_look(self, mono: float) -> bool:
+        if not 0.0 <= mono - self._since < 1.0:
+            self._since, self._news = mono, 0
+        self._news += 1
+        return self._news <= MOST_NEWS
 
     def adverts(self) -> list[Advert]:
         """What was heard last of each device."""

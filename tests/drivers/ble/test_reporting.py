@@ -10,7 +10,7 @@ import pytest
 from drivers.ble.asking import heard_last
 from drivers.ble.driver import BleDriver
 from drivers.ble.station import Station, counters
-from drivers.ble.strangers import MOST, Strangers
+from drivers.ble.strangers import MOST, MOST_NEWS, Strangers
 from gateway.errors import DeviceUnavailable
 from gateway.testing import FakeContext, ManualClock
 from tests.drivers.ble.kit import advert_of, channel_of
@@ -206,7 +206,8 @@ async def test_strangers_are_bounded_and_told_when_they_are_new():
     for number in range(MOST + 200):
         address = f"00:00:00:00:{number >> 8:02X}:{number & 255:02X}"
         for value in range(3):  # data that moves is no news
-            strangers.heard(advert_of(f"05ff9905{value:02x}00", address=address))
+            strangers.heard(advert_of(f"05ff9905{value:02x}00", address=address, mono=number * 0.05))
+    assert strangers.put_off == 0
     assert len(strangers) == MOST
     assert len(told) == MOST + 200
     strangers.heard(advert_of("05ff99050000 04096e6577", address=f"00:00:00:00:{(MOST + 199) >> 8:02X}:BB"))
@@ -215,6 +216,20 @@ async def test_strangers_are_bounded_and_told_when_they_are_new():
         "4A:00:00:00:00:01", "phone", -60, None, {1: b""}, {}, (), 0, 0.0, public=False
     ))  # fmt: skip
     assert told[-1].name == "new", "an address that changes every quarter of an hour is no device"
+
+
+async def test_a_crowd_is_looked_into_at_a_bounded_rate_and_each_has_its_turn():
+    told = []
+    strangers = Strangers(told.append)
+    for turn in range(10):
+        for number in range(400):
+            address = f"00:00:00:00:{number >> 8:02X}:{number & 255:02X}"
+            strangers.heard(advert_of("05ff99050000", address=address, mono=10.0 + turn))
+        assert len(told) == min(400, MOST_NEWS * (turn + 1))
+    assert len({sighting.identity for sighting in told}) == 400
+    assert strangers.put_off == sum(400 - MOST_NEWS * turn for turn in range(1, 8))
+    strangers.heard(advert_of("04096e6577", address="00:00:00:00:00:05", mono=30.0))
+    assert told[-1].name == "new"
 
 
 async def test_an_advert_that_cannot_be_decoded_is_a_fault_and_no_end():

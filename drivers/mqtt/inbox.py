@@ -22,6 +22,10 @@ from gateway.model import Tag, Value
 from gateway.mqttclient.connection import Inbound
 
 UNREADABLE = "unreadable_payloads"
+TOO_LARGE = "message_too_large"
+_MOST_LARGE = 5
+"""Topics that are named."""
+_LONGEST_TOPIC = 200
 _MOST_UNWRITTEN = 4
 """QoS 0 messages not yet on disk, in Receive Maximums."""
 
@@ -52,6 +56,7 @@ class Inbox:
         self._max_payload = max_payload
         self._decoders: dict[str, Decoder] = {}
         self._unreadable: set[str] = set()
+        self._large: dict[str, int] = {}
         self.counts = Counts()
         self.held = False
         self.watched: dict[Tag, Callable[[Value], None]] = {}
@@ -87,10 +92,13 @@ class Inbox:
             return False
         if len(message.payload) > self._max_payload:
             counts.too_large += 1
+            self._tell_large(message.topic, len(message.payload))
             self._complain(
                 takers, message.topic, f"{len(message.payload)} bytes, and max_payload is {self._max_payload}"
             )
             return False
+        if self._large and message.topic in self._large:
+            self._tell_large(message.topic, 0)
         if message.retain:
             counts.retained += 1
         elif self.held:
@@ -165,6 +173,24 @@ class Inbox:
         self.counts.unreadable += 1
         if isinstance(taker, TopicMap):
             self._complain((taker,), message.topic, f"{error}; it is {shown(message.payload)}")
+
+    def _tell_large(self, topic: str, size: int) -> None:
+        """`size`: of a message that is too large; 0 for a good one."""
+        if size == self._large.get(topic, 0) or (topic not in self._large and len(self._large) >= _MOST_LARGE):
+            return
+        if size:
+            new = topic not in self._large
+            self._large[topic] = size
+            if not new:  # one that grows is not told again
+                return
+        else:
+            del self._large[topic]
+        if not self._large:
+            self._ctx.clear(TOO_LARGE)
+            return
+        which = ", ".join(f"{name[:_LONGEST_TOPIC]} ({bytes_} bytes)" for name, bytes_ in self._large.items())
+        text = f"larger than max_payload ({self._max_payload} bytes): {which}"
+        self._ctx.issue(TOO_LARGE, text, "raise `max_payload`")
 
     def _complain(self, takers: Iterable[Any], topic: str, text: str) -> None:
         for taker in takers:

@@ -44,6 +44,8 @@ _SETTLE_S, _SETTLE_STEP_S = 1.0, 0.02
 _MARK = "fieldpost/none"
 """A filter that nobody subscribes: giving it up is a question without any effect."""
 _OVERHEAD = 65_536 + 1024
+_HEARD_OF = 16_000_000
+"""A broker drops what is larger than we say we take, and tells nobody: up to here it comes, so that it can be told."""
 
 Connect = Callable[[str, ConnectOptions], Any]
 Trace = Callable[[bool, str, bytes, str], None]
@@ -75,7 +77,7 @@ def options_of(settings: ChannelSettings, name: str, *, keeps: bool) -> ConnectO
         clean_start=not keeps,
         session_expiry_s=round(settings.session) if keeps else 0,
         receive_maximum=settings.receive_maximum,
-        max_packet=settings.max_payload + _OVERHEAD,
+        max_packet=max(settings.max_payload, _HEARD_OF) + _OVERHEAD,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from drivers.mqtt.discovery.describing import MOST_DEVICES, Described, tag_name, text
+from drivers.mqtt.discovery.describing import MOST_TAGS, Described, Remembered, tag_name, text
 from drivers.mqtt.discovery.ha_entities import tags_of
 from drivers.mqtt.discovery.ha_keys import expanded
 from drivers.mqtt.discovery.ha_templates import NotUnderstood, value_keys
@@ -20,12 +20,11 @@ Found = Callable[[Described], None]
 class HomeAssistant:
     """What was described below one prefix."""
 
-    def __init__(self, prefix: str, found: Found) -> None:
+    def __init__(self, prefix: str, found: Found, memory: Remembered) -> None:
         self._prefix = prefix
         self._found = found
-        self._devices: dict[str, Described] = {}
+        self._memory = memory
         self._owner: dict[str, str] = {}
-        self.left_out = 0
 
     def takers(self) -> list[_Topic]:
         """Both lengths of topics."""
@@ -36,21 +35,32 @@ class HomeAssistant:
         levels = topic[len(self._prefix) + 1 :].split("/")
         kind, rest = levels[0], levels[1:-1]
         owner = self._owner.pop(topic, None)
-        if owner is not None:
-            known = self._devices[owner]
-            _forget(known, topic)
+        before = self._memory.get(owner) if owner is not None else None
+        if before is not None:
+            _forget(before, topic)
         if not isinstance(config, dict):
-            if owner is not None:
-                self._found(self._devices[owner])
-            return
-        config = expanded(config)
+            if before is not None:
+                self._found(before)
+        else:
+            self._config(topic, kind, rest, expanded(config))
+        if owner is not None and before is not None and not before.told_by:  # all of it was taken back
+            self._memory.remove(owner)
+
+    def _config(self, topic: str, kind: str, rest: list[str], config: Mapping[str, Any]) -> None:
         device = config.get("device")
         info: Mapping[str, Any] = device if isinstance(device, dict) else {}
         identity = _identity(info) or "/".join(rest)
-        if identity not in self._devices and len(self._devices) >= MOST_DEVICES:
-            self.left_out += 1
+        known = self._memory.told(identity)
+        if known is None:
+            known = Described(f"{self._prefix}:{identity}")
+            there, gone = self._memory.add(identity, known)
+            for old in gone.told_by if gone is not None else ():
+                self._owner.pop(old, None)
+            if not there:
+                return
+        if len(known.told_by) >= MOST_TAGS:
             return
-        known = self._devices.setdefault(identity, Described(f"{self._prefix}:{identity}"))
+        known.told_by.add(topic)
         self._owner[topic] = identity
         _about(known, info, config, self._prefix)
         if kind == "device":
@@ -88,6 +98,7 @@ class _Topic:
 
 
 def _forget(known: Described, topic: str) -> None:
+    known.told_by.discard(topic)
     for parts in (known.parts, known.odd):
         for key in [key for key in parts if key == topic or key.startswith(f"{topic}#")]:
             del parts[key]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from drivers.mqtt.discovery.describing import MOST_DEVICES, Described, tag_name
+from drivers.mqtt.discovery.describing import Described, Remembered, tag_name
 from drivers.mqtt.formats import BadPayload, decoder, guess
 from drivers.mqtt.scan import proposed
 from drivers.mqtt.topics import device_of, share
@@ -19,31 +19,27 @@ _MOST_TOPICS = 100
 class Pattern:
     """A taker of the router. `configured` says of a topic whether a device of the configuration has it."""
 
-    def __init__(self, pattern: str, found: Found, configured: Callable[[str], bool]) -> None:
+    def __init__(self, pattern: str, found: Found, configured: Callable[[str], bool], memory: Remembered) -> None:
         self.filter = share(pattern)
         self.format = "raw"
         self._pattern = pattern
         self._found = found
         self._configured = configured
-        self._devices: dict[str, Described] = {}
-        self._topics: dict[str, set[str]] = {}
-        self.left_out = 0
+        self._memory = memory
 
     def take(self, message: Inbound, document: bytes) -> Sequence[Any]:
         name = device_of(self._pattern, message.topic)
         if not name or self._configured(message.topic):
             return ()
-        topics = self._topics.get(name)
-        if topics is None:
-            if len(self._devices) >= MOST_DEVICES:
-                self.left_out += 1
-                return ()
-            topics = self._topics[name] = set()
+        known = self._memory.told(name)
+        if known is None:
             known = Described(f"{self._pattern}:{name}", name, {"source": "topic", "topic": message.topic})
-            self._devices[name] = known
+            if not self._memory.add(name, known)[0]:
+                return ()
+        topics = known.told_by
         if message.topic not in topics and len(topics) < _MOST_TOPICS:
             topics.add(message.topic)
-            self._look(self._devices[name], message.topic, document, alone=len(topics) == 1)
+            self._look(known, message.topic, document, alone=len(topics) == 1)
         return ()
 
     def _look(self, known: Described, topic: str, payload: bytes, *, alone: bool) -> None:

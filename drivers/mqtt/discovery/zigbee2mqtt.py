@@ -22,12 +22,18 @@ _TIMES = {"ISO_8601": "iso", "ISO_8601_local": "iso", "epoch": "ms"}
 class Zigbee2Mqtt:
     """What one bridge tells of its devices."""
 
-    def __init__(self, base: str, found: Found) -> None:
+    def __init__(self, base: str, found: Found, changed: Callable[[], None]) -> None:
         self._base = base
         self._found = found
+        self._changed = changed
         self._time: dict[str, Any] | None = None
         self._last: list[Any] = []
         self.left_out = 0
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the bridge has more devices than are looked at."""
+        return self.left_out > 0
 
     def takers(self) -> list[_Topic]:
         """The two topics that describe."""
@@ -48,7 +54,9 @@ class Zigbee2Mqtt:
         if not isinstance(document, list):
             return
         self._last = document
-        self.left_out = max(0, len(document) - MOST_DEVICES)
+        before, self.left_out = self.left_out, max(0, len(document) - MOST_DEVICES)
+        if bool(before) is not bool(self.left_out):
+            self._changed()
         for device in document[:MOST_DEVICES]:
             if isinstance(device, dict) and device.get("type") != "Coordinator" and device.get("disabled") is not True:
                 self._device(device)

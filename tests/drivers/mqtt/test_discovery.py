@@ -112,9 +112,44 @@ def test_a_device_that_is_described_anew_is_told_anew():
     assert [list(sighting.tags) for sighting in bench.ctx.sightings] == [["A"], ["B"], []]
 
 
-def test_more_devices_than_are_remembered_are_counted():
+async def test_more_devices_than_are_remembered_are_counted():
     bench = Bench({"discover": {"topics": ["p/{device}"]}})
     for number in range(1003):
         bench.take(f"p/{number}", "1")
     assert len({sighting.identity for sighting in bench.ctx.sightings}) == 1000
     assert bench.watch.left_out == 3
+    assert ("descriptions_left_out", "plant") in bench.ctx.issues
+    bench.take("p/0", "1")  # all but this one are quiet now
+    await bench.clock.advance(61)
+    bench.take("p/new", "1")
+    assert bench.ctx.sightings[-1].identity.endswith(":new")
+
+
+def test_a_crowd_of_descriptions_does_not_hide_the_next_device_and_is_told():
+    own = {"topic": "own/state", "tags": {"a": {"path": "$.a", "type": "int32"}}}
+    bench = Bench({"discover": {"home_assistant": "ha"}, "devices": {"own": own}})
+    described = {"name": "A", "stat_t": "own/state", "dev": {"ids": "own"}}
+    bench.take("ha/sensor/own/a/config", json.dumps(described))
+    for number in range(1200):
+        fake = {"name": "A", "stat_t": f"fake/{number}", "dev": {"ids": f"fake{number}"}}
+        bench.take(f"ha/sensor/fake{number}/a/config", json.dumps(fake))
+    bench.take("ha/sensor/x/a/config", json.dumps({"name": "A", "stat_t": "a", "dev": {"ids": "x"}}))
+    assert bench.ctx.sightings[-1].identity == "ha:x"
+    assert bench.watch.left_out == 202
+    bench.take("ha/sensor/own/b/config", json.dumps({"name": "B", "stat_t": "other", "dev": {"ids": "own"}}))
+    assert bench.ctx.sightings[-1].identity == "ha:x", "what is configured is still known to be"
+    assert ("descriptions_left_out", "plant") in bench.ctx.issues
+    for number in range(1200):
+        bench.take(f"ha/sensor/fake{number}/a/config", b"")
+    assert not bench.ctx.issues
+
+
+def test_a_message_that_is_too_large_is_told_until_a_good_one_comes():
+    bench = Bench({"discover": {"zigbee2mqtt": "z"}, "max_payload": "1kB"})
+    for _ in range(2):
+        bench.take("z/bridge/devices", b"[" + b" " * 3000 + b"]")
+    text = bench.ctx.issues["message_too_large", "plant"]
+    assert "z/bridge/devices (3002 bytes)" in text
+    assert bench.inbox.counts.too_large == 2
+    bench.take("z/bridge/devices", b"[]")
+    assert not bench.ctx.issues

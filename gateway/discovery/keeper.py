@@ -199,7 +199,7 @@ class Discovery:
         row = self.find(words)
         if row.state in (APPROVED, KNOWN):
             raise Refused(f"{row.id} is the device {row.device} already", 409)
-        proposal = self._proposal(row, self._taken(), {}, name, profile)
+        proposal = self._proposal(row, self._taken(), None, name, profile)
         answer = await self._bring([(row, proposal)], who)
         return {"id": row.id, "device": proposal.device, "channel": proposal.channel, **answer}
 
@@ -236,20 +236,22 @@ class Discovery:
     # How they come in
 
     def _proposal(
-        self, row: Row, taken: set[str], coming: Mapping[str, int], name: str = "", profile: str = ""
+        self, row: Row, taken: set[str], coming: Mapping[str, int] | None, name: str = "", profile: str = ""
     ) -> Proposal:
-        """Raises Refused. `coming`: how many come in by each rule at the same time."""
+        """Raises Refused. `coming`: how many come in by each rule at the same time; None for somebody's decision, which
+        the rule's limit does not bind.
+        """
         if self._channel(row.channel) is None:
             raise Refused(f"there is no channel {row.channel} any more", 409)
         rule = self._rule_of(row)
-        if rule is not None:
+        if rule is not None and coming is not None:
             have = sum(
                 one.state == APPROVED and one.watch == rule.name and one.channel == row.channel
                 for one in self._table.rows()
             )
             if have + coming.get(f"{row.channel}/{rule.name}", 0) >= rule.limit:
-                text = f"the rule {rule.name} of channel {row.channel} has its {rule.limit} devices: raise its limit"
-                raise Refused(text, 409)
+                text = f"the rule {rule.name} of channel {row.channel} has its {rule.limit} devices"
+                raise Refused(f"{text}: raise its limit, or approve it by hand", 409)
         return propose(row, rule, taken, name=name, profile=profile)
 
     async def _bring(self, chosen: Sequence[tuple[Row, Proposal]], who: str) -> dict[str, Any]:

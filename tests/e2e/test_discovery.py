@@ -142,12 +142,17 @@ def test_what_would_make_the_configuration_invalid_is_refused_and_nothing_is_hal
     assert "by hand" in gateway.cli("discovered", "approve", "simple03").err
     assert gateway.cli("discovered", "approve", "simple02", "--as", "known").code == 1
     assert gateway.cli("discovered", "approve", "nobody").code == 1
+    several = gateway.cli("discovered", "approve", "nobody", "simple01").err
+    assert "nobody is not approved: nothing was discovered" in several
+    assert "approved: none; not tried: simple01" in several
     assert gateway.ask("generations")["generations"] == before
     assert set(site.states().values()) == {"pending"}
     assert gateway.cli("discovered", "approve", "simple02").code == 0
     wait_until(lambda: site.value("simple02.n"), 20, why="the good one")
     assert gateway.cli("discovered", "reject", "simple03").code == 0
-    assert "limit" in gateway.cli("discovered", "approve", "simple03").err
+    assert "by hand" in gateway.cli("discovered", "approve", "simple03").err, (
+        "the limit is for those that nobody approves"
+    )
     assert gateway.cli("discovered", "forget", "simple02").code == 0
     wait_until(lambda: site.states().get("simple02:300") == "pending", 20, why=lambda: str(site.rows()))
     assert [row["device"] for row in gateway.ask("devices")["devices"]] == ["known"]

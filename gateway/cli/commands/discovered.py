@@ -11,6 +11,7 @@ from gateway.cli.editing import Changes, finish
 from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.cli.splicing import Merge, block
 from gateway.library import defines
+from gateway.local.wire import OpError
 
 _HEADER = ("id", "name", "state", "rule", "device", ">seen", ">times", "says of itself")
 _STYLES = {"pending": "uncertain", "approved": "good", "rejected": "dim", "seen": "dim", "known": "dim"}
@@ -39,6 +40,9 @@ def _list(session: Session) -> int:
     for row in rows:
         if row.get("why"):
             session.out.line(f"{row['id']}: {row['why']}")
+        odd = (row.get("properties") or {}).get("not_understood")
+        if odd:
+            session.out.line(f"{row['id']}: not understood: {odd}")
     if answer.get("left_out"):
         session.out.line(f"the list is full: {answer['left_out']} times something more was seen and found no place")
     if any(row["state"] == "pending" for row in rows):
@@ -72,7 +76,12 @@ def _approve(session: Session) -> int:
         asked |= {
             word: session.option(key) for word, key in (("as", "as_"), ("profile", "profile")) if session.option(key)
         }
-        done.append(session.call("discovered_approve", asked, 120.0))
+        try:
+            done.append(session.call("discovered_approve", asked, 120.0))
+        except OpError as error:
+            if len(args.name) == 1:
+                raise
+            raise CommandFailed(_refused(args.name, len(done), str(error))) from error
         if not session.out.as_json:
             session.out.line(
                 f"{done[-1]['id']} is the device {done[-1]['device']} of channel {done[-1]['channel']} now"
@@ -81,6 +90,13 @@ def _approve(session: Session) -> int:
     if not session.out.as_json:
         session.out.line("it is in no file of the configuration folder yet: fieldpost discovered export --write")
     return Exit.OK
+
+
+def _refused(names: list[str], done: int, why: str) -> str:
+    """What became of several: those before the refused one are in, those behind it were not tried."""
+    before, behind = ", ".join(names[:done]), ", ".join(names[done + 1 :])
+    text = f"{names[done]} is not approved: {why}; approved: {before or 'none'}"
+    return f"{text}; not tried: {behind}" if behind else text
 
 
 def _each(session: Session) -> int:

@@ -221,6 +221,11 @@ class ChannelRunner:
             self._pushed.linked = up
 
     @property
+    def link_lost(self) -> str:
+        """Why the link of a driver that pushes is down; empty while it is up, and where nobody said."""
+        return self._link_lost
+
+    @property
     def trouble(self) -> str:
         """What keeps the wire from being up, in words; empty where nothing was told yet."""
         if self._link_lost or self._pushed is None:

@@ -25,6 +25,8 @@ STEADY_S = 10.0
 """How long a device must answer until its issue ends."""
 FLAP_WINDOW_S = 120.0
 FLAP_COUNT = 5
+_REPAIR = "check power, cable and address"
+_WAIT = "nothing: it ends when the device has answered for a while"
 AWAY = frozenset({DeviceState.DEMOTED, DeviceState.OFFLINE})
 
 
@@ -57,6 +59,7 @@ class DeviceMonitor:
         self._told = told
         self._recoveries: deque[float] = deque(maxlen=1000)
         self._issue_open = False
+        self._repair = _REPAIR
         self._held_until: float | None = None
 
     @property
@@ -85,6 +88,7 @@ class DeviceMonitor:
 
     def failed(self, reason: str) -> None:
         """A request brought nothing."""
+        self._say_repair(_REPAIR)
         self.failures += 1
         if self.failures >= self._offline_after or self.state is DeviceState.OFFLINE:
             self._probe_later()
@@ -94,8 +98,9 @@ class DeviceMonitor:
         else:
             self._become(DeviceState.DEGRADED, reason)
 
-    def lost(self, reason: str) -> None:
+    def lost(self, reason: str, repair: str = _REPAIR) -> None:
         """The link is gone, and the device with it. What it was before decides how it is asked after `link_up`."""
+        self._say_repair(repair)
         self._become(DeviceState.OFFLINE, reason)
 
     def link_up(self) -> None:
@@ -139,17 +144,24 @@ class DeviceMonitor:
         self.since = self._clock.mono()
         if state in AWAY:
             self._issue_open = True
-            self._health.set("device_offline", self.device, self._text(), "check power, cable and address")
+            self._health.set("device_offline", self.device, self._text(), self._repair)
         elif state is DeviceState.ONLINE and self._issue_open:
-            self._health.set("device_offline", self.device, self._text(), "check power, cable and address")
+            self._repair = _REPAIR
+            self._health.set("device_offline", self.device, self._text(), _WAIT)
         self._changed(self.device, state, reason)
         if not self.flapping:
             self._told(self.device, state, reason)
 
+    def _say_repair(self, repair: str) -> None:
+        """What to do has become something else while the device is away."""
+        before, self._repair = self._repair, repair
+        if repair != before and self.away:
+            self._health.set("device_offline", self.device, self._text(), repair)
+
     def _text(self) -> str:
         count = 0 if self.flapping else len(self._recoveries)  # then `device_flapping` says it
         if self.state is DeviceState.ONLINE:
-            return f"answers again; came back {count} times lately" if count else "answers again"
+            return f"answers again; came back {count} times lately" if count > 1 else "answers again"
         text = f"{self.state}: {self.reason}"
         return f"{text} (came back {count} times lately)" if count > 1 else text
 

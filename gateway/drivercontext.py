@@ -25,6 +25,9 @@ class Attempt(Protocol):
 
     async def poll(self, context: Context, driver: PollingDriver) -> None: ...
 
+    @property
+    def link_lost(self) -> str: ...
+
     def link(self, *, up: bool, why: str = "") -> None: ...
 
     def sighted(self, sighting: Sighting) -> None: ...
@@ -102,7 +105,11 @@ class Context:
         self._parts.lines[device].monitor.good()
 
     def offline(self, device: str, reason: str) -> None:
-        self._parts.lines[device].monitor.lost(reason)
+        monitor, why = self._parts.lines[device].monitor, self._attempt.link_lost
+        if why:
+            monitor.lost(reason, f"mend the connection of channel {self.channel.id} first: {why}")
+        else:
+            monitor.lost(reason)
 
     def link(self, *, up: bool, why: str = "") -> None:
         self._attempt.link(up=up, why=why)

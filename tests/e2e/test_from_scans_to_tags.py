@@ -87,6 +87,11 @@ def test_a_radio_is_scanned_and_what_it_hears_becomes_devices(bluetooth, make_ga
     heard = gateway.cli("scan", "ble", "hci0", "--for", "2s", "--filter", "hall")
     assert (heard.code, HALL in heard.out, FREEZER in heard.out) == (0, True, False), heard
     assert gateway.cli("add", "ble", HALL, "--for", "2s", "--write").code == 0
+    before = {file: file.read_text() for file in gateway.config.rglob("*.yaml")}
+    early = gateway.cli("add", "ble", "AA:BB:CC:00:00:09", "--for", "1s", "--write")
+    assert early.code == 1
+    assert "fieldpost apply first" in early.err
+    assert {file: file.read_text() for file in gateway.config.rglob("*.yaml")} == before
     channel = "watch: {ruuvi: {match: {name: 'Ruuvi *'}}}\n"
     path = gateway.config / "channels/ble.yaml"
     path.write_text(path.read_text() + channel)

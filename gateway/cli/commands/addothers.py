@@ -40,6 +40,7 @@ def add_other(session: Session) -> int:
     return Exit.OK
 
 
+_NOT_THERE = 404
 Found = tuple[dict[str, Any], str, dict[str, Any]]
 
 
@@ -105,6 +106,9 @@ def _look(session: Session, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
         say(session, "no gateway is running: nothing was asked")
         return []
     except OpError as error:
+        if error.code == _NOT_THERE and "channel" in asked:  # it is in the folder only
+            text = f"the running gateway has no channel {asked['channel']} yet: fieldpost apply first, then add this"
+            raise CommandFailed(f"{text}; nothing is written") from error
         say(session, f"not reached: {error}")
         return []
     if not session.out.as_json:

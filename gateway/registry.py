@@ -1,13 +1,14 @@
-"""Drivers by name, found by entry point and imported only when a channel wants one.
+"""Specs by name, found by entry point and imported only when a configuration wants one: drivers here, kinds of
+servers in gateway/serving/registry.py.
 
-A driver that cannot be imported is its own channels' problem: `load` says why, nothing else fails.
+One that cannot be imported is its own channels' problem: `load` says why, nothing else fails.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from importlib import metadata
-from typing import Protocol
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 from gateway.driver import CONTRACT, DriverSpec
 from gateway.errors import PermanentError
@@ -33,41 +34,61 @@ class EntryPoint(Protocol):
     def load(self) -> object: ...
 
 
-def installed() -> Iterable[EntryPoint]:
-    """The entry points of all installed distributions."""
-    return metadata.entry_points(group=GROUP)
+class Spec(Protocol):
+    """What all specs have."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def contract(self) -> int: ...
 
 
-class Registry:
-    """Names of drivers and their specs. `find` is asked once, at the first use."""
+S = TypeVar("S", bound=Spec)
+Find = Callable[[], Iterable[EntryPoint]]
 
-    def __init__(self, find: Callable[[], Iterable[EntryPoint]] = installed) -> None:
+
+class SpecRegistry(Generic[S]):
+    """Names and their specs. `find` is asked once, at the first use. A subclass says what kind of spec it holds."""
+
+    spec: type[S]
+    contract: ClassVar[int]
+    side: ClassVar[str]
+    """Whose contract it is, in messages."""
+    noun: ClassVar[str]
+
+    def __init__(self, find: Find) -> None:
         self._find = find
         self._points: dict[str, EntryPoint] | None = None
-        self._loaded: dict[str, DriverSpec] = {}
+        self._loaded: dict[str, S] = {}
+
+    def unusable(self, name: str, reason: str, *, installed: bool) -> PermanentError:
+        """The error of a spec that cannot be used; `installed`: it is known by name."""
+        raise NotImplementedError
 
     def names(self) -> tuple[str, ...]:
         """All names, without importing anything."""
         return tuple(sorted({*self._entry_points(), *self._loaded}))
 
-    def add(self, spec: DriverSpec) -> None:
-        """Make a spec known that no entry point names (a driver under test)."""
-        self._loaded[spec.name] = _checked(spec.name, spec)
+    def add(self, spec: S) -> None:
+        """Make a spec known that no entry point names (one under test)."""
+        self._loaded[spec.name] = self._checked(spec.name, spec)
 
-    def load(self, name: str) -> DriverSpec:
-        """The spec of a driver. Raises DriverNotUsable with the reason; a failed import is tried again next time."""
+    def load(self, name: str) -> S:
+        """The spec of a name. Raises what `unusable` gives; a failed import is tried again next time."""
         known = self._loaded.get(name)
         if known is not None:
             return known
         point = self._entry_points().get(name)
         if point is None:
-            raise DriverNotUsable(name, f"there is no such driver; installed: {', '.join(self.names()) or 'none'}")
+            text = f"there is no such {self.noun}; installed: {', '.join(self.names()) or 'none'}"
+            raise self.unusable(name, text, installed=False)
         try:
             found = point.load()
         except (Exception, SystemExit) as error:  # a module may do anything while it is imported
-            raise DriverNotUsable(name, f"import failed: {type(error).__name__}: {error}") from error
-        spec = _checked(name, found)
-        self._loaded[name] = spec
+            text = f"import failed: {type(error).__name__}: {error}"
+            raise self.unusable(name, text, installed=True) from error
+        spec = self._loaded[name] = self._checked(name, found)
         return spec
 
     def _entry_points(self) -> dict[str, EntryPoint]:
@@ -75,12 +96,32 @@ class Registry:
             self._points = {point.name: point for point in self._find()}
         return self._points
 
+    def _checked(self, name: str, found: object) -> S:
+        if not isinstance(found, self.spec):
+            text = f"its entry point is a {type(found).__name__}, not a {self.spec.__name__}"
+            raise self.unusable(name, text, installed=True)
+        if found.contract != self.contract:
+            text = f"written for {self.side} contract {found.contract}; this gateway has {self.contract}"
+            raise self.unusable(name, text, installed=True)
+        if found.name != name:
+            raise self.unusable(name, f"its spec calls itself {found.name!r}", installed=True)
+        return found
 
-def _checked(name: str, found: object) -> DriverSpec:
-    if not isinstance(found, DriverSpec):
-        raise DriverNotUsable(name, f"its entry point is a {type(found).__name__}, not a DriverSpec")
-    if found.contract != CONTRACT:
-        raise DriverNotUsable(name, f"written for driver contract {found.contract}; this gateway has {CONTRACT}")
-    if found.name != name:
-        raise DriverNotUsable(name, f"its spec calls itself {found.name!r}")
-    return found
+
+def installed() -> Iterable[EntryPoint]:
+    """The entry points of all installed distributions."""
+    return metadata.entry_points(group=GROUP)
+
+
+class Registry(SpecRegistry[DriverSpec]):
+    """Drivers. `load` raises DriverNotUsable."""
+
+    spec = DriverSpec
+    contract = CONTRACT
+    side = noun = "driver"
+
+    def __init__(self, find: Find = installed) -> None:
+        super().__init__(find)
+
+    def unusable(self, name: str, reason: str, *, installed: bool) -> DriverNotUsable:  # noqa: ARG002 - of the base
+        return DriverNotUsable(name, reason)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from tests.support import counting
 from tests.support.eventually import wait_until
 from tests.support.scale import scaled
 from tests.support.scene import Scene
@@ -13,29 +11,9 @@ from tests.support.scene import Scene
 MakeScene = Callable[..., Scene]
 
 
-def _states(scene: Scene) -> dict[str, str]:
-    """Device -> state, as `fieldpost status` shows it."""
-    states: dict[str, str] = {}
-    for channel in scene.gateway.status()["channels"].values():
-        states.update(channel["devices"])
-    return states
-
-
-def _add_writable(scene: Scene) -> None:
-    """A setpoint beside the counting registers."""
-    profile: dict[str, Any] = counting.profile()
-    profile["counter"]["tags"]["setpoint"] = {
-        "address": "holding/200",
-        "type": "uint16",
-        "access": "rw",
-        "on_demand": True,
-    }
-    scene.gateway.write("profiles/counter.yaml", profile)
-
-
 def test_a_write_reaches_its_device_between_polls_and_is_read_back(make_scene: MakeScene) -> None:
     scene = make_scene([[1, 2]], start=False)
-    _add_writable(scene)
+    scene.add_setpoint()
     scene.gateway.start()
     scene.wait_polls(2)
     answer = scene.gateway.ask("write", "d00u02.setpoint=1234")
@@ -74,7 +52,7 @@ def test_a_device_that_goes_away_turns_bad_once_and_good_again(make_scene: MakeS
     scene = make_scene([[1], [1]], timeout="500ms")
     scene.wait_polls(2)
     scene.plant.refuse(0)
-    wait_until(lambda: _states(scene)["d00u01"] == "offline", 60, every=0.2)
+    wait_until(lambda: scene.states()["d00u01"] == "offline", 60, every=0.2)
     rows = {row["tag"]: row for row in scene.gateway.ask("tags", "d00u01")["tags"]}
     assert {row["quality"] for row in rows.values()} == {"bad/comm"}
     scene.wait_polls_of([(1, 1)], 6)

@@ -75,6 +75,24 @@ class Scene:
         self.gateway.kill()
         self.losses.killed(self.plant.counts(), interval_s=self.interval_s)
 
+    def states(self) -> dict[str, str]:
+        """Device -> state, as `fieldpost status` shows it."""
+        states: dict[str, str] = {}
+        for channel in self.gateway.status()["channels"].values():
+            states.update(channel["devices"])
+        return states
+
+    def add_setpoint(self) -> None:
+        """A setpoint beside the counting registers."""
+        profile: dict[str, Any] = counting.profile()
+        profile["counter"]["tags"]["setpoint"] = {
+            "address": "holding/200",
+            "type": "uint16",
+            "access": "rw",
+            "on_demand": True,
+        }
+        self.gateway.write("profiles/counter.yaml", profile)
+
     def finish(self) -> None:
         """Deliver, stop cleanly, deliver the rest, and prove everything from both ends."""
         self.wait_delivered()

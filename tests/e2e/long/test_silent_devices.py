@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -14,14 +13,6 @@ from tests.support.scale import SOAK, scaled
 from tests.support.scene import Scene
 
 MakeScene = Callable[..., Scene]
-
-
-def _states(scene: Scene) -> dict[str, str]:
-    """Device -> state, as `fieldpost status` shows it."""
-    states: dict[str, str] = {}
-    for channel in scene.gateway.status()["channels"].values():
-        states.update(channel["devices"])
-    return states
 
 
 def test_five_black_holed_and_five_refusing_devices_cost_the_other_ten_nothing(make_scene: MakeScene) -> None:
@@ -38,7 +29,7 @@ def test_five_black_holed_and_five_refusing_devices_cost_the_other_ten_nothing(m
     after, elapsed = scene.plant.counts(), time.monotonic() - begin
     for unit in good:
         assert after[unit] - before[unit] >= int(0.98 * elapsed) - 1, f"{unit} in {elapsed:.1f} s"
-    states = _states(scene)
+    states = scene.states()
     assert all(states[counting.device(unit)] == "online" for unit in good)
     assert all(states[counting.device((line, 1))] != "online" for line in range(10))
 
@@ -52,7 +43,7 @@ def test_five_black_holed_and_five_refusing_devices_cost_the_other_ten_nothing(m
 def test_fl_30_two_silent_units_of_twenty_behind_one_connection(make_scene: MakeScene) -> None:
     """FL-30: the healthy ones keep 0.95 of their polls over 300 s, that is, lose 15 polls at most."""
     scene = make_scene([list(range(1, 21))], interval_s=1.0, timeout="1s", start=False)
-    _add_writable(scene)
+    scene.add_setpoint()
     scene.gateway.start()
     scene.wait_polls(3)
     silent = [(0, 4), (0, 17)]
@@ -64,29 +55,17 @@ def test_fl_30_two_silent_units_of_twenty_behind_one_connection(make_scene: Make
     after, elapsed = scene.plant.counts(), time.monotonic() - begin
     for unit in good:
         assert after[unit] - before[unit] >= elapsed - 15, f"{unit} in {elapsed:.1f} s"
-    states = _states(scene)
+    states = scene.states()
     assert {name for name, state in states.items() if state != "online"} == {counting.device(u) for u in silent}
 
     _refuses_a_write_at_once(scene, silent[0])
     for _, unit in silent:
         scene.plant.fault(0, "ok", unit)
     scene.wait_polls_of(silent, 3, within=60)
-    wait_until(lambda: set(_states(scene).values()) == {"online"}, 60, every=0.2)
+    wait_until(lambda: set(scene.states().values()) == {"online"}, 60, every=0.2)
     assert scene.plant.writes(0, 4) == [], "a refused write is never executed later"
     assert scene.plant.accepted() == [1], "a silent unit costs no connection"
     scene.finish()
-
-
-def _add_writable(scene: Scene) -> None:
-    """A setpoint beside the counting registers."""
-    profile: dict[str, Any] = counting.profile()
-    profile["counter"]["tags"]["setpoint"] = {
-        "address": "holding/200",
-        "type": "uint16",
-        "access": "rw",
-        "on_demand": True,
-    }
-    scene.gateway.write("profiles/counter.yaml", profile)
 
 
 def _refuses_a_write_at_once(scene: Scene, unit: tuple[int, int]) -> None:

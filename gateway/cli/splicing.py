@@ -6,8 +6,6 @@ hold exactly what was wanted, else nothing is changed.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,10 +13,9 @@ import yaml
 
 from gateway.errors import GatewayError
 from gateway.settings.positions import Problems
-from gateway.settings.yaml_reader import read_documents, scalar_from_text
+from gateway.settings.yaml_reader import read_documents
+from gateway.settings.yaml_writer import entry, flow
 
-_PLAIN = re.compile(r"[\w°/](?:[\w°²³/. +-]*[\w°²³/.+-])?")
-_WORDS = {"", "null", "true", "false", "yes", "no", "on", "off"}
 _BLOCK_LEVELS = 3
 """`devices`, a device, its `tags` are written as blocks; what is below in one line."""
 
@@ -191,20 +188,3 @@ def block(key: str, value: Any, indent: int, level: int) -> list[str]:
         return [space + entry(key, value)]
     below = [line for name, each in value.items() for line in block(name, each, indent + 2, level + 1)]
     return [f"{space}{flow(key)}:", *below]
-
-
-def entry(key: str, value: Any) -> str:
-    return f"{flow(key)}: {flow(value)}"
-
-
-def flow(value: Any) -> str:
-    """Data in one line."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(entry(key, each) for key, each in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(flow, value)) + "]"
-    if not isinstance(value, str):
-        return json.dumps(value)
-    if _PLAIN.fullmatch(value) and value.lower() not in _WORDS and scalar_from_text(value) == value:
-        return value
-    return json.dumps(value, ensure_ascii=not value.isprintable())

@@ -16,12 +16,12 @@ from typing import Any
 
 from msgspec import Struct
 
-from gateway.cli.splicing import flow
 from gateway.errors import ConfigError, Problem
 from gateway.model import DeviceSpec, Schedule, TagSpec
 from gateway.settings.positions import Problems
 from gateway.settings.types import GatewaySettings
 from gateway.settings.yaml_reader import read_documents
+from gateway.settings.yaml_writer import flow
 
 FIRST = ("device", "tag")
 KERNEL = ("type", "unit", "access", "scale", "offset", "range_low", "range_high", "deadband", "group", "interval")

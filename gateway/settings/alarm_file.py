@@ -305,7 +305,7 @@ class Alarms:
         if other is None:
             self._taken[name, entity] = origin
             return True
-        where = f"{other.document.file}:{other.document.locate(other.path, at_key=True)[0]}"
+        where = other.where
         whose = "the gateway" if entity == GATEWAY else f"device `{entity}`"
         message = f"there are two alarms `{name}` of {whose}, the other in {where}"
         self._problems.at_key(origin, message, "rename one", spoils=True)

@@ -130,7 +130,7 @@ class Channels:
             self._problems.at(place, f"`{channel_id}` is not an id: {ID_RULE}", hint)
         elif channel_id in self._channels:
             other = self._channels[channel_id]
-            message = f"there are two channels `{channel_id}`, the other in {other.document.file}"
+            message = f"there are two channels `{channel_id}`, the other in {other.document.place(other.path)[0]}"
             self._problems.at(place, message, f"set `channel: {channel_id}-2`")
         else:
             self._channels[channel_id] = origin
@@ -333,7 +333,7 @@ class _Channel:
             return False
         other = taken.get(name)
         if other is not None:
-            where = f"{other.document.file}:{other.document.locate(other.path, at_key=True)[0]}"
+            where = other.where
             message = f"there are two devices `{name}`, the other in {where}"
             self._problems.at_key(origin, message, "ids of devices are unique over all channels: rename one")
             return False

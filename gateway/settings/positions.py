@@ -40,6 +40,10 @@ class Document(Struct, frozen=True, eq=False):
             mark = name.start_mark if at_key or _is_empty(node) else node.start_mark
         return mark.line + 1, mark.column + 1
 
+    def place(self, path: tuple[Key, ...], *, at_key: bool = False) -> tuple[str, int, int]:
+        """File, line and column: of a document that was put together from several files, each part has its own."""
+        return self.file, *self.locate(path, at_key=at_key)
+
     def locate_text(self, path: tuple[Key, ...], text: str, offset: int) -> tuple[int, int]:
         """Line and column of character `offset` of the text at `path`. `text` is what became of it (references and
         parameters replaced): beyond the first difference only the beginning of the value is certain.
@@ -85,8 +89,14 @@ class Origin(Struct, frozen=True):
         return text
 
     def problem(self, message: str, hint: str = "", *, at_key: bool = False) -> Problem:
-        line, column = self.document.locate(self.path, at_key=at_key)
-        return Problem(self.document.file, line, column, self.text, message, hint)
+        file, line, column = self.document.place(self.path, at_key=at_key)
+        return Problem(file, line, column, self.text, message, hint)
+
+    @property
+    def where(self) -> str:
+        """`file:line` of the key, for a text that names another place."""
+        file, line, _ = self.document.place(self.path, at_key=True)
+        return f"{file}:{line}"
 
 
 class Problems:
@@ -112,7 +122,8 @@ class Problems:
     def at_text(self, origin: Origin, text: str, offset: int, message: str, hint: str = "") -> None:
         """A place inside a text is wrong. What another device's copy of it would say is left out."""
         line, column = origin.document.locate_text(origin.path, text, offset)
-        self.add(Problem(origin.document.file, line, column, origin.text, message, hint), spoils=True)
+        file = origin.document.place(origin.path)[0]
+        self.add(Problem(file, line, column, origin.text, message, hint), spoils=True)
 
     def at_key(self, origin: Origin, message: str, hint: str = "", *, spoils: bool = False) -> None:
         """A key is wrong, or lacks something below it: points at the key."""

@@ -55,7 +55,7 @@ class Profiles:
                 self._problems.at_key(place, f"`{name}` is not an id: {ID_RULE}", suggest_id(name))
             elif name in self._written:
                 other = self._written[name][1]
-                where = f"{other.document.file}:{other.document.locate(other.path, at_key=True)[0]}"
+                where = other.where
                 self._problems.at_key(place, f"there are two profiles `{name}`, the other in {where}", "rename one")
                 continue
             values = mapping_at(value, place, self._problems, what=f"profile `{name}`")

@@ -67,7 +67,7 @@ class Rules:
             self._problems.at_key(place, f"`{name}` is not an id: {ID_RULE}", suggest_id(name))
         other = self._names.setdefault(name, place)
         if other is not place:
-            where = f"{other.document.file}:{other.document.locate(other.path, at_key=True)[0]}"
+            where = other.where
             self._problems.at_key(place, f"there are two rules `{name}`, the other in {where}", "rename one")
         return other is place
 

@@ -70,31 +70,41 @@ def _number(tag: str, text: str) -> bool | int | float:
 
 def read_documents(file: str, raw: bytes | str, problems: Problems) -> list[Document]:
     """The documents of one file. What is wrong goes to `problems`; a file that cannot be parsed gives no document."""
-    text = _decode(file, raw, problems)
+    text, nodes, whole = compose(file, raw, problems)
+    documents = [_Walk(file, text, node, problems).document() for node in nodes]
+    return documents if whole else []
+
+
+def compose(file: str, raw: bytes | str, problems: Problems) -> tuple[str, list[yaml.Node], bool]:
+    """The text of a file, the nodes of its documents before anything that YAML allows is refused, and whether they are
+    all.
+    """
+    text = decode(file, raw, problems)
     if text is None:
-        return []
+        return "", [], False
     if _too_deep(text):
         problems.add(Problem(file, 1, 1, "", f"nested deeper than {MAX_DEPTH} levels", "flatten the structure"))
-        return []
+        return text, [], False
     loader = _Loader(text)
-    documents: list[Document] = []
+    nodes: list[yaml.Node] = []
     try:
         while loader.check_node():
             node = loader.get_node()
             assert node is not None  # check_node said that there is one
-            documents.append(_Walk(file, text, node, problems).document())
+            nodes.append(node)
     except yaml.YAMLError as error:
         problems.add(explain_syntax(file, text, error))
-        return []
+        return text, nodes, False
     except (ValueError, OverflowError) as error:
         problems.add(Problem(file, 1, 1, "", f"cannot be read as YAML: {error}"))
-        return []
+        return text, nodes, False
     finally:
         loader.dispose()
-    return documents
+    return text, nodes, True
 
 
-def _decode(file: str, raw: bytes | str, problems: Problems) -> str | None:
+def decode(file: str, raw: bytes | str, problems: Problems) -> str | None:
+    """The text of a file. None when it is too large or not UTF-8, which goes to `problems`."""
     if len(raw) > MAX_BYTES:
         problems.add(Problem(file, 1, 1, "", f"larger than {MAX_BYTES // 1_000_000} MB", "split it into several files"))
         return None

@@ -1,0 +1,77 @@
+"""The importers: which file belongs to whom, told by content alone. Each is loaded when it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Protocol
+
+from gateway.importing.draft import Draft
+from gateway.importing.sources import Source
+from gateway.importing.views import View
+
+KUBEEDGE = "devices.kubeedge.io/"
+
+
+class Importer(Protocol):
+    """A module that knows one kind of files. It gets all of them at once, so that references may point anywhere."""
+
+    def convert(self, sources: Sequence[Source], views: Sequence[View], draft: Draft) -> None:
+        """Draw everything in `views` (documents of YAML and JSON) and `sources` (lists and other texts)."""
+        ...
+
+
+_MODULES = {
+    "edgex": "gateway.importing.edgex",
+    "kubeedge": "gateway.importing.kubeedge",
+    "thingsboard": "gateway.importing.thingsboard",
+    "kepware": "gateway.importing.kepware",
+    "neuron": "gateway.importing.neuron",
+    "telegraf": "gateway.importing.telegraf",
+    "sunspec": "gateway.importing.sunspec",
+}
+ORDER = tuple(_MODULES)
+OURS = "fieldpost"
+"""A list as `fieldpost export` prints it."""
+
+
+def load(kind: str) -> Importer:
+    """The importer of a kind."""
+    return import_module(_MODULES[kind])
+
+
+def kind_of_view(view: View) -> str:
+    """Whose document this is; empty where nobody here knows it. Reads no key."""
+    keys = set(view.keys())
+    if {"kind", "apiVersion"} <= keys and _peek(view, "apiVersion").startswith(KUBEEDGE):
+        return "kubeedge"
+    if keys & {"deviceResources", "deviceList"} or {"identifiers", "discoveredDevice"} <= keys:
+        return "edgex"
+    if "master" in keys and "slaves" in _peek_keys(view, "master"):
+        return "thingsboard"
+    if "id" in keys and "group" in keys and "points" in _peek_keys(view, "group"):
+        return "sunspec"
+    return ""
+
+
+def kind_of_table(source: Source) -> str:
+    """Whose list this is, by its header."""
+    header = [
+        cell.strip(' "\ufeff').lower() for cell in source.first_line.replace(";", ",").replace("\t", ",").split(",")
+    ]
+    if header[:2] == ["tag name", "address"]:
+        return "kepware"
+    if {"device", "tag"} <= set(header):
+        return OURS
+    if {"group", "name", "address", "attribute", "type"} <= set(header):
+        return "neuron"
+    return ""
+
+
+def _peek(view: View, key: str) -> str:
+    return next((node.value for name, node in view.node.value if name.value == key and isinstance(node.value, str)), "")
+
+
+def _peek_keys(view: View, key: str) -> list[str]:
+    below = next((each for name, each in view.entries() if name == key), None)
+    return below.keys() if below is not None else []

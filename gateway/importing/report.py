@@ -1,0 +1,94 @@
+"""What an import has to tell: what could not be read (problems), what was ignored, guessed or means another thing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from gateway.errors import Problem
+from gateway.settings.positions import Problems
+
+IGNORED = "ignored"
+CHANGED = "changed"
+GUESSED = "guessed"
+WARNING = "warning"
+"""Something needs a person: a secret to fill in, a protocol that has no driver."""
+
+MOST_PROBLEMS = 1000
+
+
+class Place(Struct, frozen=True):
+    """Where something stands in a file: line and column count from 1 (0: the file as a whole), `path` of the field."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+    path: str = ""
+
+
+class Note(Struct, frozen=True):
+    """One thing that a person should know: `kind` is one of the above."""
+
+    place: Place
+    kind: str
+    text: str
+
+    def __str__(self) -> str:
+        place = self.place
+        where = f"{place.file}:{place.line}:{place.column}" if place.line else place.file
+        return f"{where}: {self.kind}: {self.text}"
+
+
+class TooMuch(Exception):
+    """There are so many problems that looking for more helps nobody."""
+
+
+class Report:
+    """Everything that one import found. `strict`: what is only noted else is a problem."""
+
+    def __init__(self, problems: Problems | None = None, *, strict: bool = False) -> None:
+        self.problems = Problems() if problems is None else problems
+        self._strict = strict
+        self._notes: dict[Note, None] = {}
+
+    def error(self, place: Place, message: str, hint: str = "") -> None:
+        """The file is wrong here: nothing is imported."""
+        self.problems.add(Problem(place.file, place.line, place.column, place.path, message, hint))
+        if len(self.problems) >= MOST_PROBLEMS:
+            raise TooMuch
+
+    def note(self, place: Place, kind: str, text: str) -> None:
+        """Something that a person should know; the same thing counts once."""
+        if self._strict:
+            self.error(place, f"{kind}: {text}", "`--strict` accepts no notes")
+        else:
+            self._notes[Note(place, kind, text)] = None
+
+    def ignored(self, place: Place, text: str) -> None:
+        """A key that has no meaning here."""
+        self.note(place, IGNORED, text)
+
+    def changed(self, place: Place, text: str) -> None:
+        """A key that means another thing here, or a name that had to change."""
+        self.note(place, CHANGED, text)
+
+    def guessed(self, place: Place, text: str) -> None:
+        """The file does not say it; this was taken."""
+        self.note(place, GUESSED, text)
+
+    def warning(self, place: Place, text: str) -> None:
+        """A person has to do something before it works."""
+        self.note(place, WARNING, text)
+
+    @property
+    def notes(self) -> list[Note]:
+        """By place."""
+        return sorted(self._notes, key=lambda n: (n.place.file, n.place.line, n.place.column, n.text))
+
+    def extend(self, notes: Iterable[Note]) -> None:
+        """Take in notes of another report."""
+        self._notes |= dict.fromkeys(notes)
+
+
+__all__ = ["CHANGED", "GUESSED", "IGNORED", "MOST_PROBLEMS", "WARNING", "Note", "Place", "Report", "TooMuch"]

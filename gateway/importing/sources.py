@@ -1,0 +1,172 @@
+"""Foreign files as Sources: decoded, bounded, parsed, and told apart by what they hold.
+
+Nothing here can be made to work long by a small file: size, depth and what aliases stand for are bounded before
+anything is walked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cached_property
+
+import yaml
+
+from gateway.importing.report import Place, Report
+from gateway.importing.views import View
+from gateway.settings.yaml_reader import MAX_BYTES, MAX_DEPTH, compose, decode
+
+MOST_NODES = 400_000
+"""Values of one document, aliases written out."""
+_CSV_FIRST = ("tag name", "group", "name", "device", "tag", "address")
+ZIP = b"PK\x03\x04"
+
+
+class Source:
+    """One file that is to be imported: its name as people know it, its bytes, and its text or documents when asked.
+
+    What cannot be read goes to the report; the text is then empty and there are no documents.
+    """
+
+    def __init__(self, file: str, raw: bytes, report: Report) -> None:
+        self.file = file
+        self.raw = raw
+        self.report = report
+
+    @property
+    def place(self) -> Place:
+        """The file as a whole."""
+        return Place(self.file, 1, 1)
+
+    @cached_property
+    def is_zip(self) -> bool:
+        """A spreadsheet (xlsx) is one."""
+        return self.raw.startswith(ZIP)
+
+    @cached_property
+    def text(self) -> str:
+        """The file as text: UTF-8 with or without a mark."""
+        return decode(self.file, self.raw, self.report.problems) or ""
+
+    @cached_property
+    def first_line(self) -> str:
+        """The first line, for a look at a header; never fails, tells nothing."""
+        return self.raw[:4096].decode("utf-8-sig", "replace").partition("\n")[0].strip()
+
+    @cached_property
+    def is_json(self) -> bool:
+        return self.raw[:4096].decode("utf-8-sig", "replace").lstrip()[:1] in {"{", "["}
+
+    @cached_property
+    def is_toml(self) -> bool:
+        """Looks like TOML with tables: the first line that says something is `[name]` or `[[name]]`, or `key =`."""
+        for line in self.raw[:65536].decode("utf-8-sig", "replace").splitlines():
+            words = line.strip()
+            if words and not words.startswith("#"):
+                name = words.partition("#")[0].strip()
+                return (name.startswith("[") and name.endswith("]") and ":" not in name) or " = " in words
+        return False
+
+    @cached_property
+    def is_table(self) -> bool:
+        """A list of tags with a header line."""
+        cells = self.first_line.replace(";", ",").replace("\t", ",").split(",")
+        return len(cells) > 2 and cells[0].strip(' "').lower() in _CSV_FIRST
+
+    @cached_property
+    def views(self) -> list[View]:
+        """The documents of a YAML or JSON file."""
+        problems = self.report.problems
+        if len(self.raw) > MAX_BYTES or (self.is_json and not self._json_is_right()):
+            decode(self.file, self.raw[: MAX_BYTES + 1], problems)  # tells that it is too large
+            return []
+        _, nodes, whole = compose(self.file, self.raw, problems)
+        if not whole:
+            return []
+        views = [View(self.file, node, self.report) for node in nodes if _Check(self, node).passed()]
+        return [view for view in views if not view.is_null]
+
+    def _json_is_right(self) -> bool:
+        """JSON is read by the YAML reader for its places; what JSON refuses is refused first, in JSON's words."""
+        if not self.text:
+            return False
+        try:
+            json.loads(self.text)
+        except json.JSONDecodeError as error:
+            self.report.error(Place(self.file, error.lineno, error.colno), f"not JSON: {error.msg}")
+            return False
+        except (RecursionError, ValueError):
+            self.report.error(self.place, f"nested deeper than {MAX_DEPTH} levels, or a number too long")
+            return False
+        return True
+
+
+class _Check:
+    """One document's nodes: keys that are plain and there once, no tags, and aliases that stand for little."""
+
+    def __init__(self, source: Source, root: yaml.Node) -> None:
+        self._source = source
+        self._root = root
+        self._sizes: dict[int, int] = {}
+        self._good = True
+
+    def passed(self) -> bool:
+        self._size(self._root, 0)
+        return self._good
+
+    def _refuse(self, node: yaml.Node, message: str, hint: str = "") -> None:
+        mark = node.start_mark
+        self._source.report.error(Place(self._source.file, mark.line + 1, mark.column + 1), message, hint)
+        self._good = False
+
+    def _size(self, node: yaml.Node, depth: int) -> int:
+        """How many values a node stands for. A node that holds itself, or too many, is refused."""
+        known = self._sizes.get(id(node))
+        if known is not None:
+            if known == 0:
+                self._refuse(node, "this part holds itself by an alias")
+            return known
+        if isinstance(node, yaml.ScalarNode):
+            self._check_tag(node)
+            self._sizes[id(node)] = 1
+            return 1
+        if depth > MAX_DEPTH:
+            self._refuse(node, f"nested deeper than {MAX_DEPTH} levels", "flatten the structure")
+            return 1
+        self._sizes[id(node)] = 0
+        self._check_tag(node)
+        total = 1
+        for child in self._children(node):
+            total += self._size(child, depth + 1)
+            if not self._good and total > MOST_NODES:
+                break
+        if total > MOST_NODES:
+            if self._good:
+                self._refuse(node, f"this part stands for more than {MOST_NODES} values", "split the file")
+            total = MOST_NODES + 1
+        self._sizes[id(node)] = total
+        return total
+
+    def _children(self, node: yaml.Node) -> Iterator[yaml.Node]:
+        if isinstance(node, yaml.SequenceNode):
+            yield from node.value
+        elif isinstance(node, yaml.MappingNode):
+            lines: dict[str, int] = {}
+            for key, value in node.value:
+                if not isinstance(key, yaml.ScalarNode):
+                    self._refuse(key, "a key must be a plain word, not a list or mapping")
+                    continue
+                if key.value == "<<":
+                    self._refuse(key, "the merge key `<<` is not accepted", "write the keys out")
+                elif key.value in lines:
+                    first = lines[key.value]
+                    self._refuse(key, f"the key `{key.value[:40]}` stands here twice (first in line {first})")
+                lines.setdefault(key.value, key.start_mark.line + 1)
+                yield value
+
+    def _check_tag(self, node: yaml.Node) -> None:
+        if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.endswith((":binary", ":set", ":omap")):
+            self._refuse(node, f"the YAML tag `{node.tag[:40]}` is not accepted", "remove it or use quotes")
+
+
+__all__ = ["MOST_NODES", "Source"]

@@ -13,7 +13,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +87,16 @@ def _loader(config_dir: Path, registry: Registry, state_dir: Path | None) -> Loa
             state_dir=state_dir,
             keep_unusable=starting,
             expressions=RuleExpressions(),
+            heard=_tell_notes,
         )
 
     return load
+
+
+def _tell_notes(notes: Sequence[Any]) -> None:
+    """Files of other gateways are part of the configuration: what of them has no meaning here is told by `check`."""
+    if notes:
+        _log.info("imported files: %d notes, `fieldpost check` shows them", len(notes))
 
 
 class _Found(Struct, frozen=True):

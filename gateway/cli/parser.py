@@ -255,10 +255,32 @@ def _add_lists(add: _Add) -> None:
     export.add_argument("device", nargs="*", metavar="DEVICE", help="only these (default: all)")
     export.add_argument("--server", metavar="NAME", help="where a running server offers its tags: registers, node ids")
     export.add_argument("--output", "-o", metavar="FILE", help="write it there")
-    import_ = add("import", "taglist", "show what a tag list changes in the configuration; --write writes it")
-    import_.add_argument("file", metavar="FILE", help="CSV as `fieldpost export` prints it")
-    import_.add_argument("--prune", action="store_true", help="remove tags that the list leaves out")
-    import_.add_argument("--write", action="store_true", help="write the change")
+    import_ = add("import", "importing", "show what files of other gateways or a tag list become; --write writes it")
+    import_.add_argument(
+        "file", nargs="+", metavar="FILE", help="files, or folders of them; what they are is seen in them"
+    )
+    import_.add_argument("--dry-run", action="store_true", help="write nothing (the default)")
+    import_.add_argument(
+        "--write",
+        nargs="?",
+        const=True,
+        metavar="DIR",
+        help="write it, into this folder (default: the configuration's)",
+    )
+    import_.add_argument("--replace", action="store_true", help="write over files that hold something else")
+    import_.add_argument(
+        "--partial", action="store_true", help="what is right, without what is wrong; exit 1 then, too"
+    )
+    import_.add_argument("--strict", action="store_true", help="what is only noted else is an error")
+    import_.add_argument("--prune", action="store_true", help="a list of our own: remove tags that it leaves out")
+    import_.add_argument("--strict-edgex", action="store_true", help="transforms exactly as EdgeX computes them")
+    import_.add_argument("--interval", metavar="TIME", help="of devices without a schedule, for example 10s")
+    import_.add_argument("--node", metavar="NAME", help="KubeEdge: devices of this node only")
+    import_.add_argument("--seed-shadow", action="store_true", help="KubeEdge: twins become wanted values")
+    import_.add_argument("--channel", metavar="ID", help="lists without a connection: the channel to make")
+    import_.add_argument("--device", metavar="ID", help="lists without a connection: the device to make")
+    import_.add_argument("--url", metavar="URL", help="lists without a connection: where the device is")
+    import_.add_argument("--zero-based", action="store_true", help="Neuron: addresses count from 0")
 
 
 def _add_simulate(add: _Add) -> None:

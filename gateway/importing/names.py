@@ -24,6 +24,9 @@ class Names:
         """By the name as written."""
         self._taken: set[str] = set()
         self._folders: set[str] = set()
+        self._levels: dict[tuple[str, ...], str] = {}
+        """The path of each folder, by its levels as written."""
+        self._made: set[str] = set()
 
     def __contains__(self, name: str) -> bool:
         return name in self._ids
@@ -49,10 +52,27 @@ class Names:
         if name not in self._ids:
             parts = [part for part in name.split(separator) if part] if separator else [name]
             parts = [*parts[: MAX_LEVELS - 1], "_".join(parts[MAX_LEVELS - 1 :])] if len(parts) > MAX_LEVELS else parts
-            wanted = "/".join(_as_id(part) for part in parts or [name])
+            folder = self._folder(parts[:-1])
+            wanted = "/".join([*folder, _as_id(parts[-1] if parts else name)])
             shown = "/".join(parts)
             self._keep(name, self._free(wanted), place, shown)
         return self._ids[name]
+
+    def _folder(self, parts: list[str]) -> list[str]:
+        """The levels of a folder: one that is a tag's name gets a number, the same for all that is in it."""
+        found: list[str] = []
+        for level, part in enumerate(parts, 1):
+            whole = tuple(parts[:level])
+            if whole not in self._levels:
+                above, wanted, number = "/".join([*found, ""]), _as_id(part), 2
+                free = wanted
+                while above + free in self._taken or above + free in self._made:
+                    free = f"{wanted[: _LONGEST - len(str(number)) - 1]}_{number}"
+                    number += 1
+                self._levels[whole] = above + free
+                self._made.add(above + free)
+            found = self._levels[whole].split("/")
+        return found
 
     def _keep(self, name: str, chosen: str, place: Place, shown: str | None = None) -> None:
         self._ids[name] = chosen
@@ -71,7 +91,7 @@ class Names:
 
     def _clashes(self, wanted: str) -> bool:
         """A name that is taken; a tag cannot be the folder of another one either."""
-        return wanted in self._folders or any(part in self._taken for part in (*_folders_of(wanted), wanted))
+        return wanted in self._folders or wanted in self._taken
 
 
 def _folders_of(path: str) -> list[str]:

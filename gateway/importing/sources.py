@@ -6,7 +6,9 @@ anything is walked.
 
 from __future__ import annotations
 
+import codecs
 import json
+import re
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -19,6 +21,8 @@ from gateway.settings.yaml_reader import MAX_BYTES, MAX_DEPTH, compose, decode
 MOST_NODES = 400_000
 """Values of one document, aliases written out."""
 _CSV_FIRST = ("tag name", "group", "name", "device", "tag", "address")
+_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "null", "int", "float", "bool")}
+_PAIR = re.compile(r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 ZIP = b"PK\x03\x04"
 
 
@@ -30,7 +34,7 @@ class Source:
 
     def __init__(self, file: str, raw: bytes, report: Report) -> None:
         self.file = file
-        self.raw = raw
+        self.raw = _as_utf8(raw)
         self.report = report
 
     @property
@@ -80,7 +84,7 @@ class Source:
         if len(self.raw) > MAX_BYTES or (self.is_json and not self._json_is_right()):
             decode(self.file, self.raw[: MAX_BYTES + 1], problems)  # tells that it is too large
             return []
-        _, nodes, whole = compose(self.file, self.raw, problems)
+        _, nodes, whole = compose(self.file, _joined(self.text) if self.is_json else self.raw, problems)
         if not whole:
             return []
         views = [View(self.file, node, self.report) for node in nodes if _Check(self, node).passed()]
@@ -99,6 +103,21 @@ class Source:
             self.report.error(self.place, f"nested deeper than {MAX_DEPTH} levels, or a number too long")
             return False
         return True
+
+
+def _joined(text: str) -> str:
+    """JSON may write a character as two halves, which YAML's reader does not know."""
+    return _PAIR.sub(lambda match: json.loads(f'"{match[0]}"'), text)
+
+
+def _as_utf8(raw: bytes) -> bytes:
+    """Spreadsheets write UTF-16 with a mark; what is broken in it is told as text that is not UTF-8."""
+    if not raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return raw
+    try:
+        return raw.decode("utf-16").encode()
+    except UnicodeError:
+        return raw
 
 
 class _Check:
@@ -165,7 +184,7 @@ class _Check:
                 yield value
 
     def _check_tag(self, node: yaml.Node) -> None:
-        if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.endswith((":binary", ":set", ":omap")):
+        if node.tag not in _TAGS:
             self._refuse(node, f"the YAML tag `{node.tag[:40]}` is not accepted", "remove it or use quotes")
 
 

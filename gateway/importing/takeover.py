@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 
 from gateway.importing.draft import MOST_TAGS, Draft, Known, Options
@@ -20,14 +21,12 @@ def take_over(
 ) -> Draft:
     """The draft of these files (name -> content), of any kinds, in any order. Faults and notes go to `report`."""
     draft = Draft(report, options or Options(), known or Known())
-    try:
+    with contextlib.suppress(TooMuch):
         sources: dict[str, list[Source]] = {}
         views: dict[str, list[View]] = {}
         for name in sorted(files):
             _sort(Source(name, files[name], report), sources, views)
         draw(sources, views, draft)
-    except TooMuch:
-        pass
     return draft
 
 

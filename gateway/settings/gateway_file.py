@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from gateway.settings import reserved
 from gateway.settings.every_keys import check_zone
 from gateway.settings.ids import ID_RULE, is_id, suggest_id
-from gateway.settings.keys import ClockKeys, GatewayKeys, JournalKeys, ShadowKeys, StoreKeys
+from gateway.settings.keys import ClockKeys, GatewayKeys, ImportKeys, JournalKeys, ShadowKeys, StoreKeys
 from gateway.settings.notify_keys import Notifications
 from gateway.settings.positions import Layers, Origin, Problems
 from gateway.settings.rule_keys import RulesKeys
@@ -21,7 +21,7 @@ from gateway.settings.server_file import ServerKinds, Servers
 from gateway.settings.types import JournalSettings, ShadowSettings, StoreSettings
 from gateway.settings.uplink_file import Uplinks
 
-SECTIONS = ("gateway", "clock", "store", "shadow", "uplinks", "servers", "rules", "notify", "vars")
+SECTIONS = ("gateway", "clock", "store", "shadow", "uplinks", "servers", "rules", "notify", "imports", "vars")
 DEFAULT_STATE = "/var/lib/fieldpost"
 MIN_JOURNAL = 1_000_000
 MAX_JOURNAL = 1_000_000_000_000
@@ -44,6 +44,7 @@ class GatewayFile(Struct, frozen=True):
     rules: RulesKeys
     notify: Notifications
     servers: Servers
+    imports: ImportKeys
 
 
 def read_gateway_file(
@@ -77,10 +78,16 @@ def read_gateway_file(
     notify = Notifications(uplinks.names, problems)
     if "notify" in values:
         notify.read(values["notify"], origin.child("notify"))
-    if gateway is None or clock is None or store is None or shadow is None or rules is None:
+    imports: ImportKeys | None = _section_or_default(ImportKeys, values, "imports", origin, problems)
+    if None in (gateway, clock, store, shadow, rules, imports):
         return None
+    assert gateway is not None
+    assert store is not None
+    assert shadow is not None
+    assert rules is not None
+    assert imports is not None
     identity_and_zone = (gateway.id, gateway.tenant, gateway.timezone)
-    return GatewayFile(*identity_and_zone, clock.trust, store, shadow, uplinks, rules, notify, servers)
+    return GatewayFile(*identity_and_zone, clock.trust, store, shadow, uplinks, rules, notify, servers, imports)
 
 
 def _identity(values: dict[str, Any], origin: Origin, problems: Problems) -> GatewayKeys | None:

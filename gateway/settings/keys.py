@@ -128,6 +128,12 @@ class ChannelKeys(msgspec.Struct, frozen=True):
     devices: dict[str, Any] = {}
 
 
+class ImportKeys(msgspec.Struct, frozen=True):
+    strict_edgex: bool = False
+    interval: Seconds | None = None
+    node: str = ""
+
+
 class GroupKeys(msgspec.Struct, frozen=True):
     every: Seconds
     align: Literal["clock"] | None = None

@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from msgspec.structs import replace
@@ -20,8 +20,10 @@ from gateway.settings.channel_file import Channels, Drivers
 from gateway.settings.convert import show
 from gateway.settings.credentials import CredentialSource, credentials_of
 from gateway.settings.fingerprint import fingerprint
+from gateway.settings.foreign import Foreign, Heard, is_foreign_file, names_in, without_secrets
 from gateway.settings.gateway_file import GatewayFile, read_gateway_file
 from gateway.settings.ids import did_you_mean
+from gateway.settings.keys import ImportKeys
 from gateway.settings.positions import Document, Origin, Problems
 from gateway.settings.profile_file import Profiles
 from gateway.settings.provisioned import FILE as PROVISIONED
@@ -32,6 +34,9 @@ from gateway.settings.templates import TemplateError, expand_name
 from gateway.settings.tree import FOLDERS, ROOT, read_tree
 from gateway.settings.types import GatewaySettings
 from gateway.settings.yaml_reader import read_documents
+
+if TYPE_CHECKING:
+    from gateway.importing.draft import Drawn
 
 __all__ = ["Drivers", "load_files", "load_tree", "read_tree"]
 
@@ -45,6 +50,7 @@ def load_tree(
     state_dir: Path | None = None,
     keep_unusable: bool = False,
     expressions: Expressions | None = None,
+    heard: Heard | None = None,
 ) -> GatewaySettings:
     """The settings in `folder`. Raises ConfigError with all problems. See `load_files`."""
     env = os.environ if env is None else env
@@ -57,6 +63,7 @@ def load_tree(
         state_dir=state_dir,
         keep_unusable=keep_unusable,
         expressions=expressions,
+        heard=heard,
     )
 
 
@@ -71,6 +78,7 @@ def load_files(
     keep_unusable: bool = False,
     expressions: Expressions | None = None,
     servers: ServerKinds | None = None,
+    heard: Heard | None = None,
 ) -> GatewaySettings:
     """The settings in `files` (relative path -> text). Raises ConfigError with all problems.
 
@@ -78,11 +86,13 @@ def load_files(
     is no part of the hash. `keep_unusable`: a channel whose driver cannot be loaded stays, with no settings and no
     devices, so that the supervisor can raise an issue for it and the other channels run; rules and alarms that name
     its devices are left out. `expressions` knows the language of rules: without it a tree with rules is refused.
-    `servers` gives the specs of kinds of servers: those that are installed, unless said.
+    `servers` gives the specs of kinds of servers: those that are installed, unless said. `heard` is told what was
+    ignored or changed in files of other gateways.
     """
     problems = Problems()
     tree = _Tree(files, env, credentials, base or Path(), problems, servers or _installed_servers)
     gateway = tree.gateway(keep_unusable=keep_unusable)
+    tree.take_over(gateway, heard)
     profiles = tree.profiles()
     channels = Channels(drivers, profiles, problems, base=base or Path(), keep_unusable=keep_unusable)
     book = tree.fill(channels, profiles, gateway, expressions)
@@ -136,13 +146,16 @@ class _Tree:
         self._env = env
         self._documents: dict[str, list[Document]] = {}
         self._broken: set[str] = set()
+        self._foreign = Foreign()
+        self._drawn: tuple[Drawn, list[Drawn]] | None = None
         raw = files.get(PROVISIONED)
         self._provisioned = None if raw is None else document_of(raw, problems)
         for file in sorted(files):
-            if file != PROVISIONED and _is_ours(file, problems):
+            if file != PROVISIONED and _is_ours(file, files[file], problems):
                 self._parse(file, files[file])
         if ROOT not in files:
             problems.add(Problem(ROOT, 0, 0, "", "there is no gateway.yaml", "write `gateway: {id: plant-7}` into it"))
+        self._credentials = credentials
         self._references = References(env, credentials, self._variables(credentials), problems)
 
     @property
@@ -159,7 +172,7 @@ class _Tree:
             hint = "write `gateway: {id: plant-7}`" if file == ROOT else "fill it, or remove it"
             self._problems.add(Problem(file, 1, 1, "", "the file is empty", hint))
             self._broken.add(_kind(file))
-        self._documents[file] = written
+        self._documents[file] = self._foreign.without(written) if _kind(file) in {"channels", "profiles"} else written
 
     def _variables(self, credentials: CredentialSource) -> dict[str, Any]:
         documents = self._documents.get(ROOT)
@@ -202,6 +215,26 @@ class _Tree:
             keep_unusable=keep_unusable,
         )
 
+    def take_over(self, gateway: GatewayFile | None, heard: Heard | None) -> None:
+        """Understand the files of other gateways: afterwards they are profiles and channels like all others."""
+        if not self._foreign:
+            return
+        from gateway.importing.draft import Options, drawn
+
+        keys = ImportKeys() if gateway is None else gateway.imports
+        interval = "" if keys.interval is None else f"{keys.interval:g}s"
+        options = Options(strict_edgex=keys.strict_edgex, interval=interval, node=keys.node)
+        taken, profiles = names_in(self._documents, "channels"), names_in(self._documents, "profiles")
+        before = len(self._problems)
+        draft, report = self._foreign.draw(options, taken, profiles, self._problems)
+        if len(self._problems) > before:
+            self._broken |= {"channels", "profiles"}
+        without_secrets(draft, self._credentials)
+        channels = [drawn(draft, data, "channels", name) for name, data in draft.channels.items()]
+        self._drawn = drawn(draft, draft.profiles, "profiles"), channels
+        if heard is not None:
+            heard(report.notes)
+
     def profiles(self) -> Profiles:
         profiles = Profiles(self._problems)
         profiles.incomplete = "profiles" in self._broken
@@ -209,6 +242,8 @@ class _Tree:
             if _kind(file) == "profiles":
                 for document in documents:
                     profiles.read(self._references.resolve(document), Origin(document))
+        if self._drawn is not None:
+            profiles.read(self._references.resolve(self._drawn[0]), Origin(self._drawn[0]))
         brought, place = self._brought("profiles")
         # what was seen is somebody else's text: nothing in it is a reference, and the folder's profiles come first
         profiles.read({name: value for name, value in brought.items() if name not in profiles.names()}, place)
@@ -222,6 +257,8 @@ class _Tree:
             if _kind(file) == "channels":
                 alone = len(documents) == 1
                 found += [(Origin(one), self._references.resolve(one), alone) for one in documents]
+        for one in self._drawn[1] if self._drawn else ():
+            found.append((Origin(one), {"channel": one.root[-1], **self._references.resolve(one)}, False))
         return found
 
     def fill(
@@ -284,9 +321,9 @@ def _kind(file: str) -> str:
     return PurePosixPath(file).parts[0]
 
 
-def _is_ours(file: str, problems: Problems) -> bool:
+def _is_ours(file: str, raw: str | bytes, problems: Problems) -> bool:
     path = PurePosixPath(file)
-    if file == ROOT:
+    if file == ROOT or (path.suffix == ".yml" and len(path.parts) == 2 and is_foreign_file(file, raw)):
         return True
     if path.suffix != ".yaml":
         problems.add(Problem(file, 0, 0, "", "the file is not read", f"rename it to {path.with_suffix('.yaml')}"))

@@ -71,6 +71,7 @@ def _gateway(servers: Iterable[ServerSpec]) -> Schema:
         "uplinks": _map_of(uplink),
         "servers": _map_of(_server(servers)),
         "rules": _object(rule_keys.RulesKeys),
+        "imports": _object(keys.ImportKeys),
         "notify": _map_of(_notification()),
         "vars": {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}},
     }

@@ -27,19 +27,30 @@ def check(session: Session) -> int:
 
     given = session.option("folder")
     folder = Path(given).absolute() if given else session.config_dir
+    notes: list[Any] = []
     try:
-        settings = load_tree(folder, expressions=RuleExpressions())
+        settings = load_tree(folder, expressions=RuleExpressions(), heard=notes.extend)
     except ConfigError as err:
         return show_problems(session, err.problems, "")
     devices = sum(len(channel.devices) for channel in settings.channels)
     tags = sum(len(device.tags) for channel in settings.channels for device in channel.devices)
     counts = {"channels": len(settings.channels), "devices": devices, "tags": tags, "uplinks": len(settings.uplinks)}
     if session.out.as_json:
-        session.out.result({"ok": True, "errors": [], "hash": settings.hash, **counts})
+        more = {"notes": [note_row(note) for note in notes]} if notes else {}
+        session.out.result({"ok": True, "errors": [], "hash": settings.hash, **counts, **more})
     else:
+        for note in notes:
+            session.out.line(clean(str(note)))
         text = ", ".join(f"{count} {name[:-1] if count == 1 else name}" for name, count in counts.items())
         session.out.line(f"{folder}: ok, {text}, hash {settings.hash}")
     return Exit.OK
+
+
+def note_row(note: Any) -> dict[str, Any]:
+    """A note of an import as data."""
+    place = note.place
+    where = {"file": place.file, "line": place.line, "column": place.column, "path": place.path}
+    return {**where, "kind": note.kind, "text": note.text}
 
 
 def plan(session: Session) -> int:

@@ -21,7 +21,7 @@ from gateway.model import Schedule
 from gateway.settings.types import GatewaySettings
 
 _TAG_PATH = re.compile(r"devices\.(?P<device>[^.]+)\.tags\.(?P<tag>[^.\[]+)(?:\.(?P<key>[^.\[]+))?")
-_MOST_BYTES = 50_000_000
+MOST_BYTES = 50_000_000
 _RANGE = ("range_low", "range_high")
 Wanted = tuple[str, str, dict[str, Any] | None]
 """Device, tag, and its keys: None removes a key, no keys at all the tag."""
@@ -52,41 +52,31 @@ def export(session: Session) -> int:
     return Exit.OK
 
 
-def import_(session: Session) -> int:
-    """Changes that a list makes, as a diff; --write writes them."""
-    path = Path(session.args.file)
-    text = decoded(path.name, _content(path))
+def import_list(session: Session, name: str, raw: bytes) -> int:
+    """Changes that a list of our own makes, as a diff; --write writes them. Raises ConfigError."""
+    if len(raw) > MOST_BYTES:
+        raise CommandFailed(f"{name} is larger than {MOST_BYTES} bytes")
+    text = decoded(name, raw)
     changes = Changes(session.config_dir)
     settings = changes.settings()
     problems: list[Problem] = []
-    rows = from_csv(path.name, text, columns_of(settings), problems)
+    rows = from_csv(name, text, columns_of(settings), problems)
     known = {(row["device"], row["tag"]): row for row in rows_of(settings, _groups(changes, settings))}
     places = _Places(changes, settings)
-    edits = _edits(path.name, rows, known, places, problems)
+    edits = _edits(name, rows, known, places, problems)
     if session.option("prune"):
-        _prune(rows, known, places, edits, problems, path.name)
+        _prune(rows, known, places, edits, problems, name)
     here = {row.key: row for row in rows}
     if problems:
         problems += _further(changes, edits)
-        raise ConfigError(sorted((_in_list(path.name, here, each) for each in problems), key=_position))
+        raise ConfigError(sorted((_in_list(name, here, each) for each in problems), key=_position))
     _apply(changes, edits)
     try:
         finish(session, changes)
     except ConfigError as error:
-        found = [_in_list(path.name, here, problem) for problem in error.problems]
+        found = [_in_list(name, here, problem) for problem in error.problems]
         raise ConfigError(sorted(found, key=_position)) from None
     return Exit.OK
-
-
-def _content(path: Path) -> bytes:
-    """What a list holds: a file, or a pipe such as /dev/stdin."""
-    if not path.exists() or path.is_dir():
-        raise CommandFailed(f"there is no file {path}", Exit.USAGE)
-    with path.open("rb") as file:
-        raw = file.read(_MOST_BYTES + 1)
-    if len(raw) > _MOST_BYTES:
-        raise CommandFailed(f"{path} is larger than {_MOST_BYTES} bytes")
-    return raw
 
 
 def _edits(

@@ -164,7 +164,7 @@ def refused(folder: Path, list_: bytes, *words: str) -> list[str]:
     before = (folder / "channels" / "line.yaml").read_bytes()
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        assert main(["import", str(file), "--write", "--config", str(folder), *words]) == 78, out.getvalue()
+        assert main(["import", str(file), "--write", "--config", str(folder), *words]) == 1, out.getvalue()
     assert (folder / "channels" / "line.yaml").read_bytes() == before
     return out.getvalue().splitlines()[:-1]
 

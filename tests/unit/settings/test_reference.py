@@ -24,6 +24,7 @@ HEADINGS: dict[str, Any] = {
     "`store.journal`": keys.JournalKeys,
     "`shadow`": keys.ShadowKeys,
     "`uplinks`": keys.UplinkKeys,
+    "`imports`": keys.ImportKeys,
     "`tls`": keys.TlsKeys,
     "`select`": keys.SelectKeys,
     "`batch`": keys.BatchKeys,

@@ -1,0 +1,70 @@
+"""Names of users survive: what changes is told, what is told is stable."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.importing.names import Names, literal
+from gateway.importing.report import Place, Report
+from gateway.settings.ids import is_id, tag_path_fault
+
+PLACE = Place("f.yaml", 3, 5, "name")
+
+
+def names() -> tuple[Names, Report]:
+    report = Report()
+    return Names(report, "device"), report
+
+
+def test_a_good_name_is_kept_and_nothing_is_told() -> None:
+    made, report = names()
+    assert made.id_of("Modbus-TCP_Test-1", PLACE) == "Modbus-TCP_Test-1"
+    assert report.notes == []
+
+
+def test_what_an_id_cannot_hold_is_mapped_and_told() -> None:
+    made, report = names()
+    assert made.id_of("Pumpe Nr. 1 (Süd)", PLACE) == "Pumpe_Nr__1__S_d_"
+    assert "Pumpe Nr. 1 (Süd)" in report.notes[0].text
+    assert report.notes[0].place == PLACE
+
+
+def test_two_names_never_get_one_id_and_one_name_never_two() -> None:
+    made, _ = names()
+    assert [made.id_of(name, PLACE) for name in ("a b", "a.b", "a_b", "a b")] == ["a_b", "a_b_2", "a_b_3", "a_b"]
+
+
+def test_folders_become_levels_and_too_many_are_joined() -> None:
+    made, _ = names()
+    assert made.path_of("line.motor.temp", PLACE, ".") == "line/motor/temp"
+    assert made.path_of("a.b.c.d.e.f", PLACE, ".") == "a/b/c/d/e_f"
+    assert made.path_of("plain.name", PLACE) == "plain_name"
+
+
+def test_a_tag_is_never_the_folder_of_another() -> None:
+    made, _ = names()
+    found = [made.path_of(name, PLACE, ".") for name in ("a.b", "a", "c", "c.d", "c.e")]
+    assert found == ["a/b", "a_2", "c", "c_2/d", "c_2/e"]
+
+
+@given(st.lists(st.text(max_size=80), max_size=12, unique=True), st.sampled_from(["", ".", "/"]))
+def test_any_names_give_paths_that_are_right_unique_and_the_same_again(texts: list[str], separator: str) -> None:
+    first, second = names()[0], names()[0]
+    found = [first.path_of(text, PLACE, separator) for text in texts]
+    assert found == [second.path_of(text, PLACE, separator) for text in texts]
+    assert len(set(found)) == len(found)
+    assert not [path for path in found if tag_path_fault(path)]
+    assert not [one for one in found for other in found if other.startswith(f"{one}/")]
+
+
+@given(st.lists(st.text(max_size=80), max_size=12, unique=True))
+def test_any_names_give_ids_that_are_right_and_unique(texts: list[str]) -> None:
+    made = names()[0]
+    found = [made.id_of(text, PLACE) for text in texts]
+    assert all(map(is_id, found))
+    assert len(set(found)) == len(found)
+
+
+def test_texts_of_people_are_neither_templates_nor_references() -> None:
+    assert literal("{n} costs ${env:HOME}") == "{{n}} costs $ {{env:HOME}}"

@@ -84,6 +84,9 @@ class Source:
         if len(self.raw) > MAX_BYTES or (self.is_json and not self._json_is_right()):
             decode(self.file, self.raw[: MAX_BYTES + 1], problems)  # tells that it is too large
             return []
+        if sum(map(self.raw.count, (b"\n", b",", b":"))) > 2 * MOST_NODES:  # parsing it would already take long
+            self.report.error(self.place, f"more than {MOST_NODES} values", "split the file")
+            return []
         _, nodes, whole = compose(self.file, _joined(self.text) if self.is_json else self.raw, problems)
         if not whole:
             return []

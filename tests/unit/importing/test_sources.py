@@ -14,6 +14,7 @@ HOSTILE = {
     "an alias bomb": (BOMB + "deviceResources: *i\n").encode(),
     "an alias of itself": b"deviceResources: &a\n- *a\n",
     "too large": b"deviceResources: [" + b"x, " * 17_000_000 + b"x]",
+    "too many values": b"deviceResources:\n" + b"- {name: x}\n" * 600_000,
     "flow too deep": b"deviceResources: " + b"[" * 100_000 + b"]" * 100_000,
     "blocks too deep": b"deviceResources:\n" + b"- " * 5000 + b"x\n",
     "indented too deep": "".join(f"{' ' * depth}deviceResources:\n" for depth in range(300)).encode(),

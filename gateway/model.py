@@ -65,6 +65,8 @@ class ValueType(enum.StrEnum):
     """Types of config.md section 3. A tag keeps its type for ever."""
 
     BOOL = "bool"
+    INT8 = "int8"
+    UINT8 = "uint8"
     INT16 = "int16"
     UINT16 = "uint16"
     INT24 = "int24"
@@ -94,7 +96,10 @@ class Access(enum.StrEnum):
 
 
 class Transform(Struct, frozen=True):
-    """Raw value to engineering value, in EdgeX' order: mask, shift, base, scale, offset (gateway/transform.py)."""
+    """Raw value to engineering value, in EdgeX' order: mask, shift, base, scale, offset (gateway/transform.py).
+
+    `edgex`: computed as EdgeX does for a resource of this value type, its errors included (gateway/edgex.py).
+    """
 
     mask: int | None = None
     shift: int = 0
@@ -102,6 +107,7 @@ class Transform(Struct, frozen=True):
     scale: float | None = None
     offset: float | None = None
     invalid: tuple[int | float, ...] = ()
+    edgex: ValueType | None = None
 
     @property
     def is_identity(self) -> bool:
@@ -115,16 +121,18 @@ class Report(Struct, frozen=True):
     """Report by exception of one tag. The default reports every poll.
 
     `deadband` is absolute, in engineering units; `deadband_percent` is of the tag's range. `heartbeat_s` is the
-    longest silence. A quality change always passes.
+    longest silence. A quality change always passes. `every_s`: at most one report in this time, the last value; what
+    is reported at all is as above.
     """
 
     on_change: bool = False
     deadband: float | None = None
     heartbeat_s: float | None = None
+    every_s: float | None = None
 
     @property
     def is_plain(self) -> bool:
-        return not self.on_change and self.deadband is None
+        return not self.on_change and self.deadband is None and self.every_s is None
 
 
 class Schedule(Struct, frozen=True):
@@ -174,6 +182,8 @@ class TagSpec(Struct, frozen=True):
     `reapply_s`: a device that comes back gets the last value written well again, unless that is older; None: it is read
     and never overwritten. `conflict`: the policy for this tag (protocol.md 3.2), None: its device's.
     `virtual`: it has no address, the rules engine gives its value (a gateway.rulebook.VirtualSpec).
+    `description`, `meta`: texts for people. `expect`: any other value makes the tag bad and its device degraded.
+    `local`: it never leaves over an uplink. `desired`: wanted as long as nobody has wanted anything of this tag.
     """
 
     path: str
@@ -199,13 +209,38 @@ class TagSpec(Struct, frozen=True):
     conflict: str | None = None
     group: str = ""
     virtual: Any = None
+    description: str = ""
+    meta: tuple[tuple[str, str], ...] = ()
+    expect: Value = None
+    local: bool = False
+    desired: Value = None
+
+
+class CommandItem(Struct, frozen=True):
+    """A tag in a named command. `labels`: texts of its values in this command; none: the tag's own. `default`: written
+    where the caller gives no value; None: the caller must.
+    """
+
+    path: str
+    labels: tuple[tuple[int, str], ...] = ()
+    default: Value = None
+
+
+class CommandSpec(Struct, frozen=True):
+    """A named set of reads or writes of one device's tags, in the order of `items`. `hidden`: not shown in lists."""
+
+    name: str
+    items: tuple[CommandItem, ...]
+    access: Access = Access.READ
+    hidden: bool = False
+    description: str = ""
 
 
 class DeviceSpec(Struct, frozen=True):
     """A device as configured. `settings` is the driver's own part (a unit id...).
 
     `conflict`: who wins when cloud and gateway both changed a value: cloud_wins, local_wins, last_ts or
-    local_until_online (protocol.md 3.2).
+    local_until_online (protocol.md 3.2). `commands`: its named commands.
     """
 
     id: str
@@ -216,6 +251,7 @@ class DeviceSpec(Struct, frozen=True):
     profile: str = ""
     meta: tuple[tuple[str, str], ...] = ()
     conflict: str = "cloud_wins"
+    commands: tuple[CommandSpec, ...] = ()
 
 
 class ChannelSpec(Struct, frozen=True):

@@ -58,6 +58,8 @@ class RawType(Struct, frozen=True):
 
 RAW = {
     ValueType.BOOL: RawType(1),
+    ValueType.INT8: RawType(8, signed=True),
+    ValueType.UINT8: RawType(8),
     ValueType.INT16: RawType(16, signed=True),
     ValueType.UINT16: RawType(16),
     ValueType.INT24: RawType(24, signed=True),

@@ -32,8 +32,8 @@ class Table(enum.StrEnum):
 
 CLASSIC_DIGIT = {Table.COIL: 0, Table.DISCRETE: 1, Table.INPUT: 3, Table.HOLDING: 4}
 _TABLE_OF_DIGIT = {digit: table for table, digit in CLASSIC_DIGIT.items()}
-_MODERN = re.compile(r"(?P<table>[A-Za-z]+)/(?P<offset>0[xX][0-9A-Fa-f]+|[0-9]+)(?:\.(?P<bit>[0-9]+))?")
-_CLASSIC = re.compile(r"(?P<number>[0-9]{1,6})(?:\.(?P<bit>[0-9]+))?")
+_MODERN = re.compile(r"(?P<table>[A-Za-z]+)/(?P<offset>0[xX][0-9A-Fa-f]+|[0-9]+)(?:\.(?P<bit>[0-9]+|high|low))?")
+_CLASSIC = re.compile(r"(?P<number>[0-9]{1,6})(?:\.(?P<bit>[0-9]+|high|low))?")
 _RANGE = re.compile(r"(?P<table>[A-Za-z]+)/(?P<first>0[xX][0-9A-Fa-f]+|[0-9]+)(?:-(?P<last>0[xX][0-9A-Fa-f]+|[0-9]+))?")
 _FORMS = "forms: holding/100, holding/0x64, holding/100.3, input/7, coil/3, discrete/9, 40101, 400101, 30008, 10010"
 
@@ -47,21 +47,26 @@ class AddressError(ValueError):
 
 
 class Address(Struct, frozen=True):
-    """A place in a table. `offset` as on the wire; `bit` 0 is the least significant of a register."""
+    """A place in a table. `offset` as on the wire; `bit` 0 is the least significant of a register. `half`: one byte of
+    a register, `high` or `low`.
+    """
 
     table: Table
     offset: int
     bit: int | None = None
+    half: str = ""
 
     def __str__(self) -> str:
         """Both notations: `holding/100 (40101, 0x64)`."""
-        bit = "" if self.bit is None else f".{self.bit}"
-        return f"{self.short} ({classic(self.table, self.offset)}{bit}, 0x{self.offset:x})"
+        return f"{self.short} ({classic(self.table, self.offset)}{self._part}, 0x{self.offset:x})"
 
     @property
     def short(self) -> str:
-        bit = "" if self.bit is None else f".{self.bit}"
-        return f"{self.table}/{self.offset}{bit}"
+        return f"{self.table}/{self.offset}{self._part}"
+
+    @property
+    def _part(self) -> str:
+        return f".{self.half}" if self.half else "" if self.bit is None else f".{self.bit}"
 
 
 class Range(Struct, frozen=True):
@@ -164,6 +169,8 @@ def _with_bit(address: Address, bit: str | None, bit_base: int) -> Address:
         return address
     if address.table.is_bits:
         raise AddressError(f"{address.short} is one bit already", address.short)
+    if bit in {"high", "low"}:
+        return Address(address.table, address.offset, half=bit)
     number = int(bit) - bit_base
     if not 0 <= number < REGISTER_BITS:
         raise AddressError(

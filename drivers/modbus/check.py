@@ -10,7 +10,7 @@ from drivers.modbus.point import Limits, Point, PointError, limits_of, point_of
 from drivers.modbus.sets import units_of
 from drivers.modbus.settings import ChannelSettings, DeviceSettings
 from drivers.modbus.transports import Line, place_of
-from drivers.modbus.words import FOUR, OrderError
+from drivers.modbus.words import FOUR, HALVES, OrderError
 from gateway.driver import Fault
 from gateway.model import Access, ChannelSpec, DeviceSpec, TagSpec, ValueType
 from gateway.transform import transform_fault
@@ -145,6 +145,9 @@ def _type_faults(prefix: str, spec: TagSpec, point: Point) -> Iterator[Fault]:
     if address.table.is_bits and spec.type is not ValueType.BOOL:
         hint = f"type: bool, or {_register_hint(spec, address)}"
         yield Fault(f"{prefix}type", f"{address} is one bit and cannot hold a {spec.type.value}", hint)
+    elif address.half and spec.type not in HALVES:
+        hint = f"type: uint8, or address {Address(address.table, address.offset).short}"
+        yield Fault(f"{prefix}type", f"{address} is one byte and cannot hold a {spec.type.value}", hint)
     if address.bit is not None and spec.type is not ValueType.BOOL:
         hint = f"type: bool, or address {Address(address.table, address.offset).short}"
         yield Fault(f"{prefix}type", f"{address} is one bit and cannot hold a {spec.type.value}", hint)

@@ -1,5 +1,6 @@
 """Raw values and their bytes, most significant first: what struct knows, and what only Modbus devices use.
 
+- 8 bits: one of the two bytes of a register.
 - 24 bits: the three low bytes of two registers. 48 bits: three registers.
 - BCD: four decimal digits a register. mod-10k: each register holds 0 to 9999, the first the most significant.
   A digit or register beyond that is no number (NaN), which becomes bad/sensor.
@@ -19,6 +20,8 @@ from gateway.model import Value, ValueType
 
 CODES = {
     ValueType.BOOL: "H",
+    ValueType.INT8: "b",
+    ValueType.UINT8: "B",
     ValueType.INT16: "h",
     ValueType.UINT16: "H",
     ValueType.INT32: "i",

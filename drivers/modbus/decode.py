@@ -14,7 +14,7 @@ from typing import Any
 
 from drivers.modbus.coding import Fix, code_of, fix_of
 from drivers.modbus.point import Point
-from drivers.modbus.words import TEXTS, text_positions, value_positions
+from drivers.modbus.words import HALVES, TEXTS, text_positions, value_positions
 from gateway.driver import Columns
 from gateway.model import Tag, ValueType
 from gateway.transform import column
@@ -67,9 +67,17 @@ def _padded(points: Sequence[Point], types: Sequence[ValueType], start: int) -> 
     code, at = ">", start
     for point, kind in zip(points, types, strict=True):
         gap = point.address.offset - at
-        code += (f"{2 * gap}x" if gap else "") + code_of(kind, point.count)
+        code += (f"{2 * gap}x" if gap else "") + _filled(point, kind)
         at = point.end
     return struct.Struct(code).unpack_from
+
+
+def _filled(point: Point, kind: ValueType) -> str:
+    """The letters of a value with the byte of its register that is not its own."""
+    code = code_of(kind, point.count)
+    if kind not in HALVES:
+        return code
+    return f"{code}x" if half_place(point) == 0 else f"x{code}"
 
 
 def _gathered(points: Sequence[Point], types: Sequence[ValueType], start: int) -> Unpack:
@@ -77,10 +85,10 @@ def _gathered(points: Sequence[Point], types: Sequence[ValueType], start: int) -
     for point, kind in zip(points, types, strict=True):
         first = 2 * (point.address.offset - start)
         places.extend(first + place for place in byte_places(point, kind))
-    gather = itemgetter(*places)  # two bytes at least, so always a tuple
-    unpack = struct.Struct(
-        ">" + "".join(code_of(kind, point.count) for point, kind in zip(points, types, strict=True))
-    ).unpack
+    code = ">" + "".join(code_of(kind, point.count) for point, kind in zip(points, types, strict=True))
+    if len(places) == 1:  # itemgetter gives a tuple for two places and more
+        places, code = places * 2, code + "x"
+    gather, unpack = itemgetter(*places), struct.Struct(code).unpack
 
     def gathered(payload: bytes) -> Sequence[Any]:
         return unpack(bytes(gather(payload)))
@@ -90,7 +98,15 @@ def _gathered(points: Sequence[Point], types: Sequence[ValueType], start: int) -
 
 def byte_places(point: Point, kind: ValueType) -> tuple[int, ...]:
     """Where in the wire's bytes each byte of the value lies, most significant or first one first."""
+    if kind in HALVES:
+        return (half_place(point),)
     return text_positions(point.order, point.count) if kind in TEXTS else value_positions(point.order)
+
+
+def half_place(point: Point) -> int:
+    """Which byte of its register on the wire a value of one byte is: the low one unless its address says `high`."""
+    letter = "A" if point.address.half == "high" else "B"
+    return point.order.index(letter)
 
 
 def bit_unpacker(points: Sequence[Point], start: int) -> Unpack:

@@ -11,6 +11,8 @@ from gateway.model import ValueType
 
 REGISTERS = {
     ValueType.BOOL: 1,
+    ValueType.INT8: 1,
+    ValueType.UINT8: 1,
     ValueType.INT16: 1,
     ValueType.UINT16: 1,
     ValueType.BCD16: 1,
@@ -32,6 +34,9 @@ REGISTERS = {
 
 TEXTS = {ValueType.STRING, ValueType.BYTES}
 """Types whose size a tag's `length` says."""
+
+HALVES = {ValueType.INT8, ValueType.UINT8}
+"""Types of one byte, half a register."""
 
 FOUR = {"ABCD", "BADC", "CDAB", "DCBA"}
 _SINGLE = {"AB": "AB", "BA": "BA", "ABCD": "AB", "CDAB": "AB", "BADC": "BA", "DCBA": "BA"}

@@ -1,4 +1,6 @@
-"""Writing coils, registers, bits of registers. Function codes: Modbus Application Protocol V1.1b3, 6.5 to 6.16."""
+"""Writing coils, registers, bits and bytes of registers. Function codes: Modbus Application Protocol
+V1.1b3, 6.5 to 6.16.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +9,10 @@ from typing import Any
 
 from drivers.modbus.address import REGISTER_BITS, Table
 from drivers.modbus.coding import encode
+from drivers.modbus.decode import half_place
 from drivers.modbus.point import Point
 from drivers.modbus.wire import Wire
-from drivers.modbus.words import TEXTS, text_positions, wire_positions
+from drivers.modbus.words import HALVES, TEXTS, text_positions, wire_positions
 from gateway.errors import BadFrame, RequestRefused
 from gateway.model import ValueType
 
@@ -23,6 +26,8 @@ _FULL = 0xFFFF
 def wire_bytes(point: Point, kind: ValueType, raw: Any) -> bytes:
     """The bytes of a raw value in the order of the wire."""
     value = encode(kind, raw, point.count)
+    if kind in HALVES:
+        return value  # one byte, whose place is half_mask's to say
     places = text_positions(point.order, point.count) if kind in TEXTS else wire_positions(point.order)
     return bytes(value[place] for place in places)
 
@@ -31,6 +36,11 @@ def wire_bit(point: Point) -> int:
     """The number of a register's bit as the wire counts: swapped bytes move it by eight."""
     bit = point.address.bit or 0
     return (bit + 8) % REGISTER_BITS if point.order == "BA" else bit
+
+
+def half_mask(point: Point) -> int:
+    """The bits of its register, as the wire counts them, that a value of one byte has."""
+    return 0xFF00 if half_place(point) == 0 else 0x00FF
 
 
 class RegisterWriter:
@@ -45,7 +55,11 @@ class RegisterWriter:
         if point.address.table is Table.COIL:
             await self._write_coil(unit, point, bool(raw))
         elif point.address.bit is not None:
-            await self._write_bit(unit, point, bool(raw))
+            mask = 1 << wire_bit(point)
+            await self._write_part(unit, point, mask, mask if raw else 0)
+        elif kind in HALVES:
+            mask, byte = half_mask(point), wire_bytes(point, kind, raw)[0]
+            await self._write_part(unit, point, mask, byte * 0x0101 & mask)
         else:
             await self._write_registers(unit, point, wire_bytes(point, kind, raw))
 
@@ -68,16 +82,15 @@ class RegisterWriter:
         payload = struct.pack(">HHB", offset, point.count, len(data)) + data
         await self._confirmed(unit, WRITE_REGISTERS, payload, payload[:4])
 
-    async def _write_bit(self, unit: int, point: Point, value: bool) -> None:
-        """One bit: by mask write, which the device does in one step; else read, change, write."""
-        mask = 1 << wire_bit(point)
+    async def _write_part(self, unit: int, point: Point, mask: int, value: int) -> None:
+        """The bits of `mask`: by mask write, which the device does in one step; else read, change, write."""
         if (unit, MASK_REGISTER) not in self._unknown:
-            payload = struct.pack(">HHH", point.address.offset, _FULL ^ mask, mask if value else 0)
+            payload = struct.pack(">HHH", point.address.offset, _FULL ^ mask, value)
             if await self._known(unit, MASK_REGISTER, payload, payload, may_fail=True):
                 return
         data = await self._wire.read(unit, READ_HOLDING, point.address.offset, 1, 2)
         register = int.from_bytes(data, "big")
-        register = register | mask if value else register & (_FULL ^ mask)
+        register = register & (_FULL ^ mask) | value
         await self._write_registers(unit, point, register.to_bytes(2, "big"))
 
     async def _known(self, unit: int, code: int, payload: bytes, echo: bytes, *, may_fail: bool) -> bool:

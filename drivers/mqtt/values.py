@@ -21,6 +21,8 @@ Convert = Callable[[Any], tuple[Value, int]]
 TYPES = frozenset(
     {
         ValueType.BOOL,
+        ValueType.INT8,
+        ValueType.UINT8,
         ValueType.INT16,
         ValueType.UINT16,
         ValueType.INT24,

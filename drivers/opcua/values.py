@@ -242,7 +242,7 @@ _TAKERS: dict[ValueType, Callable[[int, Any], Any]] = {
 }
 
 TYPES = {
-    1: ValueType.BOOL, 2: ValueType.INT16, 3: ValueType.UINT16, 4: ValueType.INT16, 5: ValueType.UINT16,
+    1: ValueType.BOOL, 2: ValueType.INT8, 3: ValueType.UINT8, 4: ValueType.INT16, 5: ValueType.UINT16,
     6: ValueType.INT32, 7: ValueType.UINT32, 8: ValueType.INT64, 9: ValueType.UINT64, 10: ValueType.FLOAT32,
     11: ValueType.FLOAT64, 12: ValueType.STRING, 13: ValueType.STRING, 14: ValueType.STRING, 15: ValueType.BYTES,
     16: ValueType.STRING, 17: ValueType.STRING, 18: ValueType.STRING, 19: ValueType.STRING, 20: ValueType.STRING,

@@ -17,7 +17,7 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.errors import ConfigError, Problem
-from gateway.model import DeviceSpec, Schedule, TagSpec
+from gateway.model import WRITERS, DeviceSpec, Schedule, TagSpec, Value
 from gateway.settings.positions import Problems
 from gateway.settings.types import GatewaySettings
 from gateway.settings.yaml_reader import read_documents
@@ -27,11 +27,15 @@ FIRST = ("device", "tag")
 KERNEL = ("type", "unit", "access", "scale", "offset", "range_low", "range_high", "deadband", "group", "interval")
 RARE = (
     *("mask", "shift", "base", "invalid", "scale_from", "wrap", "coherent", "labels", "on_change", "heartbeat"),
-    *("write", "verify", "tolerance", "momentary", "on_demand", "hidden", "shadow"),
+    *("write", "verify", "tolerance", "on_reconnect", "conflict", "momentary", "on_demand", "hidden", "shadow"),
+    *("description", "meta", "expect", "report_every", "local", "desired", "strict_edgex"),
 )
 """Columns that a list has only where a tag needs them."""
-_TEXTS = {"type", "unit", "access", "group", "interval", "scale_from", "coherent", "heartbeat", "word_order"}
-_YAML = {"invalid", "labels", "write", "verify"}
+_TEXTS = {
+    *("type", "unit", "access", "group", "interval", "scale_from", "coherent", "heartbeat", "word_order", "conflict"),
+    *("description", "report_every"),
+}
+_YAML = {"invalid", "labels", "write", "verify", "on_reconnect", "meta", "expect", "desired"}
 MOST_ROWS = 100_000
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -108,14 +112,18 @@ def cells_of(tag: TagSpec, groups: Mapping[str, Schedule]) -> dict[str, str]:
         "invalid": _text(list(transform.invalid) or None),
         "on_change": _flag(report.on_change),
         "heartbeat": "" if report.heartbeat_s is None else _seconds(report.heartbeat_s),
+        "report_every": "" if report.every_s is None else _seconds(report.every_s),
     }
-    return cells | _more_cells(tag)
+    return cells | _more_cells(tag) | _kept_cells(tag)
 
 
 def _more_cells(tag: TagSpec) -> dict[str, str]:
     limits, verify = tag.write, tag.verify
     write: dict[str, Any] = {"min": limits.minimum, "max": limits.maximum}
     write["rate"] = None if limits.rate is None else f"{limits.rate[0]}/{limits.rate[1]:.0f}s"
+    write["max_change"] = limits.max_change
+    write["allow"] = None if limits.allow == WRITERS else list(limits.allow)
+    write["while"] = limits.interlock or None
     check: dict[str, Any] = {"tag": verify.tag, "settle": _seconds(verify.settle_s) if verify.settle_s else None}
     whole = any(check.values())
     if whole:
@@ -133,6 +141,27 @@ def _more_cells(tag: TagSpec) -> dict[str, str]:
         "hidden": _flag(tag.hidden),
         "shadow": _flag(tag.shadow),
     }
+
+
+def _kept_cells(tag: TagSpec) -> dict[str, str]:
+    """What goes with a tag besides reading and writing it."""
+    edgex = tag.transform.edgex
+    reapply = None if tag.reapply_s is None else {"reapply": _seconds(tag.reapply_s)}
+    return {
+        "on_reconnect": _text(reapply),
+        "conflict": tag.conflict or "",
+        "description": tag.description,
+        "meta": _text(dict(tag.meta) or None),
+        "expect": "" if tag.expect is None else _value(tag.expect),
+        "local": _flag(tag.local),
+        "desired": "" if tag.desired is None else _value(tag.desired),
+        "strict_edgex": "" if edgex is None else "true" if edgex is tag.type else edgex.value,
+    }
+
+
+def _value(value: Value) -> str:
+    """A value of a tag as it stands in the files: a text that looks like a number has quotes."""
+    return flow(value.hex() if isinstance(value, bytes) else _tidy(value))
 
 
 def _given(keys: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from gateway.settings.device_keys import DeviceMaker
 from gateway.settings.faults import FaultPlaces
 from gateway.settings.ids import ID_RULE, did_you_mean, is_id, suggest_id
 from gateway.settings.inventory import Inventory
-from gateway.settings.keys import ChannelKeys, DeviceKeys, TagKeys
+from gateway.settings.keys import TAG_DEFAULTS, ChannelKeys, DeviceKeys, TagKeys
 from gateway.settings.periods import check_interval, read_groups
 from gateway.settings.positions import Layers, Origin, Problems
 from gateway.settings.profile_file import Profiles
@@ -34,7 +34,6 @@ from gateway.watching import WatchSpec
 Drivers = Mapping[str, DriverSpec] | Callable[[str], DriverSpec]
 
 CHANNEL_DEFAULTS = frozenset({"interval", "timeout", "silence_share", "probe", "offline_after"})
-TAG_DEFAULTS = frozenset({"on_change", "heartbeat", "group", "tolerance", "on_demand", "hidden", "shadow"})
 
 
 class Channels:

@@ -7,14 +7,16 @@ from typing import Any
 from msgspec.structs import replace
 
 from gateway.driver import DriverSpec
-from gateway.model import DeviceSpec, Schedule, TagSpec
+from gateway.model import CommandSpec, DeviceSpec, Schedule, TagSpec
 from gateway.settings import reserved
-from gateway.settings.convert import fields_of, show, to_struct
+from gateway.settings.command_keys import CommandMaker, read_command
+from gateway.settings.convert import fields_of, to_struct
 from gateway.settings.faults import FaultPlaces
 from gateway.settings.filling import Filler
+from gateway.settings.free_texts import free_texts
 from gateway.settings.ids import did_you_mean
 from gateway.settings.inventory import Entry, Inventory
-from gateway.settings.keys import DeviceKeys, ProfileKeys
+from gateway.settings.keys import TAG_DEFAULTS, DeviceKeys, ProfileKeys
 from gateway.settings.periods import check_interval
 from gateway.settings.positions import Layers, Origin, Problems
 from gateway.settings.profile_file import Profile, Profiles, read_alarm, read_tag
@@ -55,6 +57,8 @@ class DeviceMaker:
         self._inventory = inventory
         self._based: dict[Profile, dict[str, Layers]] = {}
         self._made: dict[Layers, TagSpec | None] = {}
+        self._commands: dict[tuple[CommandSpec, ...], tuple[CommandSpec, ...]] = {}
+        """Sets of commands that devices have in common, each kept once."""
 
     def make(self, name: str, number: int | None, written: dict[str, Any], origin: Origin) -> DeviceSpec | None:
         """The device `name`; `number` is its place in a range. None when it cannot be made (all reported)."""
@@ -73,6 +77,7 @@ class DeviceMaker:
             return None
         tags, broken = self._tags(name, profile, keys, origin, filler)
         alarms = self._alarms(profile, keys, origin, filler)
+        commands = self._named(profile, keys, origin, filler, CommandMaker(tags, broken, self._problems))
         meta = self._meta(profile, keys, origin, filler)
         self._check_params(keys, profile, origin, filler)
         if settings is None:
@@ -88,6 +93,7 @@ class DeviceMaker:
             profile=profile.name if profile else "",
             meta=meta,
             conflict=keys.conflict or (profile.conflict if profile else None) or "cloud_wins",
+            commands=commands,
         )
 
     def _profile(self, written: dict[str, Any], origin: Origin) -> Profile | None:
@@ -127,7 +133,7 @@ class DeviceMaker:
         return layers.over({key: v for key, v in values.items() if key in own}, origin, add_lists=True)
 
     def _check_profile_keys(self, profile: Profile) -> None:
-        device, tag = fields_of(self._driver.device), fields_of(self._driver.tag)
+        device, tag = fields_of(self._driver.device), {*fields_of(self._driver.tag), *TAG_DEFAULTS}
         for below, place in profile.own:
             for key in below:
                 if key not in device:
@@ -143,7 +149,7 @@ class DeviceMaker:
     def _based_tags(self, profile: Profile) -> dict[str, Layers]:
         """The profile's tags over the channel's and the profile's defaults, once per channel."""
         if profile not in self._based:
-            device, tag = fields_of(self._driver.device), fields_of(self._driver.tag)
+            device, tag = fields_of(self._driver.device), {*fields_of(self._driver.tag), *TAG_DEFAULTS}
             extra = [
                 ({key: value for key, value in below.items() if key in tag and key not in device}, place)
                 for below, place in profile.defaults
@@ -170,6 +176,19 @@ class DeviceMaker:
             if layers is not None:
                 stacks[name] = layers
         return {name: filler.layers(stack) for name, stack in stacks.items()}
+
+    def _named(
+        self, profile: Profile | None, keys: DeviceKeys, origin: Origin, filler: Filler, maker: CommandMaker
+    ) -> tuple[CommandSpec, ...]:
+        """The named commands: those of the profile, changed by the device's own."""
+        stacks = dict(profile.commands) if profile else {}
+        for name, value in keys.commands.items():
+            layers = read_command(name, value, origin.child("commands", name), stacks.get(name), self._problems)
+            if layers is not None:
+                stacks[name] = layers
+        made = (maker.make(name, filler.layers(stack, inside=())) for name, stack in stacks.items())
+        commands = tuple(command for command in made if command is not None)
+        return self._commands.setdefault(commands, commands)
 
     def _tags(
         self, device: str, profile: Profile | None, keys: DeviceKeys, origin: Origin, filler: Filler
@@ -230,11 +249,7 @@ class DeviceMaker:
     def _meta(
         self, profile: Profile | None, keys: DeviceKeys, origin: Origin, filler: Filler
     ) -> tuple[tuple[str, str], ...]:
-        meta = filler.mapping(profile.meta, profile.origin.child("meta")) if profile else {}
-        meta |= keys.meta
-        for key, value in meta.items():
-            if isinstance(value, dict | list) or value is None:
-                place = origin.child("meta", key) if key in keys.meta else origin
-                shown = "empty" if value is None else show(value)
-                self._problems.at(place, f"`{key}` in `meta` must be a text, it is {shown}", f"write {key}: some text")
-        return tuple((key, str(value)) for key, value in meta.items())
+        place = profile.origin.child("meta") if profile else origin
+        below = free_texts(filler.mapping(profile.meta, place), place, self._problems) if profile else ()
+        own = free_texts(keys.meta, origin.child("meta"), self._problems)
+        return tuple({**dict(below), **dict(own)}.items())

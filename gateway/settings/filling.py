@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from gateway.settings.ids import did_you_mean
@@ -14,7 +14,7 @@ from gateway.settings.templates import TemplateError, fill, fill_known, has_brac
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 
 
-_OWN_LAYERS = {"tags", "alarms"}
+_OWN_LAYERS = {"tags", "alarms", "commands"}
 """What is below these is filled when it is laid over its profile's."""
 _TEXTS = {"text", "action"}
 """Of these a parameter alone is a text all the same."""
@@ -42,23 +42,23 @@ class Filler:
         self.used: set[str] = set()
         self.missing: set[str] = set()
 
-    def layers(self, layers: Layers) -> Layers:
-        """The same layers with every value filled; the very same object when there is nothing to fill."""
+    def layers(self, layers: Layers, inside: Collection[str] = _OWN_LAYERS) -> Layers:
+        """The same layers with every value filled, but for what is below keys of `inside`; the very same object when
+        there is nothing to fill.
+        """
         if not has_braces(layers.values) and not any(has_braces(values) for values, _ in layers.stack):
             return layers
         first, *more = layers.stack
-        filled = Layers(self.mapping(*first), first[1])
+        filled = Layers(self.mapping(*first, inside), first[1])
         for values, origin in more:
-            filled = filled.over(self.mapping(values, origin), origin)
+            filled = filled.over(self.mapping(values, origin, inside), origin)
         return filled
 
-    def mapping(self, values: dict[str, Any], origin: Origin) -> dict[str, Any]:
-        """A copy of `values` with every text below it filled."""
+    def mapping(self, values: dict[str, Any], origin: Origin, inside: Collection[str] = _OWN_LAYERS) -> dict[str, Any]:
+        """A copy of `values` with every text below it filled, but for what is below keys of `inside`."""
         if not has_braces(values):
             return dict(values)
-        return {
-            key: value if key in _OWN_LAYERS else self._value(value, origin.child(key)) for key, value in values.items()
-        }
+        return {key: value if key in inside else self._value(value, origin.child(key)) for key, value in values.items()}
 
     def _value(self, value: Any, origin: Origin) -> Any:
         if isinstance(value, str):

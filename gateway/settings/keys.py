@@ -16,7 +16,16 @@ from gateway.settings.units import Bytes, Rate, Seconds
 Positive = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(gt=0, le=1)]
 Number = int | float
+Constant = str | int | float | bool | list[Any] | dict[str, Any] | None
 Conflict = Literal["cloud_wins", "local_wins", "last_ts", "local_until_online"]
+EDGEX_TYPES = frozenset(
+    {"int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"}
+)
+EdgexType = Literal["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"]
+TAG_DEFAULTS = frozenset(
+    {"on_change", "heartbeat", "group", "tolerance", "on_demand", "hidden", "shadow", "local", "strict_edgex"}
+)
+"""Keys of a tag that `defaults` of a channel or profile may have, besides those of its driver."""
 
 
 class GatewayKeys(msgspec.Struct, frozen=True):
@@ -147,6 +156,7 @@ class DeviceKeys(msgspec.Struct, frozen=True):
     conflict: Conflict | None = None
     tags: dict[str, Any] = {}
     alarms: dict[str, Any] = {}
+    commands: dict[str, Any] = {}
     meta: dict[str, Any] = {}
 
 
@@ -159,6 +169,19 @@ class ProfileKeys(msgspec.Struct, frozen=True):
     meta: dict[str, Any] = {}
     tags: dict[str, Any] = {}
     alarms: dict[str, Any] = {}
+    commands: dict[str, Any] = {}
+
+
+class CommandKeys(msgspec.Struct, frozen=True):
+    tags: list[str] | dict[str, Any]
+    access: Access = Access.READ
+    hidden: bool = False
+    description: str = ""
+
+
+class CommandTagKeys(msgspec.Struct, frozen=True):
+    labels: dict[str, Any] = {}
+    default: Constant = None
 
 
 class TagKeys(msgspec.Struct, frozen=True):
@@ -196,6 +219,13 @@ class TagKeys(msgspec.Struct, frozen=True):
     integral: str | None = None
     reset: str | dict[str, Any] | None = None
     initial: str | int | float | bool | None = None
+    description: str = ""
+    meta: dict[str, Any] = {}
+    expect: Constant = None
+    report_every: Seconds | None = None
+    local: bool = False
+    desired: Constant = None
+    strict_edgex: bool | EdgexType = False
 
 
 class DeadbandKeys(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.settings import reserved
+from gateway.settings.command_keys import read_command
 from gateway.settings.convert import fields_of, show, to_struct
 from gateway.settings.ids import ID_RULE, did_you_mean, is_id, suggest_id, tag_path_fault
 from gateway.settings.keys import ProfileKeys
@@ -32,6 +33,7 @@ class Profile(Struct, frozen=True, eq=False):
     defaults: tuple[tuple[dict[str, Any], Origin], ...]
     tags: dict[str, Layers]
     alarms: dict[str, Layers]
+    commands: dict[str, Layers]
     names: tuple[str, ...]
     """Its own name and those of the profiles it extends."""
 
@@ -103,7 +105,13 @@ class Profiles:
             layers = read_alarm(alarm, value, origin.child("alarms", alarm), alarms.get(alarm), self._problems)
             if layers is not None:
                 alarms[alarm] = layers
-        base = below or Profile(name, origin, keys, {}, {}, None, None, (), (), {}, {}, ())
+        commands = dict(below.commands) if below else {}
+        for command, value in keys.commands.items():
+            place = origin.child("commands", command)
+            layers = read_command(command, value, place, commands.get(command), self._problems)
+            if layers is not None:
+                commands[command] = layers
+        base = below or Profile(name, origin, keys, {}, {}, None, None, (), (), {}, {}, {}, ())
         return Profile(
             name=name,
             origin=origin,
@@ -116,6 +124,7 @@ class Profiles:
             defaults=(*base.defaults, (keys.defaults, origin.child("defaults"))),
             tags=tags,
             alarms=alarms,
+            commands=commands,
             names=(name, *base.names),
         )
 

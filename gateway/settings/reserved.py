@@ -17,11 +17,10 @@ CHANNEL = {
     "trace": "frame traces",
 }
 DEVICE = {
-    "commands": "named commands",
     "maintenance": "maintenance mode",
     "shadow": "shadow authority",
 }
-PROFILE = {"commands": "named commands", "shadow": "shadow authority"}
+PROFILE = {"shadow": "shadow authority"}
 TAG = {
     "authority": "shadow authority",
     "address_base": "addresses that count from 1",

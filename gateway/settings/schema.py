@@ -17,8 +17,9 @@ import msgspec
 from gateway.driver import DriverSpec
 from gateway.serving.contract import ServerSpec
 from gateway.settings import keys, rule_keys, watch_keys
-from gateway.settings.channel_file import CHANNEL_DEFAULTS, TAG_DEFAULTS
+from gateway.settings.channel_file import CHANNEL_DEFAULTS
 from gateway.settings.convert import fields_of
+from gateway.settings.keys import TAG_DEFAULTS
 from gateway.settings.units import Bytes, Rate, Seconds
 
 Schema = dict[str, Any]
@@ -151,6 +152,7 @@ def _channel(driver: DriverSpec) -> Schema:
             keys.DeviceKeys,
             tags=_map_of(_tag([driver])),
             alarms=_device_alarms(),
+            commands=_map_of(_command()),
             params={"type": "object"},
             meta={"type": "object"},
         ),
@@ -198,11 +200,20 @@ def _profile(drivers: Iterable[DriverSpec]) -> Schema:
         keys.ProfileKeys,
         tags=_map_of(_tag(drivers)),
         alarms=_device_alarms(),
+        commands=_map_of(_command()),
         params={"type": "object"},
         meta={"type": "object"},
         defaults={"type": "object", "properties": defaults, "additionalProperties": False},
     )
     return _file("profiles/*.yaml", _map_of(_join(merged, kernel)))
+
+
+def _command() -> Schema:
+    """A named command. Nothing is required: what a device leaves out, its profile has."""
+    item = _object(keys.CommandTagKeys, labels=_map_of({"type": "string"}), default={})
+    tags = {"anyOf": [{"type": "array", "items": {"type": "string"}}, _map_of({"anyOf": [item, {"type": "null"}]})]}
+    command = _object(keys.CommandKeys, tags=tags)
+    return {name: value for name, value in command.items() if name != "required"}
 
 
 def _tag(drivers: Iterable[DriverSpec]) -> Schema:
@@ -214,6 +225,7 @@ def _tag(drivers: Iterable[DriverSpec]) -> Schema:
         deadband={"anyOf": [{"type": "number"}, _object(keys.DeadbandKeys), _TEMPLATE]},
         reset={"anyOf": [{"const": "daily"}, _object(rule_keys.EveryKeys), _TEMPLATE]},
         labels={"type": "object", "additionalProperties": {"type": "string"}},
+        meta={"type": "object"},
         on_reconnect={"anyOf": [{"enum": ["keep", "reapply"]}, _object(keys.ReconnectTagKeys), _TEMPLATE]},
     )
     for driver in drivers:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,12 +12,15 @@ from gateway.driver import DriverSpec
 from gateway.model import IDENTITY, Access, Report, Schedule, TagSpec, Transform, ValueType, Verify
 from gateway.settings import reserved
 from gateway.settings.convert import fields_of, to_struct
+from gateway.settings.free_texts import free_texts
 from gateway.settings.ids import ID_RULE, did_you_mean, is_id
-from gateway.settings.keys import DeadbandKeys, TagKeys, VerifyKeys
+from gateway.settings.keys import EDGEX_TYPES, DeadbandKeys, TagKeys, VerifyKeys
+from gateway.settings.labels import read_labels
 from gateway.settings.periods import check_interval
 from gateway.settings.positions import Layers, Origin, Problems
 from gateway.settings.sections import refuse_unknown, section
 from gateway.settings.texts import only_texts
+from gateway.settings.value_keys import ValueMaker
 from gateway.settings.virtual_keys import DRIVER as VIRTUAL_DRIVER
 from gateway.settings.virtual_keys import KEYS as VIRTUAL
 from gateway.settings.virtual_keys import KINDS, VirtualMaker, is_virtual, without_wire
@@ -44,7 +46,6 @@ _MISPLACED = dict.fromkeys(
     ("alarm", "alarms"), "alarms stand beside `tags`: alarms: {speed_hh: {tag: speed, above: 1400}}"
 )
 _NO_WIRE = {"address": "a tag of `driver: virtual` has no address: remove it"}
-_LABEL = re.compile(r"-?\d+|0x[0-9a-fA-F]+")
 # Most tags have no limits of their own: one object for all of them keeps thousands of tags small.
 _COMMON = Report()
 _COMMON_VERIFY = Verify()
@@ -108,7 +109,7 @@ class _Tag:
         self._check_numeric()
         span = self._range()
         writing = WriteMaker(keys, self._layers, self._problems)
-        return TagSpec(
+        spec = TagSpec(
             path=self._path,
             type=keys.type,
             source=source,
@@ -124,14 +125,18 @@ class _Tag:
             on_demand=keys.on_demand,
             hidden=keys.hidden,
             shadow=keys.shadow,
-            labels=self._labels(),
+            labels=read_labels(keys.labels, keys.type, self._layers.origin("labels"), self._problems),
             scale_from=keys.scale_from,
             wrap=self._wrap(),
             coherent=self._coherent(),
             reapply_s=writing.reapply_s(),
             conflict=writing.conflict(),
             group=keys.group or "",
+            description=keys.description,
+            meta=free_texts(keys.meta, self._layers.origin("meta"), self._problems),
+            local=keys.local,
         )
+        return ValueMaker(keys, self._layers, self._problems).add_to(spec)
 
     def _wrap(self) -> int | None:
         wrap, raw = self._keys.wrap, RAW[self._keys.type]
@@ -184,13 +189,30 @@ class _Tag:
         made = Transform(
             keys.mask, keys.shift, _float(keys.base), _float(keys.scale), _float(keys.offset), tuple(keys.invalid)
         )
+        edgex = self._edgex()
+        if edgex is not None and (made != IDENTITY or edgex is not keys.type):
+            return replace(made, edgex=edgex)  # without anything to compute there is nothing to differ
         return IDENTITY if made == IDENTITY else made
+
+    def _edgex(self) -> ValueType | None:
+        """Key `strict_edgex`: the value type that EdgeX computes with."""
+        written, kind = self._keys.strict_edgex, self._keys.type
+        if written is False or kind in NOT_NUMERIC:
+            return None
+        wanted = kind if written is True else ValueType(written)
+        if kind.value not in EDGEX_TYPES:
+            self._at("strict_edgex", f"EdgeX has no {kind.value}", "strict_edgex: false")
+        elif self._keys.scale_from is not None:
+            self._at("strict_edgex", "EdgeX has no scale factors in other tags (`scale_from`)", "strict_edgex: false")
+        return wanted
 
     def _report(self, span: tuple[float, float] | None) -> Report:
         keys = self._keys
         if keys.heartbeat is not None and keys.heartbeat <= 0:
             self._at("heartbeat", "the longest silence must be above 0", "write 15m")
-        made = Report(keys.on_change, self._deadband(span), _float(keys.heartbeat))
+        if keys.report_every is not None:
+            check_interval(keys.report_every, self._layers.origin("report_every"), self._problems)
+        made = Report(keys.on_change, self._deadband(span), _float(keys.heartbeat), _float(keys.report_every))
         return _COMMON if made == _COMMON else made
 
     def _deadband(self, span: tuple[float, float] | None) -> float | None:
@@ -251,26 +273,6 @@ class _Tag:
         if self._keys.access is Access.READ:
             message = f"`{key}` is for tags that can be written, this one has access r"
             self._problems.at_key(self._layers.origin(key), message, "add `access: rw`")
-
-    def _labels(self) -> tuple[tuple[int, str], ...]:
-        labels: dict[int, str] = {}
-        origin = self._layers.origin("labels")
-        for key, text in self._keys.labels.items():
-            place = origin.child(key)
-            if not _LABEL.fullmatch(key):
-                self._problems.at_key(place, f"`{key}` is not a whole number", "write {0: stopped, 1: running}")
-                continue
-            if not isinstance(text, str):
-                shown = str(text).lower() if isinstance(text, bool) else str(text)
-                self._problems.at(place, "a label is a text", f'put it in quotes: "{shown}"')
-                continue
-            number = int(key, 0)
-            if number in labels:
-                self._problems.at_key(place, f"the value {number} has two labels", "keep one of them")
-            labels[number] = text
-        if labels and self._keys.type in FLOATS | {ValueType.STRING, ValueType.BYTES, ValueType.OBJECT}:
-            self._problems.at_key(origin, "labels are for whole numbers and bools", "remove `labels`")
-        return tuple(labels.items())
 
 
 def check_scale_tags(tags: Mapping[str, tuple[TagSpec, Layers]], problems: Problems) -> None:

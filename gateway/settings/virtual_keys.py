@@ -35,6 +35,8 @@ _WIRE = (
     "on_reconnect",
     "on_demand",
     "momentary",
+    "expect",
+    "strict_edgex",
 )
 """Kernel keys that are about reading and writing a device."""
 

@@ -15,8 +15,8 @@ from drivers.modbus.address import Table
 from drivers.modbus.coding import text_bytes
 from drivers.modbus.point import Point, point_of
 from drivers.modbus.settings import ChannelSettings
-from drivers.modbus.words import TEXTS
-from drivers.modbus.writing import wire_bit, wire_bytes
+from drivers.modbus.words import HALVES, TEXTS
+from drivers.modbus.writing import half_mask, wire_bit, wire_bytes
 from gateway.errors import WriteRejected
 from gateway.model import Access, ChannelSpec, DeviceSpec, TagSpec, Value, ValueType
 from gateway.transform import RAW, to_raw, with_exponent
@@ -95,6 +95,9 @@ class Image:
         elif point.address.bit is not None:
             mask = 1 << wire_bit(point)
             cells[place] = cells[place] | mask if raw else cells[place] & ~mask & 0xFFFF
+        elif spec.type in HALVES:
+            mask = half_mask(point)
+            cells[place] = cells[place] & ~mask & 0xFFFF | wire_bytes(point, spec.type, raw)[0] * 0x0101 & mask
         else:
             data = wire_bytes(point, spec.type, raw)
             for i in range(point.count):

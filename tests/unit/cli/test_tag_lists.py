@@ -88,6 +88,12 @@ keys = st.fixed_dictionaries(
         "hidden": st.just(True),
         "shadow": st.just(True),
         "coherent": st.sampled_from(["set", "12"]),
+        "description": units.filter(bool),
+        "meta": st.dictionaries(st.sampled_from(["name", "panel A"]), units, min_size=1, max_size=2),
+        "report_every": st.sampled_from(["10s", "1.5s"]),
+        "local": st.just(True),
+        "expect": st.integers(0, 100),
+        "strict_edgex": st.sampled_from([True, "float32"]),
     },
 )  # fmt: skip
 kinds = st.sampled_from(
@@ -99,6 +105,8 @@ kinds = st.sampled_from(
         {"type": "uint32", "wrap": 1_000_000},
         {"type": "int16", "access": "rw", "write": {"min": -3, "max": 10.5, "rate": "5/min"}, "momentary": True},
         {"type": "int16", "access": "rw", "verify": {"settle": "2s"}, "write_with": "multiple"},
+        {"type": "int8", "access": "rw", "desired": 5, "on_reconnect": {"reapply": "2h"}, "conflict": "local_wins"},
+        {"type": "uint16", "access": "rw", "write": {"max_change": 5, "allow": ["cloud"], "while": "{pump.run}"}},
         {"type": "uint16", "access": "rw", "address_base": 1, "bit_base": 1},
     ]
 )

@@ -12,9 +12,10 @@ from drivers.modbus.server import settings as modbus
 from drivers.opcua.server import settings as opcua
 from gateway.rulebook import NOTIFY_FIELDS, STEP_KINDS
 from gateway.settings import keys, reserved, rule_keys, watch_keys
-from gateway.settings.channel_file import CHANNEL_DEFAULTS, TAG_DEFAULTS
+from gateway.settings.channel_file import CHANNEL_DEFAULTS
 from gateway.settings.convert import fields_of
 from gateway.settings.gateway_file import SECTIONS
+from gateway.settings.keys import TAG_DEFAULTS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "config.md").read_text(encoding="utf-8")
 HEADINGS: dict[str, Any] = {
@@ -36,6 +37,8 @@ HEADINGS: dict[str, Any] = {
     "device": keys.DeviceKeys,
     "profile": keys.ProfileKeys,
     "tag": keys.TagKeys,
+    "command": keys.CommandKeys,
+    "tag of a command": keys.CommandTagKeys,
     "`write`": keys.WriteKeys,
     "`on_reconnect`": keys.ReconnectTagKeys,
     "`verify`": keys.VerifyKeys,

@@ -202,7 +202,9 @@ def _add_by_hand(add: _Add) -> None:
 def _add_command(add: _Add) -> None:
     command = add("command", "command", "do any op of the protocol by id, once, and show its result")
     command.add_argument("op", metavar="OP", help="for example write, read, diagnostics")
-    command.add_argument("words", nargs="*", metavar="[DEVICE] [KEY=VALUE ...]", help="device and arguments of the op")
+    command.add_argument(
+        "words", nargs="*", metavar="[DEVICE] [KEY=VALUE ...]", help="device (of `call`: and NAME), arguments"
+    )
     command.add_argument("--rid", metavar="ID", help="its id: the same one again is not done again (a new one)")
     command.add_argument("--ttl", type=duration, metavar="TIME", help="not begun in this time, it is not done")
     command.add_argument("--args", metavar="JSON", help="arguments as an object")
@@ -305,7 +307,8 @@ def _add_simulate(add: _Add) -> None:
 def _add_state(add: _Add) -> None:
     status = add("status", "state", "show whether all is well, and what is not")
     status.add_argument("--ready", action="store_true", help="exit 1 unless the gateway is ready (for health checks)")
-    add("devices", "state", "show devices, their states and statistics")
+    devices = add("devices", "state", "show devices, their states and statistics")
+    devices.add_argument("device", nargs="?", metavar="DEVICE", help="only this one, with its commands and methods")
     reads = add("reads", "state", "show the read plan: which requests bring which tags, and their time on the wire")
     reads.add_argument("device", nargs="?", metavar="DEVICE", help="only this one")
     reads.add_argument("--forget", action="store_true", help="drop what was learned, and ask everything again")

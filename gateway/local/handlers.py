@@ -17,6 +17,7 @@ from gateway.local.auditing import AuditOps
 from gateway.local.byhand import HandOps
 from gateway.local.commanding import CommandOps
 from gateway.local.connection import Handler
+from gateway.local.devicelist import DeviceList
 from gateway.local.discovered import discovered_handlers
 from gateway.local.field import FieldOps
 from gateway.local.history import HistoryOps
@@ -38,7 +39,7 @@ def handlers(node: Node) -> dict[str, Handler]:
     reading: dict[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]] = {
         "status": ops.status,
         "version": ops.version,
-        "devices": ops.devices,
+        "devices": DeviceList(node).devices,
         "tags": ops.tags,
         "read": ops.read,
         "reads": ops.reads,
@@ -131,20 +132,6 @@ class _Ops:
     async def status(self, _args: dict[str, Any]) -> dict[str, Any]:
         ruling = self._node.ruling
         return {**self._node.status(), "alarms": alarm_summary(ruling), "rules": rule_summary(ruling)}
-
-    async def devices(self, _args: dict[str, Any]) -> dict[str, Any]:
-        rows = []
-        for channel, runner in self._node.channels.runners():
-            states, stats = runner.states(), runner.stats()
-            rows += [
-                {"device": device, "channel": channel, "state": state, **_device_stats(stats, device)}
-                for device, state in states.items()
-            ]
-        for spec in self._node.channels.specs():
-            if self._node.channels.runner(spec.id) is None:
-                state = "disabled" if not spec.enabled else "failed"
-                rows += [{"device": device.id, "channel": spec.id, "state": state} for device in spec.devices]
-        return {"devices": rows}
 
     async def tags(self, args: dict[str, Any]) -> dict[str, Any]:
         return {"tags": [self._row(tag) for tag in self._select(args)]}
@@ -368,11 +355,6 @@ def _batch_item(batch: Batch) -> dict[str, Any]:
             tag.path: Quality(code).text for tag, code in zip(tags, batch.quality, strict=True) if code != Quality.GOOD
         }
     return item
-
-
-def _device_stats(stats: dict[str, Any], device: str) -> dict[str, Any]:
-    found = stats.get("devices", {}).get(device, {})
-    return dict(found) if isinstance(found, dict) else {}
 
 
 def _text(args: dict[str, Any], key: str) -> str | None:

@@ -8,9 +8,10 @@ from gateway.commands import coerce
 from gateway.context import ChannelRunner
 from gateway.errors import DeviceUnavailable, RequestRefused, WriteRejected
 from gateway.holds import LONGEST_S
-from gateway.model import Device, Tag, Value
+from gateway.model import CommandSpec, Device, Tag, Value
 from gateway.plans import is_polled
 from gateway.runtime import oparguments
+from gateway.runtime.namedcommands import find_command, run_command, tag_as_command
 from gateway.runtime.ops import OPERATE, Call, Op, OpRefused, all_or_nothing
 from gateway.runtime.rescanning import FOUND, MOST_FOUND, look_again
 from gateway.runtime.tagops import known_device
@@ -134,12 +135,17 @@ class DeviceOps:
         return {"out": {"channel": channel, **await look_again(self._node.explorer, channel, options, limit)}}
 
     async def call(self, call: Call) -> dict[str, Any]:
-        """Run a method of a device: `method`, and its arguments by name as `args`."""
-        oparguments.only(call, "method", "args")
+        """Run a named command of a device, or a method of it: `method`, and values or arguments by name as `args`."""
+        oparguments.only(call, "method", "args", "mode")
         method, given = oparguments.text(call, "method"), call.args.get("args", {})
         if not isinstance(given, dict):
             raise OpRefused("call takes args.args: {name: value}", code=400)
         device, runner = self._running(call)
+        command = self._command(device, runner, method)
+        if command is not None:
+            return await run_command(self._node, call, device, command, given)
+        if "mode" in call.args:
+            raise OpRefused(f"{device.id} has no command {method}: args.mode is for those", code=404)
         if refused := self._node.maintenance.refuses(device.id, call.caller.via):
             raise OpRefused(refused, code=403)
         try:
@@ -150,6 +156,14 @@ class DeviceOps:
             raise OpRefused(str(error), code=404 if error.code == 404 else 422) from error
         self._audit(call, device=device.id, method=method)
         return {"out": {"device": device.id, "method": method, "result": found}}
+
+    @staticmethod
+    def _command(device: Device, runner: ChannelRunner, name: str) -> CommandSpec | None:
+        """What `name` means: a command wins over a method, a method over a tag."""
+        found = find_command(device, name)
+        if found is not None or any(method.get("method") == name for method in runner.methods(device.id)):
+            return found
+        return tag_as_command(device, name)
 
     def _running(self, call: Call) -> tuple[Device, ChannelRunner]:
         device = known_device(self._node, call)

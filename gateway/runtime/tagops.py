@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gateway.errors import DeviceUnavailable
@@ -44,17 +45,7 @@ class TagOps:
         if oparguments.flag(call, "dry_run", default=False):
             # Commands.write has no dry run yet; when it has: pass it on as `dry_run`, nothing else changes here
             raise OpRefused("dry_run is not served by this version", code=404)
-        results = await self._node.commands.write(
-            {f"{device.id}.{path}": value for path, value in values.items()},
-            origin=call.caller.who,
-            via=call.caller.via,
-            rid=call.caller.rid,
-            deadline_s=call.caller.within_s,
-        )
-        items = {result.tag: _written(result) for result in results}
-        good = sum(result.state is WriteState.OK for result in results)
-        bad = (result.code for result in results if result.state is not WriteState.OK)
-        return {"code": 200 if good == len(results) else 207 if good else next(bad), "items": items}
+        return await write_tags(self._node, call, device, values)
 
     async def read(self, call: Call) -> dict[str, Any]:
         """Ask the device now, for the named tags or all."""
@@ -64,15 +55,7 @@ class TagOps:
             wanted = [tag.path for tag in device.tags if is_readable(tag)]
             if len(wanted) > oparguments.MAX_ITEMS:
                 raise OpRefused(f"{device.id} has {len(wanted)} tags; name at most {oparguments.MAX_ITEMS}", code=413)
-        tags = {tag.path: tag for tag in device.tags}
-        items: dict[str, Any] = {path: _not_readable(path, tags.get(path)) for path in wanted}
-        chosen = [tags[path] for path in wanted if items[path] is None]
-        runner = self._node.channels.target(device.id)
-        if runner is None:
-            raise DeviceUnavailable(f"the channel of {device.id} is not running")
-        async with asyncio.timeout(READ_TIMEOUT_S):
-            rows = await runner.read(chosen) if chosen else []
-        items.update({tag.path: read_item(value, quality, ts) for tag, value, quality, ts in rows})
+        items = await read_tags(self._node, device, wanted)
         return {"code": summary(items), "items": items}
 
     async def refresh(self, call: Call) -> dict[str, Any]:
@@ -81,6 +64,35 @@ class TagOps:
         count = self._node.refresh(device)
         await self._node.store.commit()
         return {"out": {"readings": count}}
+
+
+async def read_tags(node: Node, device: Device, wanted: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What each tag reads now, by path. Raises DeviceUnavailable, RequestRefused, TimeoutError."""
+    tags = {tag.path: tag for tag in device.tags}
+    items: dict[str, Any] = {path: _not_readable(path, tags.get(path)) for path in wanted}
+    chosen = [tags[path] for path in wanted if items[path] is None]
+    runner = node.channels.target(device.id)
+    if runner is None:
+        raise DeviceUnavailable(f"the channel of {device.id} is not running")
+    async with asyncio.timeout(READ_TIMEOUT_S):
+        rows = await runner.read(chosen) if chosen else []
+    items.update({tag.path: read_item(value, quality, ts) for tag, value, quality, ts in rows})
+    return items
+
+
+async def write_tags(node: Node, call: Call, device: Device, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Write in the order of `values`, after all are checked: code and items of the result."""
+    results = await node.commands.write(
+        {f"{device.id}.{path}": value for path, value in values.items()},
+        origin=call.caller.who,
+        via=call.caller.via,
+        rid=call.caller.rid,
+        deadline_s=call.caller.within_s,
+    )
+    items = {result.tag: _written(result) for result in results}
+    good = sum(result.state is WriteState.OK for result in results)
+    bad = (result.code for result in results if result.state is not WriteState.OK)
+    return {"code": 200 if good == len(results) else 207 if good else next(bad), "items": items}
 
 
 def carried(value: Value) -> Any:

@@ -23,7 +23,9 @@ _LISTS = ("tags", "parts")
 def command(session: Session) -> int:
     """Do it and show the result. Exit 1 unless it is done."""
     device, pairs = _words(session.args.words)
-    asked: dict[str, Any] = {"op": session.args.op, "args": _arguments(session, pairs), "origin": who()}
+    called, pairs = _words(pairs) if session.args.op == "call" else (None, pairs)
+    args = _arguments(session, pairs) if called is None else _call_arguments(session, called, pairs)
+    asked: dict[str, Any] = {"op": session.args.op, "args": args, "origin": who()}
     if device is not None:
         asked["device"] = device
     if session.option("rid"):
@@ -43,6 +45,15 @@ def _words(words: Sequence[str]) -> tuple[str | None, Sequence[str]]:
     if words and "=" not in words[0]:
         return words[0], words[1:]
     return None, words
+
+
+def _call_arguments(session: Session, name: str, pairs: Sequence[str]) -> dict[str, Any]:
+    """Of `call DEVICE NAME KEY=VALUE ...`: the assignments are values for the command, or arguments of the method."""
+    args = _arguments(session, ())
+    given = args.setdefault("args", {})
+    if not isinstance(given, dict):
+        raise CommandFailed("--args: `args` in it is a JSON object", Exit.USAGE)
+    return {**args, "method": name, "args": given | dict(map(assignment, pairs))}
 
 
 def _arguments(session: Session, pairs: Sequence[str]) -> dict[str, Any]:
@@ -83,7 +94,7 @@ def _show(session: Session, answer: dict[str, Any]) -> None:
         rows = [
             (
                 tag,
-                forms.value(item.get("value")),
+                forms.value(item.get("value")) + (f" {clean(item['label'])}" if "label" in item else ""),
                 str(item.get("code", "")),
                 str(item.get("quality") or ("verified" if item.get("verified") else "")),
                 str(item.get("text") or ""),

@@ -27,7 +27,8 @@ def status(session: Session) -> int:
 
 
 def devices(session: Session) -> int:
-    answer = session.call("devices")
+    name = session.option("device")
+    answer = session.call("devices", {"device": name} if name else {})
     rows = answer.get("devices", [])
     if session.out.as_json:
         session.out.result(answer)
@@ -45,7 +46,24 @@ def devices(session: Session) -> int:
     styles = ["bad" if row.get("state") in _BAD_STATES else "" for row in rows]
     heads = [key.replace("_", " ") if key == "last_error" else f">{key.replace('_', ' ')}" for key in extra]
     session.out.table(("device", "channel", "state", *heads), cells, styles)
+    _print_callable(session, answer)
     return Exit.OK
+
+
+def _print_callable(session: Session, answer: dict[str, Any]) -> None:
+    """What `fieldpost command call` finds at a device."""
+    rows = [
+        (each["command"], each["access"], ", ".join(map(_member, each["tags"])), each.get("description", ""))
+        for each in answer.get("commands", [])
+    ]
+    rows += [(each.get("method", ""), "method", "", str(each.get("text", ""))) for each in answer.get("methods", [])]
+    if rows:
+        session.out.line("")
+        session.out.table(("command", "access", "tags", ""), rows)
+
+
+def _member(item: dict[str, Any]) -> str:
+    return f"{item['tag']}={item['default']}" if "default" in item else str(item["tag"])
 
 
 def _kinds(errors: Any) -> str:

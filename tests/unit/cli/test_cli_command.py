@@ -50,6 +50,16 @@ def ask(*words, answer=DONE):
             {"op": "interval", "device": "pump", "args": {"every": 200, "for": 3_600_000, "group": "fast"}},
         ),
         (["diagnostics", "parts=units"], {"op": "diagnostics", "args": {"parts": ["units"]}}),
+        (
+            ["call", "pump", "Drive", "fan=quick", "for=5m", "speed=3"],
+            {"op": "call", "device": "pump", "args": {"method": "Drive", "args": {"fan": "quick", "for": "5m", "speed": 3}}},
+        ),
+        (["call", "pump", "Look"], {"op": "call", "device": "pump", "args": {"method": "Look", "args": {}}}),
+        (
+            ["call", "pump", "add", "b=2", "--args", '{"mode":"write","args":{"a":1}}'],
+            {"op": "call", "device": "pump", "args": {"mode": "write", "method": "add", "args": {"a": 1, "b": 2}}},
+        ),
+        (["call", "pump", "method=reset"], {"op": "call", "device": "pump", "args": {"method": "reset"}}),
         (["demote", "pump", "for=5000"], {"op": "demote", "device": "pump", "args": {"for": 5000}}),
         (
             ["resend", "from=1", "to=9", "--args", '{"stream":"event","epoch":3}', "--rid", "x", "--ttl", "5s"],
@@ -59,6 +69,14 @@ def ask(*words, answer=DONE):
 )  # fmt: skip
 def test_words_become_a_command(words, asked):
     assert ask(*words) == (Exit.OK, asked)
+
+
+def test_a_label_is_shown_beside_its_value(capsys):
+    items = {"fan": {"code": 200, "value": 3, "label": "quick \x1b[1m", "verified": True}}
+    ask("call", "pump", "Drive", "fan=quick", answer={**DONE, "items": items})
+    out = capsys.readouterr().out
+    assert "3 quick" in out
+    assert "\x1b" not in out
 
 
 @pytest.mark.parametrize("state", ["failed", "rejected", "expired"])

@@ -1,0 +1,268 @@
+"""The publisher's side: a TUF repository of releases in a folder that any web server can serve.
+
+Roles and life times are those of the update design: root for years and offline, targets by who releases, snapshot and
+timestamp by who publishes daily. A laboratory may use one key for all of them: the code is the same.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from securesystemslib.signer import CryptoSigner, Key, Signer
+from tuf.api import exceptions
+from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
+from tuf.api.serialization.json import JSONSerializer
+
+from gateway.errors import GatewayError
+from gateway.ota.files import sync_folder
+from gateway.ota.release import MOST_DESCRIPTION, Release, parse_release
+
+ROLES = ("root", "targets", "snapshot", "timestamp")
+DAYS = {"root": 3650, "targets": 365, "snapshot": 90, "timestamp": 30}
+_SPEC = JSONSerializer(compact=False)
+
+
+_Signed = TypeVar("_Signed", Root, Snapshot, Targets, Timestamp)
+
+
+class RepositoryError(GatewayError):
+    """The repository cannot do what was asked; nothing of it was published."""
+
+
+Signers = Mapping[str, Sequence[Signer]]
+"""The keys at hand, by role."""
+
+
+def new_key() -> CryptoSigner:
+    """A fresh Ed25519 key."""
+    return CryptoSigner.generate_ed25519()
+
+
+class Repository:
+    """A repository in `folder`: `metadata/` and `targets/`. `now` is for tests of expiry."""
+
+    def __init__(self, folder: Path, now: dt.datetime | None = None) -> None:
+        self.folder = folder
+        self._metadata = folder / "metadata"
+        self._now = (now or dt.datetime.now(dt.UTC)).replace(microsecond=0)
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        keys: Mapping[str, Sequence[Key]],
+        thresholds: Mapping[str, int],
+        signers: Signers,
+        days: Mapping[str, int] = DAYS,
+        now: dt.datetime | None = None,
+    ) -> Repository:
+        """A new repository without releases. Raises RepositoryError when the keys do not reach their thresholds."""
+        made = cls(folder, now)
+        if made._metadata.exists():
+            raise RepositoryError(f"{folder} holds a repository already")
+        root = Root(version=1, expires=made._in(days["root"]), consistent_snapshot=True)
+        for role in ROLES:
+            for key in keys[role]:
+                root.add_key(key, role)
+            root.roles[role].threshold = thresholds.get(role, 1)
+            if thresholds.get(role, 1) > len(root.roles[role].keyids):
+                raise RepositoryError(f"{role} needs {thresholds[role]} keys and has {len(root.roles[role].keyids)}")
+        made._metadata.mkdir(parents=True)
+        (folder / "targets").mkdir(exist_ok=True)
+        try:
+            made._write_root(Metadata(root), signers, root, root)
+            made._publish(Targets(1, expires=made._in(days["targets"])), signers, days, root)
+        except BaseException:
+            shutil.rmtree(made._metadata, ignore_errors=True)
+            raise
+        return made
+
+    @property
+    def root(self) -> Root:
+        """The newest root."""
+        versions = sorted(int(path.name.partition(".")[0]) for path in self._metadata.glob("*.root.json"))
+        if not versions:
+            raise RepositoryError(f"{self.folder} holds no repository")
+        return self._read(f"{versions[-1]}.root.json", Root)
+
+    @property
+    def targets(self) -> Targets:
+        """What is published."""
+        version = self.snapshot.meta["targets.json"].version
+        return self._read(f"{version}.targets.json", Targets)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self._read(f"{self.timestamp.snapshot_meta.version}.snapshot.json", Snapshot)
+
+    @property
+    def timestamp(self) -> Timestamp:
+        return self._read("timestamp.json", Timestamp)
+
+    def add(self, release_folder: Path, signers: Signers, days: Mapping[str, int] = DAYS) -> Release:
+        """Publish the release in a folder as `fieldpost bundle build` leaves it. Raises RepositoryError."""
+        raw = (release_folder / "release.json").read_bytes()
+        if len(raw) > MOST_DESCRIPTION:
+            raise RepositoryError("the description is too large")
+        release = parse_release(raw)
+        wanted = [(wheel.file, wheel.sha256) for wheel in release.files]
+        if release.sbom is not None:
+            wanted.append((release.sbom.file, release.sbom.sha256))
+        contents = {release.target: raw}
+        for name, digest in wanted:
+            content = (release_folder / name.rpartition("/")[2]).read_bytes()
+            if hashlib.sha256(content).hexdigest() != digest:
+                raise RepositoryError(f"{name} is not what the description says")
+            contents[name] = content
+        targets = self.targets
+        for name, content in contents.items():
+            there = targets.targets.get(name)
+            info = TargetFile.from_data(name, content, ["sha256"])
+            if there is not None and there != info:
+                raise RepositoryError(f"{name} is published already, with another content: raise the version")
+            targets.targets[name] = info
+            self._store(info, content)
+        self._next_targets(targets, signers, days)
+        return release
+
+    def withdraw(self, target: str, signers: Signers, days: Mapping[str, int] = DAYS) -> None:
+        """Take a release out: no machine that hears of it installs it any more. Files that others share stay."""
+        targets = self.targets
+        if target not in targets.targets or not target.startswith("releases/"):
+            raise RepositoryError(f"there is no release {target}")
+        del targets.targets[target]
+        self._next_targets(targets, signers, days)
+
+    def refresh(self, signers: Signers, days: Mapping[str, int] = DAYS) -> None:
+        """New snapshot and timestamp with new life times; content stays. Raises RepositoryError."""
+        self._publish_snapshot(self.targets, signers, days, self.root)
+
+    def rotate(self, role: str, keys: Sequence[Key], threshold: int, signers: Signers, old: Signers) -> None:
+        """Give a role other keys. The new root is signed by who signed the last one and by who signs from now on, and
+        what the role signs is signed anew. `signers` hold the new keys. Raises RepositoryError.
+        """
+        before = self.root
+        root = self.root
+        for keyid in list(root.roles[role].keyids):
+            root.revoke_key(keyid, role)
+        for key in keys:
+            root.add_key(key, role)
+        root.roles[role].threshold = threshold
+        root.version += 1
+        root.expires = self._in(DAYS["root"])
+        both = {"root": [*old.get("root", ()), *signers.get("root", ())]}
+        self._write_root(Metadata(root), both, before, root)
+        if role == "targets":
+            self._next_targets(self.targets, {**old, **signers}, DAYS)
+        elif role != "root":
+            self._publish_snapshot(self.targets, {**old, **signers}, DAYS, root)
+
+    def bundle_names(self, release: Release) -> list[str]:
+        """The files that a bundle of one release needs."""
+        targets, snapshot = self.targets, self.snapshot
+        names = [f"metadata/{path.name}" for path in sorted(self._metadata.glob("*.root.json"))]
+        names += [f"metadata/{snapshot.version}.snapshot.json", f"metadata/{targets.version}.targets.json"]
+        names += ["metadata/timestamp.json"]
+        wanted = [release.target, *(wheel.file for wheel in release.files)]
+        wanted += [release.sbom.file] if release.sbom is not None else []
+        return names + [self._place(targets.targets[name]) for name in wanted]
+
+    def _next_targets(self, targets: Targets, signers: Signers, days: Mapping[str, int]) -> None:
+        targets.version += 1
+        targets.expires = self._in(days["targets"])
+        self._publish(targets, signers, days, self.root)
+
+    def _publish(self, targets: Targets, signers: Signers, days: Mapping[str, int], root: Root) -> None:
+        """Targets first, the timestamp last: a client sees the old set or the new one."""
+        signed = self._signed(Metadata(targets), "targets", signers, root)
+        snapshot, timestamp = self._set_around(targets, signed, signers, days, root)
+        self._write(f"{targets.version}.targets.json", signed)
+        self._write(*snapshot)
+        self._write(*timestamp)
+
+    def _publish_snapshot(self, targets: Targets, signers: Signers, days: Mapping[str, int], root: Root) -> None:
+        raw = (self._metadata / f"{targets.version}.targets.json").read_bytes()
+        snapshot, timestamp = self._set_around(targets, raw, signers, days, root)
+        self._write(*snapshot)
+        self._write(*timestamp)
+
+    def _set_around(
+        self, targets: Targets, raw: bytes, signers: Signers, days: Mapping[str, int], root: Root
+    ) -> tuple[tuple[str, bytes], tuple[str, bytes]]:
+        """The snapshot and timestamp that name these targets, signed."""
+        first = not (self._metadata / "timestamp.json").exists()
+        snapshot = Snapshot(1 if first else self.snapshot.version + 1, expires=self._in(days["snapshot"]))
+        snapshot.meta["targets.json"] = _meta(targets.version, raw)
+        signed = self._signed(Metadata(snapshot), "snapshot", signers, root)
+        timestamp = Timestamp(1 if first else self.timestamp.version + 1, expires=self._in(days["timestamp"]))
+        timestamp.snapshot_meta = _meta(snapshot.version, signed)
+        last = self._signed(Metadata(timestamp), "timestamp", signers, root)
+        return (f"{snapshot.version}.snapshot.json", signed), ("timestamp.json", last)
+
+    def _signed(self, metadata: Metadata[Any], role: str, signers: Signers, root: Root) -> bytes:
+        """Signed by all keys at hand that the role has. Raises RepositoryError below its threshold."""
+        for signer in signers.get(role, ()):
+            if signer.public_key.keyid in root.roles[role].keyids:
+                metadata.sign(signer, append=True)
+        try:
+            root.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
+        except exceptions.UnsignedMetadataError:
+            needed = root.roles[role].threshold
+            raise RepositoryError(f"{role} needs {needed} of its keys, {len(metadata.signatures)} given") from None
+        return metadata.to_bytes(_SPEC)
+
+    def _write_root(self, metadata: Metadata[Root], signers: Signers, before: Root, after: Root) -> None:
+        for signer in signers.get("root", ()):
+            if signer.public_key.keyid in {*before.roles["root"].keyids, *after.roles["root"].keyids}:
+                metadata.sign(signer, append=True)
+        try:
+            for each in (before, after):
+                each.verify_delegate("root", metadata.signed_bytes, metadata.signatures)
+        except exceptions.UnsignedMetadataError as error:
+            raise RepositoryError(f"root needs more of its keys: {error}") from None
+        self._write(f"{metadata.signed.version}.root.json", metadata.to_bytes(_SPEC))
+
+    def _store(self, info: TargetFile, content: bytes) -> None:
+        path = self.folder / self._place(info)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _replace(path, content)
+
+    def _place(self, info: TargetFile) -> str:
+        folder, _, base = info.path.rpartition("/")
+        return f"targets/{folder}/{info.hashes['sha256']}.{base}"
+
+    def _write(self, name: str, content: bytes) -> None:
+        _replace(self._metadata / name, content)
+
+    def _read(self, name: str, kind: type[_Signed]) -> _Signed:
+        try:
+            signed = Metadata.from_bytes((self._metadata / name).read_bytes()).signed
+        except (OSError, exceptions.RepositoryError, ValueError) as error:
+            raise RepositoryError(f"{self._metadata / name} cannot be read: {error}") from None
+        if not isinstance(signed, kind):
+            raise RepositoryError(f"{self._metadata / name} is of another role")
+        return signed
+
+    def _in(self, days: int) -> dt.datetime:
+        return self._now + dt.timedelta(days=days)
+
+
+def _meta(version: int, raw: bytes) -> MetaFile:
+    return MetaFile(version, len(raw), {"sha256": hashlib.sha256(raw).hexdigest()})
+
+
+def _replace(path: Path, content: bytes) -> None:
+    fresh = path.with_name(f".{path.name}.new")
+    with fresh.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    sync_folder(path.parent)

@@ -1,0 +1,277 @@
+"""Whether a release may be used: TUF over files that lie in an inbox, and what TUF alone lets pass.
+
+The inbox may belong to somebody hostile, so every file is copied first and the copy is looked at. Added to TUF: floors
+that survive a lost cache (version of each role, rollback index, time), and a clock that is not believed while it is not
+synced. Rules of TUF: its specification 1.0, section 5; the recovery from a fast-forward attack is 5.3.11 there.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from msgspec import Struct
+from msgspec.structs import replace
+from tuf.api import exceptions
+from tuf.api.metadata import Metadata, Root, TargetFile
+from tuf.ngclient import FetcherInterface, Updater
+
+from gateway.ota.bundle import MOST_METADATA
+from gateway.ota.files import copy, regular, sync_folder, sync_tree
+from gateway.ota.release import MOST_DESCRIPTION, Release, ReleaseRefused, Wheel, parse_release, version_key
+
+_FIVE_YEARS_S = 5 * 365 * 86400
+_BASE = "inbox://release/"
+_ROLES = ("timestamp", "snapshot", "targets")
+
+
+class Floors(Struct, frozen=True):
+    """The highest that was ever trusted: versions of roles, and UTC seconds. Whatever is below is refused."""
+
+    root: int = 0
+    timestamp: int = 0
+    snapshot: int = 0
+    targets: int = 0
+    time: int = 0
+
+
+class Now(Struct, frozen=True):
+    """What the clock says, UTC seconds, whether it is synced, and when this program was built."""
+
+    seconds: int
+    synced: bool
+    built: int = 0
+
+
+class Verified(Struct, frozen=True):
+    """A release that is proven: its description as signed, and its wheels in the staging folder by their place."""
+
+    release: Release
+    raw: bytes
+    files: dict[str, Path]
+    floors: Floors
+
+
+class Trust(Struct, frozen=True):
+    """Where a machine keeps what it trusts. `root`: the factory's root metadata. `cache`: a folder that only the
+    updater may write. `stale_timestamp`: an administrator accepts a timestamp that has expired, and nothing else.
+    """
+
+    root: bytes
+    cache: Path
+    floors: Floors
+    now: Now
+    stale_timestamp: bool = False
+
+
+def verify(inbox: Path, trust: Trust, staging: Path, target: str = "") -> Verified:
+    """The release `target` (else the newest one in the inbox) with its wheels copied into `staging`, an empty folder.
+
+    Raises ReleaseRefused; what is trusted changes only when all of it is proven. The caller keeps `floors`.
+    """
+    with tempfile.TemporaryDirectory(prefix=".trust-", dir=trust.cache.parent) as name:
+        work = Path(name) / "cache"
+        if trust.cache.is_dir():
+            shutil.copytree(trust.cache, work, symlinks=True)
+        work.mkdir(exist_ok=True)
+        client = _Client(inbox, trust, work)
+        floors = client.refresh()
+        verified = client.take(target, staging, floors)
+        _replace(trust.cache, work)
+    return verified
+
+
+class _Inbox(FetcherInterface):
+    """Serves a repository that lies in a folder. Nothing is believed of it: sizes are bounded by who asks."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        name = unquote(urlsplit(url).path).lstrip("/")
+        if ".." in name.split("/") or "\0" in name:
+            raise exceptions.DownloadHTTPError("no such file", 404)
+        return self._chunks(self._folder / "metadata" / name)
+
+    def _chunks(self, path: Path) -> Iterator[bytes]:
+        try:
+            with regular(path) as file:
+                while chunk := file.read(1 << 16):
+                    yield chunk
+        except ReleaseRefused as error:
+            raise exceptions.DownloadHTTPError(str(error), 404) from None
+
+
+class _Client:
+    """One look at an inbox."""
+
+    def __init__(self, inbox: Path, trust: Trust, work: Path) -> None:
+        self._inbox = inbox
+        self._trust = trust
+        self._work = work
+        self._time = self._reference()
+        self._updater = self._open(self._time)
+
+    def _reference(self) -> dt.datetime:
+        """The time that expiry is judged by: a clock that is not synced is never before what was trusted."""
+        now, floors = self._trust.now, self._trust.floors
+        floor = max(floors.time, now.built)
+        if not now.synced and floor and now.seconds > floor + _FIVE_YEARS_S:
+            raise ReleaseRefused("clock", "the clock is not synced and years ahead: wait until it is")
+        seconds = now.seconds if now.synced else max(now.seconds, floor)
+        return dt.datetime.fromtimestamp(seconds, dt.UTC)
+
+    def _open(self, time: dt.datetime) -> Updater:
+        try:
+            updater = Updater(
+                metadata_dir=str(self._work),
+                metadata_base_url=_BASE,
+                fetcher=_Inbox(self._inbox),
+                bootstrap=self._trust.root,
+            )
+        except (exceptions.RepositoryError, ValueError) as error:
+            raise ReleaseRefused("root", f"the factory's root metadata cannot be used: {error}") from None
+        updater._trusted_set.reference_time = time  # noqa: SLF001 - the library has no other way; a test guards it
+        return updater
+
+    def refresh(self) -> Floors:
+        """Prove the metadata; the new floors. Raises ReleaseRefused."""
+        try:
+            self._updater.refresh()
+        except exceptions.ExpiredMetadataError as error:
+            self._expired(error)
+        except (exceptions.RepositoryError, exceptions.DownloadError, OSError, ValueError) as error:
+            raise ReleaseRefused(_reason(error), f"the metadata is refused: {error}") from None
+        return self._above_floors()
+
+    def _expired(self, error: exceptions.ExpiredMetadataError) -> None:
+        """Expired: wait where the clock may be wrong; go on where an administrator accepts an old timestamp."""
+        if not self._trust.now.synced:
+            raise ReleaseRefused("clock", f"{error}, by a clock that is not synced") from None
+        trusted = self._updater._trusted_set  # noqa: SLF001
+        if not self._trust.stale_timestamp or "timestamp" not in trusted._trusted_set:  # noqa: SLF001
+            raise ReleaseRefused("expired", f"the metadata has expired: {error}") from None
+        self._updater = self._open(trusted.timestamp.expires - dt.timedelta(seconds=1))
+        try:
+            self._updater.refresh()
+        except (exceptions.RepositoryError, exceptions.DownloadError, OSError, ValueError) as again:
+            raise ReleaseRefused(_reason(again), f"the metadata is refused: {again}") from None
+        trusted = self._updater._trusted_set  # noqa: SLF001
+        for role in (trusted.root, trusted.snapshot, trusted.targets):
+            if role.is_expired(self._time):
+                raise ReleaseRefused("expired", f"the metadata has expired: {role.type}, not the timestamp alone")
+
+    def _above_floors(self) -> Floors:
+        floors = self._trust.floors
+        trusted = self._updater._trusted_set  # noqa: SLF001
+        found = {"timestamp": trusted.timestamp, "snapshot": trusted.snapshot, "targets": trusted.targets}
+        if trusted.root.version < floors.root:
+            raise ReleaseRefused("rollback", f"root {trusted.root.version} is older than {floors.root}, known before")
+        kept = self._with_new_keys(floors, trusted.root)
+        for role in _ROLES:
+            version, least = found[role].version, getattr(kept, role)
+            if version < least:
+                raise ReleaseRefused("rollback", f"{role} {version} is older than {least}, which was known before")
+        now = self._trust.now
+        versions = {role: found[role].version for role in _ROLES}
+        return Floors(trusted.root.version, **versions, time=max(floors.time, now.seconds if now.synced else 0))
+
+    def _with_new_keys(self, floors: Floors, root: Root) -> Floors:
+        """A role whose keys were replaced starts anew: who held the old ones may have counted up."""
+        if not floors.root or root.version == floors.root:
+            return floors
+        path = self._work / "root_history" / f"{floors.root}.root.json"
+        try:
+            before = Metadata[Root].from_bytes(path.read_bytes()).signed
+        except (OSError, exceptions.RepositoryError, ValueError):
+            return floors
+        changed = [role for role in _ROLES if set(before.roles[role].keyids) != set(root.roles[role].keyids)]
+        return replace(floors, **dict.fromkeys(changed, 0))
+
+    def take(self, target: str, staging: Path, floors: Floors) -> Verified:
+        """The release and its wheels, each proven. Raises ReleaseRefused."""
+        name = target or self._newest()
+        raw = self._description(name, staging)
+        release = parse_release(raw)
+        if release.target != name:
+            raise ReleaseRefused("description", f"{name} describes {release.target}")
+        files = {wheel.file: self._wheel(wheel, staging) for wheel in release.files}
+        if release.sbom is not None:
+            info = self._info(release.sbom.file)
+            if info.hashes.get("sha256") != release.sbom.sha256:
+                raise ReleaseRefused("description", "its list of parts is another one than is signed")
+            files[release.sbom.file] = self._copied(info, staging / "sbom.cdx.json")
+        sync_folder(staging)
+        return Verified(release, raw, files, floors)
+
+    def _newest(self) -> str:
+        """The highest release that is signed and lies in the inbox."""
+        signed = self._updater._trusted_set.targets.targets  # noqa: SLF001
+        found = [name for name, info in signed.items() if name.startswith("releases/") and self._place(info).is_file()]
+        if not found:
+            raise ReleaseRefused("missing", "no release that is signed is there")
+        return max(found, key=lambda name: version_key(name.removesuffix(".json").rpartition("-")[2]))
+
+    def _info(self, name: str) -> TargetFile:
+        try:
+            info = self._updater.get_targetinfo(name)
+        except (exceptions.RepositoryError, exceptions.DownloadError, OSError, ValueError) as error:
+            raise ReleaseRefused(_reason(error), f"{name}: {error}") from None
+        if info is None:
+            raise ReleaseRefused("unsigned", f"{name} is not signed by anybody who may")
+        return info
+
+    def _place(self, info: TargetFile) -> Path:
+        folder, _, base = info.path.rpartition("/")
+        return self._inbox / "targets" / folder / f"{next(iter(info.hashes.values()))}.{base}"
+
+    def _copied(self, info: TargetFile, to: Path) -> Path:
+        copy(self._place(info), to, info.length)
+        with to.open("rb") as file:
+            try:
+                info.verify_length_and_hashes(file)
+            except exceptions.LengthOrHashMismatchError as error:
+                raise ReleaseRefused("hash", f"{info.path} is not what was signed: {error}") from None
+        return to
+
+    def _description(self, name: str, staging: Path) -> bytes:
+        info = self._info(name)
+        if info.length > MOST_DESCRIPTION:
+            raise ReleaseRefused("description", f"{name} is too large")
+        return self._copied(info, staging / "release.json").read_bytes()
+
+    def _wheel(self, wheel: Wheel, staging: Path) -> Path:
+        info = self._info(wheel.file)
+        if info.length != wheel.size or info.hashes.get("sha256") != wheel.sha256:
+            raise ReleaseRefused("description", f"{wheel.file} is described other than it is signed")
+        return self._copied(info, staging / wheel.file.rpartition("/")[2])
+
+
+def _reason(error: Exception) -> str:
+    """One word for what TUF refused."""
+    if isinstance(error, exceptions.BadVersionNumberError):
+        return "rollback"
+    if isinstance(error, exceptions.UnsignedMetadataError):
+        return "unsigned"
+    if isinstance(error, exceptions.LengthOrHashMismatchError | exceptions.DownloadLengthMismatchError):
+        return "length"
+    return "missing" if isinstance(error, exceptions.DownloadHTTPError) else "metadata"
+
+
+def _replace(cache: Path, work: Path) -> None:
+    """Put the new cache in the place of the old one, on disk. A kill in between costs the cache, never the floors."""
+    sync_tree(work)
+    old = cache.with_name(f".{cache.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if cache.exists():
+        cache.rename(old)
+    work.rename(cache)
+    sync_folder(cache.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+__all__ = ["MOST_METADATA", "Floors", "Now", "Trust", "Verified", "verify"]

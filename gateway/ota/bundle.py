@@ -28,7 +28,7 @@ def pack(repository: Path, names: Iterable[str], out: Path) -> None:
     """Write the named files of a repository as a bundle. The same files give the same bytes."""
     fresh = out.with_name(f".{out.name}.new")
     try:
-        with tarfile.open(fresh, "w", format=tarfile.USTAR_FORMAT) as tar:
+        with tarfile.open(fresh, "w", format=tarfile.PAX_FORMAT) as tar:
             for name in sorted(set(names)):
                 path = repository / name
                 member = tarfile.TarInfo(name)

@@ -1,0 +1,93 @@
+"""A web server of one file, with the faults of real ones: cuts, no ranges, another file meanwhile, redirects."""
+
+from __future__ import annotations
+
+import http.server
+import re
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+class FileServer:
+    """What it serves and how it fails; `asked` are the ranges that were asked for."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self.tag = '"one"'
+        self.cut_after: list[int] = []
+        """Bytes after which each of the next answers is cut."""
+        self.ranges = True
+        self.status: list[int] = []
+        """What the next answers say instead."""
+        self.redirect = ""
+        self.length = True
+        self.endless = False
+        self.asked: list[str | None] = []
+        self.url = ""
+
+
+@contextmanager
+def serving(content: bytes, tls: ssl.SSLContext | None = None) -> Iterator[FileServer]:
+    """The server on a free port of loopback, until the end."""
+    state = FileServer(content)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: Any) -> None: ...
+
+        def do_GET(self) -> None:
+            _answer(self, state)
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    state.url = f"{'https' if tls else 'http'}://localhost:{server.server_address[1]}/releases/a.fpb"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield state
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _answer(handler: http.server.BaseHTTPRequestHandler, state: FileServer) -> None:
+    state.asked.append(handler.headers.get("Range"))
+    handler.close_connection = True
+    if state.status:
+        handler.send_response(state.status.pop(0))
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+        return
+    if state.redirect and handler.path != "/there":
+        handler.send_response(302)
+        handler.send_header("Location", state.redirect)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+        return
+    start = 0
+    found = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range") or "")
+    if found and state.ranges and handler.headers.get("If-Range") == state.tag:
+        start = int(found[1])
+        handler.send_response(206)
+        handler.send_header("Content-Range", f"bytes {start}-{len(state.content) - 1}/{len(state.content)}")
+    else:
+        handler.send_response(200)
+    if state.tag:
+        handler.send_header("ETag", state.tag)
+    if state.length and not state.endless:
+        handler.send_header("Content-Length", str(len(state.content) - start))
+    handler.end_headers()
+    body = state.content[start:]
+    body = body[: state.cut_after.pop(0)] if state.cut_after else body
+    try:
+        handler.wfile.write(body)
+        while state.endless:
+            handler.wfile.write(b"x" * 65536)
+    except OSError:
+        pass

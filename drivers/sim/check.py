@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 from drivers.sim.settings import ChannelSettings, TagSettings
 from gateway.driver import Fault
-from gateway.model import Access, ChannelSpec, TagSpec, ValueType
+from gateway.model import Access, ChannelSpec, TagSpec, Value, ValueType
+from gateway.objects import from_text, to_text
 
-_TEXTS = {ValueType.STRING, ValueType.BYTES}
+TEXTS = {ValueType.STRING, ValueType.BYTES, ValueType.OBJECT}
 
 
 def check(channel: ChannelSpec) -> Iterable[Fault]:
@@ -24,10 +25,33 @@ def check(channel: ChannelSpec) -> Iterable[Fault]:
                 yield Fault(f"devices.{device.id}.tags.{spec.path}.{field}", message, hint)
 
 
+def text_fault(kind: ValueType, text: str) -> str | None:
+    """Why a text cannot be the value that a tag begins with."""
+    try:
+        text_value(kind, text)
+    except ValueError as error:
+        return f"`text`: {error}"
+    return None
+
+
+def text_value(kind: ValueType, text: str) -> Value:
+    """The value that a text, bytes or object begins with. Raises ValueError."""
+    if kind is ValueType.BYTES:
+        return bytes.fromhex(text)
+    if kind is ValueType.OBJECT:
+        return to_text(from_text(text or "{}"))
+    return text
+
+
 def _tag_faults(spec: TagSpec) -> Iterable[tuple[str, str, str]]:
     tag: TagSettings = spec.source
-    if spec.type in _TEXTS:
-        yield "type", f"a signal has no {spec.type.value} values", "type: float64"
+    if spec.type in TEXTS:
+        if tag.signal != "constant":
+            yield "type", f"a {tag.signal} has no {spec.type.value} values", "type: float64, or signal: constant"
+        if (fault := text_fault(spec.type, tag.text)) is not None:
+            yield "text", fault, ""
+    elif tag.text:
+        yield "text", f"`text` is for texts, bytes and objects, not for {spec.type.value}", "low: 1"
     if tag.period <= 0:
         yield "period", f"period {tag.period} is not above 0", "period: 60"
     if tag.low > tag.high:

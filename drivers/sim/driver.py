@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Sequence
 
+from drivers.sim.check import TEXTS, text_value
 from drivers.sim.settings import ChannelSettings, DeviceSettings, TagSettings
 from gateway.driver import Columns, DriverContext, PollingDriver, Request
 from gateway.errors import DeviceUnavailable, LinkLost, RequestRefused
@@ -24,6 +25,7 @@ class SimDriver(PollingDriver):
         self._random = random.Random(0)  # noqa: S311 - signals, not secrets
         self._asked: dict[str, int] = {}
         self._state: dict[tuple[str, str], float] = {}
+        self._texts: dict[tuple[str, str], Value] = {}
 
     async def run(self, ctx: DriverContext) -> None:
         self._ctx = ctx
@@ -52,14 +54,24 @@ class SimDriver(PollingDriver):
 
     async def write(self, device: Device, tag: Tag, value: Value) -> None:
         """Keep the value: only constants can be written (checked at load)."""
+        if tag.spec.type in TEXTS:
+            await self._pretend(device)
+            self._texts[tag.device, tag.path] = value
+            return
         raw = to_raw(tag.spec, value)
         await self._pretend(device)
         self._state[tag.device, tag.path] = raw
 
     def _columns(self, block: Block, convert: Column | None) -> Columns:
         now = self._context().clock.mono()
-        raws = [_as_type(tag.spec, self._signal(tag, now)) for tag in block.tags]
+        raws = [self._raw(tag, now) for tag in block.tags]
         return Columns(raws) if convert is None else Columns(*convert(raws))
+
+    def _raw(self, tag: Tag, now: float) -> Value:
+        if tag.spec.type in TEXTS:
+            known = self._texts.get((tag.device, tag.path))
+            return text_value(tag.spec.type, tag.spec.source.text) if known is None else known
+        return _as_type(tag.spec, self._signal(tag, now))
 
     async def _pretend(self, device: Device) -> None:
         """Take the wire's time, then fail if the device's switch says so."""

@@ -31,7 +31,8 @@ class TagSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A signal: `low` to `high` over `period` seconds, shifted by `phase` (share of a period).
 
     `sine`, `ramp` (saw-tooth), `square`: as named. `random`: a random walk of at most `step` per request, kept
-    between the bounds. `counter`: adds `step` per request. `constant`: `low`, or what was written last.
+    between the bounds. `counter`: adds `step` per request. `constant`: `low`, or what was written last. Texts, bytes
+    and objects are constants; they begin as `text` (bytes in hexadecimal, objects as JSON).
     """
 
     signal: Signal = "sine"
@@ -40,3 +41,4 @@ class TagSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     period: float = 60.0
     phase: float = 0.0
     step: float = 1.0
+    text: str = ""

@@ -27,6 +27,7 @@ class WatchKeys(msgspec.Struct, frozen=True, rename={"except_": "except"}):
     keys: dict[str, Any] = {}
     approve: Literal["manual", "auto"] = "manual"
     limit: Annotated[int, Meta(ge=1, le=MOST_DEVICES)] = 50
+    enabled: bool = True
 
 
 def read_watch(
@@ -44,19 +45,19 @@ def read_watch(
         if keys is None:
             continue
         _check(keys, origin, profiles, known, problems)
-        found.append(
-            WatchSpec(
-                channel=channel,
-                name=name,
-                match=_patterns(keys.match, origin.child("match"), problems),
-                block=_patterns(keys.except_, origin.child("except"), problems),
-                profile=keys.profile or "",
-                id=keys.id,
-                keys=keys.keys,
-                auto=keys.approve == "auto",
-                limit=keys.limit,
-            )
+        made = WatchSpec(
+            channel=channel,
+            name=name,
+            match=_patterns(keys.match, origin.child("match"), problems),
+            block=_patterns(keys.except_, origin.child("except"), problems),
+            profile=keys.profile or "",
+            id=keys.id,
+            keys=keys.keys,
+            auto=keys.approve == "auto",
+            limit=keys.limit,
         )
+        if keys.enabled:
+            found.append(made)
     return found
 
 

@@ -19,7 +19,8 @@ NODE_SET = Path(__file__).resolve().parent.parent / "peers"
 """Where the npm set of the foreign peers is installed."""
 
 
-EDGEX_VECTORS = Path(__file__).resolve().parents[3] / "shared/fixtures/edgex/transform_vectors.json"
+EDGEX_FILES = Path(__file__).resolve().parents[3] / "shared/fixtures/edgex"
+EDGEX_VECTORS = EDGEX_FILES / "transform_vectors.json"
 """Third parties' files are never part of this project; they stand beside it where they are allowed to be used."""
 
 

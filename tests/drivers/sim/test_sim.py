@@ -129,3 +129,22 @@ async def test_many_tags_are_several_requests_and_each_comes_once():
 def test_settings_that_cannot_work_are_found(field, spec):
     rig = Rig(spec)
     assert [fault.path for fault in SPEC.check(rig.channel)] == [f"devices.d.tags.t.{field}"]
+
+
+async def test_texts_bytes_and_objects_are_constants_that_begin_as_said_and_can_be_written():
+    rig = Rig(
+        tag("name", "string", "rw", signal="constant", text="pump"),
+        tag("raw", "bytes", "rw", signal="constant", text="00ff"),
+        tag("list", "object", "rw", signal="constant"),
+    )
+    assert list(SPEC.check(rig.channel)) == []
+    assert await rig.read() == {"name": "pump", "raw": b"\x00\xff", "list": "{}"}
+    for each, value in zip(rig.device.tags, ("fan", b"\x01", "[1,2]"), strict=True):
+        await rig.driver.write(rig.device, each, value)
+    assert await rig.read() == {"name": "fan", "raw": b"\x01", "list": "[1,2]"}
+
+
+@pytest.mark.parametrize(("kind", "text"), [("bytes", "0g"), ("object", "1"), ("object", "{"), ("float64", "x")])
+def test_a_text_that_is_no_value_of_the_type_is_found(kind, text):
+    rig = Rig(tag("t", kind, signal="constant", text=text))
+    assert [fault.path for fault in SPEC.check(rig.channel)] == ["devices.d.tags.t.text"]

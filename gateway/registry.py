@@ -1,7 +1,8 @@
 """Specs by name, found by entry point and imported only when a configuration wants one: drivers here, kinds of
 servers in gateway/serving/registry.py.
 
-One that cannot be imported is its own channels' problem: `load` says why, nothing else fails.
+One that cannot be imported is its own channels' problem: `load` says why, nothing else fails. A name that two
+distributions bring is nobody's: which one would run must not depend on the order in which they were installed.
 """
 
 from __future__ import annotations
@@ -34,6 +35,12 @@ class EntryPoint(Protocol):
     def load(self) -> object: ...
 
 
+def origin(point: EntryPoint) -> str:
+    """The distribution that brings an entry point, with its version; empty where that is not known."""
+    distribution = getattr(point, "dist", None)
+    return f"{distribution.name} {distribution.version}" if distribution is not None else ""
+
+
 class Spec(Protocol):
     """What all specs have."""
 
@@ -60,6 +67,7 @@ class SpecRegistry(Generic[S]):
     def __init__(self, find: Find) -> None:
         self._find = find
         self._points: dict[str, EntryPoint] | None = None
+        self._twice: dict[str, list[EntryPoint]] = {}
         self._loaded: dict[str, S] = {}
 
     def unusable(self, name: str, reason: str, *, installed: bool) -> PermanentError:
@@ -83,6 +91,9 @@ class SpecRegistry(Generic[S]):
         if point is None:
             text = f"there is no such {self.noun}; installed: {', '.join(self.names()) or 'none'}"
             raise self.unusable(name, text, installed=False)
+        if name in self._twice:
+            several = " and ".join(sorted({origin(each) or "unknown" for each in self._twice[name]}))
+            raise self.unusable(name, f"several distributions bring it: {several}; uninstall one", installed=True)
         try:
             found = point.load()
         except (Exception, SystemExit) as error:  # a module may do anything while it is imported
@@ -93,7 +104,11 @@ class SpecRegistry(Generic[S]):
 
     def _entry_points(self) -> dict[str, EntryPoint]:
         if self._points is None:
-            self._points = {point.name: point for point in self._find()}
+            self._points = {}
+            for point in self._find():
+                known = self._points.setdefault(point.name, point)
+                if known is not point:
+                    self._twice.setdefault(point.name, [known]).append(point)
         return self._points
 
     def _checked(self, name: str, found: object) -> S:

@@ -12,6 +12,7 @@ from gateway.cli.alarms_grammar import add_alarms
 from gateway.cli.argtypes import duration, duration_between, port, positive, units
 from gateway.cli.bundle_grammar import add_bundle
 from gateway.cli.discovery_grammar import add_browse, add_discovered
+from gateway.cli.driver_grammar import add_driver
 from gateway.cli.fleet_grammar import add_fleet
 from gateway.cli.rules_grammar import add_replays, add_rules
 from gateway.cli.session import Session
@@ -88,6 +89,7 @@ def build() -> argparse.ArgumentParser:
     add_alarms(add("alarms", "alarms", "show alarms, or do something about one"), common)
     add_rules(add("rules", "rules", "look at rules, and test them"), common)
     add_replays(add)
+    add_driver(add("driver", "driver", "list drivers, begin a new one, test one, show its quality"), common)
     _add_delivery(add)
     add_bundle(add("bundle", "bundle", "make, sign and check releases"), common)
     add_fleet(add("fleet", "fleet", "look at gateways and change their devices through a broker"), common)

@@ -17,6 +17,7 @@ GUIDES = (
     DOCS / "how-to" / "opcua.md",
     DOCS / "how-to" / "serve-the-plant.md",
     DOCS / "how-to" / "rules-cookbook.md",
+    DOCS / "how-to" / "write-a-driver.md",
     DOCS / "explanation" / "rules.md",
 )
 """Pages whose command lines and links are checked, besides the reference."""
@@ -59,7 +60,7 @@ def test_the_reference_names_no_command_and_no_option_that_is_not_there():
     for page in (TEXT, *(path.read_text(encoding="utf-8") for path in GUIDES)):
         for name in re.findall(r"fieldpost ([a-z]+)\b(?=[^\n]*)", re.sub(r"fieldpost (COMMAND|\[)", "", page)):
             assert name in commands or name in {"forget"}, name
-        for command in ("fleet", "alarms", "rules"):
+        for command in ("fleet", "alarms", "rules", "driver"):
             for name in re.findall(rf"fieldpost {command} ([a-z]+(?:-[a-z]+)*)\b", page):
                 assert name in _actions(commands[command]), name
         for line in page.splitlines():

@@ -49,7 +49,7 @@ class Polling(PollingDriver):
 class Pushing:
     async def run(self, ctx: DriverContext) -> None:
         device = ctx.devices[0]
-        ctx.publish(Block(device.id, device.tags), [1.5] * len(device.tags))
+        ctx.publish(Block(device.id, device.tags), [7] * len(device.tags))
         await asyncio.Event().wait()
 
 

@@ -1,6 +1,4 @@
-"""Public kit for tests of drivers and of the kernel: a clock that a test moves by hand, a recording context, and the
-conformance checks. Nothing here is used by the running gateway.
-"""
+"""A clock that a test moves by hand."""
 
 from __future__ import annotations
 
@@ -8,9 +6,6 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import Callable
-
-from gateway.conformance import check_driver
-from gateway.fake_context import DictMemory, FakeContext, bind_devices
 
 _MAX_ROUNDS = 1_000
 """Turns of the event loop that `settle` allows: more means that two tasks wake each other without end."""
@@ -125,6 +120,3 @@ class ManualClock:
     def _set(self, mono: float) -> None:
         self._wall += (mono - self._mono) * 1000.0
         self._mono = mono
-
-
-__all__ = ["DictMemory", "FakeContext", "ManualClock", "ManualTimer", "bind_devices", "check_driver"]

@@ -1,0 +1,212 @@
+"""A driver that asks, with a faulty peer: silent, trickling, late, cut, talking rubbish, or without end.
+
+Every call ends by itself, with values or with the contract's errors; nothing that did not come becomes a value.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tracemalloc
+from collections.abc import Sequence
+
+from gateway.conformance.columns import look_at, plan
+from gateway.conformance.proxy import Fault
+from gateway.conformance.report import NotApplicable
+from gateway.conformance.rubbish import PATTERNS
+from gateway.conformance.scene import GRACE_S, LINK_ERRORS, WIRE_ERRORS, Outcome, Subject
+from gateway.driver import Columns, PollingDriver, Request
+from gateway.fake_context import FakeContext
+from gateway.model import Value
+
+_FLOOD_BYTES = 8 * 1024 * 1024
+"""More than this kept in memory of what a peer sends without end is no bound."""
+_FLOOD_TIMEOUT_S = 0.6
+
+
+async def _prepared(subject: Subject, driver: PollingDriver, context: FakeContext) -> list[Request]:
+    """Connected to a good peer. Raises NotApplicable where that fails: another check says why."""
+    await subject.heal()
+    requests = [request for device in context.devices for request in plan(subject, driver, device)]
+    if not requests or not await subject.connect(driver, context):
+        raise NotApplicable("the driver does not connect")
+    return requests
+
+
+async def _close(subject: Subject, driver: PollingDriver) -> None:
+    outcome = await subject.call(driver.close(), GRACE_S)
+    subject.want(outcome.error is None and not outcome.hung, f"close {outcome.text}")
+
+
+def judge(subject: Subject, what: str, outcome: Outcome, *, connecting: bool = False) -> None:
+    """An end by itself, with one of the contract's errors or none."""
+    allowed = LINK_ERRORS if connecting else WIRE_ERRORS
+    if outcome.hung:
+        subject.say(f"{what} did not end by itself; the channel's timeout is the driver's to keep")
+    elif outcome.error is not None and not isinstance(outcome.error, allowed):
+        subject.say(f"{what} {outcome.text}, which is none of the contract's errors")
+
+
+async def silence(subject: Subject) -> None:
+    """A peer that took the connection and says no more; then one that never says a word."""
+    subject.proxy  # noqa: B018 - not without one
+    driver: PollingDriver = subject.create()
+    async with subject.context(subject.hasty) as context:
+        requests = await _prepared(subject, driver, context)
+        await subject.fault(Fault.SILENT)
+        outcome = await subject.call(driver.read(requests[0]), subject.limit_s(subject.hasty))
+        judge(subject, "read of a silent peer", outcome)
+        await _close(subject, driver)
+        outcome = await subject.call(driver.connect(context), subject.limit_s(subject.hasty))
+        judge(subject, "connect to a silent peer", outcome, connecting=True)
+        await _close(subject, driver)
+
+
+async def old_values(subject: Subject) -> None:
+    """While nothing comes from the peer, nothing may be given as if it were new."""
+    proxy = subject.proxy
+    driver: PollingDriver = subject.create()
+    async with subject.context(subject.hasty) as context:
+        requests = await _prepared(subject, driver, context)
+        for request in requests:
+            await subject.call(driver.read(request), subject.limit_s(subject.hasty))
+        await subject.fault(Fault.SILENT)
+        await asyncio.sleep(0.02)
+        for request in requests[:3]:
+            before = proxy.down_bytes
+            outcome = await subject.call(driver.read(request), subject.limit_s(subject.hasty))
+            if isinstance(outcome.value, Columns) and _good(outcome.value) and proxy.down_bytes == before:
+                subject.say(f"{request.text}: values, though the peer has sent nothing: old ones are given as new")
+                break
+        await _close(subject, driver)
+
+
+def _good(columns: Columns) -> list[Value]:
+    codes = columns.quality or [0] * len(columns.values)
+    return [value for value, code in zip(columns.values, codes, strict=False) if code < 128]
+
+
+async def trickle(subject: Subject) -> None:
+    """A peer that sends a byte now and then, and never the end: a timeout is of the whole answer, not of each byte."""
+    subject.tcp  # noqa: B018
+    driver: PollingDriver = subject.create()
+    async with subject.context(subject.hasty) as context:
+        requests = await _prepared(subject, driver, context)
+        await subject.fault(Fault.TRICKLE, pause_s=subject.hasty.timeout_s / 3)
+        outcome = await subject.call(driver.read(requests[0]), subject.limit_s(subject.hasty))
+        judge(subject, "read of a peer that trickles", outcome)
+        await _close(subject, driver)
+
+
+async def late(subject: Subject) -> None:
+    """An answer that comes after its timeout must not be taken for the answer to the next request."""
+    subject.tcp  # noqa: B018
+    driver: PollingDriver = subject.create()
+    async with subject.context(subject.hasty) as context:
+        requests = await _prepared(subject, driver, context)
+        pair = await _distinct(subject, driver, requests)
+        if pair is None:
+            raise NotApplicable("no two requests have different values that stand still")
+        (first, first_values), (second, second_values) = pair
+        await subject.fault(Fault.HELD)
+        await subject.call(driver.read(first), subject.limit_s(subject.hasty))
+        await subject.fault(Fault.NONE)
+        await asyncio.sleep(0.05)
+        outcome = await subject.call(driver.read(second), subject.limit_s(subject.hasty))
+        if isinstance(outcome.value, Columns):
+            got = list(outcome.value.values)
+            if got != second_values and got == first_values:
+                subject.say("an answer that came after its timeout was taken for that of the next request")
+        else:
+            judge(subject, "read after a late answer", outcome)
+        await _close(subject, driver)
+
+
+Known = tuple[Request, list[Value]]
+
+
+async def _distinct(subject: Subject, driver: PollingDriver, requests: Sequence[Request]) -> tuple[Known, Known] | None:
+    """Two requests of one size whose values differ, and do not move."""
+    known: list[Known] = []
+    for request in requests[:8]:
+        values = []
+        for _ in range(2):
+            outcome = await subject.call(driver.read(request), subject.limit_s(subject.hasty))
+            values.append(list(outcome.value.values) if isinstance(outcome.value, Columns) else None)
+        if values[0] is not None and values[0] == values[1]:
+            known.append((request, values[0]))
+    for place, one in enumerate(known):
+        for other in known[place + 1 :]:
+            if len(one[1]) == len(other[1]) and one[1] != other[1]:
+                return one, other
+    return None
+
+
+async def garbage(subject: Subject) -> None:
+    """Rubbish instead of answers, to a read and to a connect: errors of the contract only, and no traceback."""
+    subject.proxy  # noqa: B018
+    for name, pattern in PATTERNS.items():
+        driver: PollingDriver = subject.create()
+        async with subject.context(subject.hasty) as context:
+            requests = await _prepared(subject, driver, context)
+            await subject.fault(Fault.GARBAGE, pattern=pattern)
+            outcome = await subject.call(driver.read(requests[0]), subject.limit_s(subject.hasty))
+            judge(subject, f"read with {name} as the answer", outcome)
+            if isinstance(outcome.value, Columns):
+                look_at(subject, f"read with {name} as the answer", requests[0].block.tags, outcome.value)
+            await _close(subject, driver)
+            outcome = await subject.call(driver.connect(context), subject.limit_s(subject.hasty))
+            judge(subject, f"connect with {name} as the answer", outcome, connecting=True)
+            await _close(subject, driver)
+
+
+async def half_an_answer(subject: Subject) -> None:
+    subject.proxy  # noqa: B018
+    driver: PollingDriver = subject.create()
+    async with subject.context(subject.hasty) as context:
+        requests = await _prepared(subject, driver, context)
+        await subject.fault(Fault.HALF)
+        outcome = await subject.call(driver.read(requests[0]), subject.limit_s(subject.hasty))
+        judge(subject, "read with half an answer", outcome)
+        await _close(subject, driver)
+
+
+async def cut(subject: Subject) -> None:
+    """The connection goes while an answer is awaited; after close and connect the same object works again."""
+    subject.tcp  # noqa: B018
+    driver: PollingDriver = subject.create()
+    async with subject.context(subject.channel) as context:
+        requests = await _prepared(subject, driver, context)
+        await subject.fault(Fault.CUT)
+        for what in ("read when the connection is cut", "read on a connection that is gone"):
+            outcome = await subject.call(driver.read(requests[0]), subject.limit_s(subject.channel))
+            judge(subject, what, outcome)
+            if isinstance(outcome.value, Columns):
+                subject.say(f"{what} gave values")
+        await _close(subject, driver)
+        await subject.heal()
+        again = await subject.connect(driver, context)
+        outcome = await subject.call(driver.read(requests[0]), subject.limit_s(subject.channel))
+        well = again and outcome.error is None and not outcome.hung
+        subject.want(well, f"after a cut, close and connect a read {outcome.text}")
+        await _close(subject, driver)
+
+
+async def flood(subject: Subject) -> None:
+    """A peer that sends without end: the read ends, and what it keeps in memory has a bound."""
+    subject.tcp  # noqa: B018
+    driver: PollingDriver = subject.create()
+    async with subject.context(subject.hasty) as context:
+        requests = await _prepared(subject, driver, context)
+        tracemalloc.start()
+        try:
+            await subject.fault(Fault.FLOOD)
+            outcome = await subject.call(driver.read(requests[0]), subject.limit_s(subject.hasty))
+            await asyncio.sleep(_FLOOD_TIMEOUT_S - subject.hasty.timeout_s)
+            kept = tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+        judge(subject, "read of a peer that floods", outcome)
+        text = f"{kept // 1024 // 1024} MB of what a peer sends without end are kept in memory"
+        subject.want(kept < _FLOOD_BYTES, text)
+        await _close(subject, driver)
+    await subject.heal()

@@ -36,6 +36,10 @@ class Fault(Struct, frozen=True):
     hint: str = ""
 
 
+class NoKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """Settings of a level at which a driver has no keys of its own."""
+
+
 def no_faults(_channel: ChannelSpec) -> Iterable[Fault]:
     """Nothing beyond the types to check."""
     return ()
@@ -378,6 +382,7 @@ __all__ = [
     "Frame",
     "Learning",
     "Memory",
+    "NoKeys",
     "PollingDriver",
     "Request",
     "Scanning",

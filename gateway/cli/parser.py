@@ -286,7 +286,11 @@ def _add_lists(add: _Add) -> None:
     import_.add_argument("--channel", metavar="ID", help="lists without a connection: the channel to make")
     import_.add_argument("--device", metavar="ID", help="lists without a connection: the device to make")
     import_.add_argument("--url", metavar="URL", help="lists without a connection: where the device is")
-    import_.add_argument("--zero-based", action="store_true", help="Neuron: addresses count from 0")
+    import_.add_argument("--unit", type=int, metavar="N", help="Kepware, SunSpec: unit id of the device (1)")
+    import_.add_argument("--zero-based", action="store_true", help="Kepware, Neuron: addresses count from 0")
+    orders = ("ABCD", "BADC", "CDAB", "DCBA")
+    import_.add_argument("--word-order", choices=orders, help="of lists that do not say how registers lie")
+    import_.add_argument("--repeat", type=positive, metavar="N", help="SunSpec: how often counted groups are there (1)")
 
 
 def _add_simulate(add: _Add) -> None:

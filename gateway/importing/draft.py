@@ -20,8 +20,10 @@ class Options(Struct, frozen=True):
 
     `strict_edgex`: transforms and errors exactly as EdgeX computes them. `interval`: of devices that have no schedule,
     as it is written in a file (`10s`). `node`: KubeEdge devices of this node only. `seed_shadow`: KubeEdge twins become
-    wanted values. `channel`, `device`, `url`: names and address for lists that have none. `one_based`: addresses of a
-    Neuron list count from 1 (its default).
+    wanted values. `channel`, `device`, `url`: names and address for lists that have none; `unit`: their Modbus unit id.
+    `one_based`: addresses of a Kepware or Neuron list count from 1 (their default). `word_order`: ABCD, BADC, CDAB or
+    DCBA of a list that does not say it. `repeat`: how many times the groups of a SunSpec model are there that a point
+    of the device counts.
     """
 
     strict_edgex: bool = False
@@ -31,7 +33,10 @@ class Options(Struct, frozen=True):
     channel: str = ""
     device: str = ""
     url: str = ""
+    unit: int = 1
     one_based: bool = True
+    word_order: str = ""
+    repeat: int = 1
 
 
 class Known(Struct, frozen=True):

@@ -47,7 +47,7 @@ def kind_of_view(view: View) -> str:
         return "kubeedge"
     if keys & {"deviceResources", "deviceList"} or {"identifiers", "discoveredDevice"} <= keys:
         return "edgex"
-    if "master" in keys and "slaves" in _peek_keys(view, "master"):
+    if _is_thingsboard(view):
         return "thingsboard"
     if "id" in keys and "group" in keys and "points" in _peek_keys(view, "group"):
         return "sunspec"
@@ -68,10 +68,27 @@ def kind_of_table(source: Source) -> str:
     return ""
 
 
+def _is_thingsboard(view: View) -> bool:
+    """A Modbus or OPC UA connector, as the gateway keeps it or as its user interface exports it."""
+    for inside in (view, _below(view, "configurationJson")):
+        if inside is not None and (
+            "slaves" in _peek_keys(inside, "master")
+            or ("url" in _peek_keys(inside, "server") and "mapping" in [*inside.keys(), *_peek_keys(inside, "server")])
+        ):
+            return True
+    return False
+
+
+def _below(view: View, key: str) -> View | None:
+    """The value of a key as a View of its own: nothing counts as read."""
+    pairs = view.node.value if view.is_map else []
+    return next((View(view.file, node, view.report) for name, node in pairs if name.value == key), None)
+
+
 def _peek(view: View, key: str) -> str:
     return next((node.value for name, node in view.node.value if name.value == key and isinstance(node.value, str)), "")
 
 
 def _peek_keys(view: View, key: str) -> list[str]:
-    below = next((each for name, each in view.entries() if name == key), None)
+    below = _below(view, key)
     return below.keys() if below is not None else []

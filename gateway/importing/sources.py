@@ -23,6 +23,7 @@ MOST_NODES = 400_000
 _CSV_FIRST = ("tag name", "group", "name", "device", "tag", "address")
 _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "null", "int", "float", "bool")}
 _PAIR = re.compile(r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+_TOML_TABLE = re.compile(r"\[\[?[ \t]*[A-Za-z]")
 ZIP = b"PK\x03\x04"
 
 
@@ -55,11 +56,13 @@ class Source:
     @cached_property
     def first_line(self) -> str:
         """The first line, for a look at a header; never fails, tells nothing."""
-        return self.raw[:4096].decode("utf-8-sig", "replace").partition("\n")[0].strip()
+        encoding = "utf-16" if self.raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+        return self.raw[:4096].decode(encoding, "replace").partition("\n")[0].strip()
 
     @cached_property
     def is_json(self) -> bool:
-        return self.raw[:4096].decode("utf-8-sig", "replace").lstrip()[:1] in {"{", "["}
+        start = self.raw[:4096].decode("utf-8-sig", "replace").lstrip()
+        return start[:1] in {"{", "["} and not _TOML_TABLE.match(start)
 
     @cached_property
     def is_toml(self) -> bool:

@@ -22,6 +22,9 @@ from gateway.importing.sources import Source
 from gateway.importing.takeover import take_over
 from gateway.importing.writing import files_of
 
+_ASKED = (
+    *("strict_edgex", "interval", "node", "seed_shadow", "channel", "device", "url", "unit", "word_order", "repeat"),
+)
 _MOST_FILES = 2000
 _MOST_NOTES = 200
 """Notes that people get at once; `--json` has all of them."""
@@ -115,11 +118,7 @@ def _folder(session: Session) -> Path | None:
 
 
 def _options(session: Session) -> Options:
-    words: dict[str, Any] = {
-        name: session.option(name)
-        for name in ("strict_edgex", "interval", "node", "seed_shadow", "channel", "device", "url")
-        if session.option(name)
-    }
+    words: dict[str, Any] = {name: session.option(name) for name in _ASKED if session.option(name)}
     return Options(**words, one_based=not session.option("zero_based"))
 
 

@@ -20,6 +20,7 @@ from gateway.model import Block, ChannelSpec, Device, Tag, Value
 
 if TYPE_CHECKING:
     from gateway.abilities import Sighting
+    from gateway.rehearsal import Rehearsal
 
 CONTRACT = 1
 """Version of this contract. A third-party driver names the version it was written for."""
@@ -74,6 +75,7 @@ class DriverSpec(Struct, frozen=True):
     changes, values under the old names are no longer shown. `check` finds what types cannot express. `create` makes a
     driver for one attempt. `endpoint` says what a channel with these settings holds. `simulate` is for people without
     the hardware.
+    `rehearsal`: how profiles are tried without a device, imported when somebody does (gateway/rehearsal.py).
     `scans_alone`: a scan opens what it needs itself, the channel's own link may be down. `imports`: modules that take
     long to import and are imported in a thread before the first `create`.
     """
@@ -86,6 +88,7 @@ class DriverSpec(Struct, frozen=True):
     check: Callable[[ChannelSpec], Iterable[Fault]] = no_faults
     endpoint: Callable[[Any], Endpoint | None] = no_endpoint
     simulate: Simulate | None = None
+    rehearsal: Callable[[], Rehearsal] | None = None
     scans_alone: bool = False
     imports: tuple[str, ...] = ()
     contract: int = CONTRACT

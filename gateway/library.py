@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.registry import GROUP
 from gateway.settings.positions import Problems
+from gateway.settings.tree import CASES
 from gateway.settings.yaml_reader import read_documents
 
 
@@ -24,6 +25,15 @@ def profiles_of(driver: str, name: str) -> dict[str, Any]:
 
 def profile_texts(driver: str) -> dict[str, str]:
     """Name of each profile of a driver's library to its file's text."""
+    return _texts(driver, ".yaml")
+
+
+def case_texts(driver: str) -> dict[str, str]:
+    """Name of each profile of a driver's library to the text of its cases, where it has some."""
+    return _texts(driver, CASES)
+
+
+def _texts(driver: str, suffix: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for point in metadata.entry_points(group=GROUP, name=driver):
         try:
@@ -33,6 +43,6 @@ def profile_texts(driver: str) -> dict[str, str]:
         if not folder.is_dir():
             continue
         for file in folder.iterdir():
-            if file.name.endswith(".yaml"):
-                found[file.name.removesuffix(".yaml")] = file.read_text(encoding="utf-8")
+            if file.name.endswith(suffix) and file.name.count(".") == suffix.count("."):
+                found[file.name.removesuffix(suffix)] = file.read_text(encoding="utf-8")
     return dict(sorted(found.items()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from drivers.ble.check import check
 from drivers.ble.settings import ChannelSettings, DeviceSettings, TagSettings
 from gateway.driver import Driver, DriverSpec, Endpoint
+from gateway.rehearsal import Rehearsal
 
 
 def _endpoint(settings: ChannelSettings) -> Endpoint | None:
@@ -18,6 +19,12 @@ def _create() -> Driver:
     return BleDriver()
 
 
+def _rehearsal() -> Rehearsal:
+    from drivers.ble.rehearsing import rehearsal
+
+    return rehearsal()
+
+
 SPEC = DriverSpec(
     name="ble",
     channel=ChannelSettings,
@@ -26,5 +33,6 @@ SPEC = DriverSpec(
     create=_create,
     check=check,
     endpoint=_endpoint,
+    rehearsal=_rehearsal,
     imports=("drivers.ble.driver",),
 )

@@ -9,6 +9,7 @@ from drivers.modbus.check import check
 from drivers.modbus.settings import ChannelSettings, DeviceSettings, TagSettings
 from gateway.driver import Driver, DriverSpec, Endpoint
 from gateway.model import ChannelSpec
+from gateway.rehearsal import Rehearsal
 
 
 def _endpoint(settings: ChannelSettings) -> Endpoint | None:
@@ -29,6 +30,12 @@ def _create() -> Driver:
     return ModbusDriver()
 
 
+def _rehearsal() -> Rehearsal:
+    from drivers.modbus.rehearsing import rehearsal
+
+    return rehearsal()
+
+
 SPEC = DriverSpec(
     name="modbus",
     channel=ChannelSettings,
@@ -37,5 +44,6 @@ SPEC = DriverSpec(
     create=_create,
     check=check,
     endpoint=_endpoint,
+    rehearsal=_rehearsal,
     simulate=_simulate,
 )

@@ -6,6 +6,7 @@ from drivers.mqtt.check import check
 from drivers.mqtt.settings import ChannelSettings, DeviceSettings, TagSettings
 from gateway.driver import Driver, DriverSpec, Endpoint
 from gateway.mqttclient.address import parse_address
+from gateway.rehearsal import Rehearsal
 
 
 def _create() -> Driver:
@@ -21,6 +22,12 @@ def _endpoint(settings: ChannelSettings) -> Endpoint | None:
     return Endpoint(f"mqtt:{parse_address(settings.url)} as {settings.client_id}", 1, "client_id")
 
 
+def _rehearsal() -> Rehearsal:
+    from drivers.mqtt.rehearsing import rehearsal
+
+    return rehearsal()
+
+
 SPEC = DriverSpec(
     name="mqtt",
     channel=ChannelSettings,
@@ -29,4 +36,5 @@ SPEC = DriverSpec(
     create=_create,
     check=check,
     endpoint=_endpoint,
+    rehearsal=_rehearsal,
 )

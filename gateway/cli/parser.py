@@ -14,6 +14,7 @@ from gateway.cli.bundle_grammar import add_bundle
 from gateway.cli.discovery_grammar import add_browse, add_discovered
 from gateway.cli.driver_grammar import add_driver
 from gateway.cli.fleet_grammar import add_fleet
+from gateway.cli.profiles_grammar import add_profiles
 from gateway.cli.rules_grammar import add_replays, add_rules
 from gateway.cli.session import Session
 from gateway.cli.shadow_grammar import add_shadow
@@ -250,10 +251,7 @@ def _add_device(add: _Add) -> None:
     device.add_argument("--line", metavar="LINE", help="of a serial port, for example 9600-8E1")
     device.add_argument("--interval", metavar="TIME", help="of a new channel (1s)")
     device.add_argument("--write", action="store_true", help="write the change")
-    profiles = add("profiles", "profiles", "list the library of profiles, show one, or copy it into the configuration")
-    profiles.add_argument("name", nargs="?", metavar="NAME", help="this one")
-    profiles.add_argument("--driver", default="modbus", metavar="NAME", help="whose library (modbus)")
-    profiles.add_argument("--write", action="store_true", help="copy it into the configuration folder")
+    add_profiles(add("profiles", "profiles", "list profiles, show one or what results of it, run their cases"))
 
 
 def _add_lists(add: _Add) -> None:

@@ -21,7 +21,7 @@ _TEXTS = {"text", "action"}
 _EXPRESSIONS = {"value", "counts", "hours", "integral", "when", "until", "suppress", "text", "action", "from"}
 
 
-def _names_tags(path: tuple[Key, ...]) -> bool:
+def is_of_tags(path: tuple[Key, ...]) -> bool:
     """Whether braces in the value at `path` may name a tag: `tags.x.value`, `tags.x.write.while`, texts of alarms."""
     if path[-2:] == ("write", "while"):
         return True
@@ -70,7 +70,7 @@ class Filler:
         return value
 
     def _text(self, text: str, origin: Origin) -> Any:
-        if _names_tags(origin.path):
+        if is_of_tags(origin.path):
             filled = fill_known(text, self._scope, self.used)
             return filled if isinstance(filled, str) or origin.path[-1] not in _TEXTS else f"{filled}"
         try:

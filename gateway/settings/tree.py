@@ -13,6 +13,8 @@ from gateway.settings.ids import did_you_mean
 ROOT = "gateway.yaml"
 FOLDERS = ("channels", "profiles", "rules", "alarms")
 OTHER_FOLDERS = ("credentials", "schema", "examples", "certs", "tls")
+CASES = ".cases.yaml"
+"""Cases of a profile, beside it: they test a configuration and are no part of it."""
 MAX_FILES = 2000
 
 
@@ -76,7 +78,8 @@ def _kind(path: Path) -> str:
 
 
 def _is_yaml(path: Path) -> bool:
-    return path.suffix.lower() in {".yaml", ".yml"} and not path.name.startswith((".", "#"))
+    is_case = path.parent.name == "profiles" and path.name.endswith(CASES)
+    return path.suffix.lower() in {".yaml", ".yml"} and not path.name.startswith((".", "#")) and not is_case
 
 
 def _misnamed_folders(folder: Path) -> Iterator[Problem]:

@@ -7,10 +7,11 @@ from typing import Any
 
 from gateway.cli.commands.field import collect, show_findings
 from gateway.cli.editing import Changes, finish
+from gateway.cli.profiletests.sources import library
 from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.cli.splicing import Merge, block
 from gateway.cli.target import holder_of, same_line, target_of
-from gateway.library import defines, profile_texts
+from gateway.library import defines
 from gateway.local.wire import NotRunning, OpError
 from gateway.model import ChannelSpec, Schedule
 from gateway.settings.ids import is_id
@@ -122,10 +123,12 @@ def copy_profile(changes: Changes, driver: str, profile: str) -> None:
     """A profile of the library is copied, unless the folder has one of that name."""
     if any(file.startswith("profiles/") and defines(text, profile) for file, text in changes.after.items()):
         return
-    library = profile_texts(driver)
-    if profile not in library:
+    source = next((each for each in library([driver]) if each.name == profile), None)
+    if source is None:
         raise CommandFailed(f"there is no profile {profile}: `fieldpost profiles` lists the library", Exit.USAGE)
-    changes.add(f"profiles/{profile}.yaml", library[profile])
+    for file, text in source.files.items():  # with what it extends
+        if file not in changes.after:
+            changes.add(file, text.decode())
 
 
 def _only_of_new_channels(session: Session, held: ChannelSpec) -> None:

@@ -28,7 +28,10 @@ def value_fault(tag: Tag, value: Any) -> str:
         return "" if _hex(value) is not None else 'is bytes: {hex: "00ff"}'
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "is a number"
-    scaled = kind in _FLOATS or not tag.spec.transform.is_identity or tag.spec.virtual is not None
+    spec = tag.spec
+    scaled = (
+        kind in _FLOATS or not spec.transform.is_identity or spec.scale_from is not None or spec.virtual is not None
+    )
     return "" if scaled or isinstance(value, int) else "is a whole number"
 
 

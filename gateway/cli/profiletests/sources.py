@@ -1,0 +1,210 @@
+"""Where profiles are found: in the libraries of the drivers, in a configuration folder, in a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from gateway.cli.session import CommandFailed, Exit
+from gateway.library import case_texts, profile_texts
+from gateway.registry import Registry
+from gateway.settings.positions import Document, Problems
+from gateway.settings.tree import CASES, ROOT, read_tree
+from gateway.settings.yaml_reader import read_documents
+
+LIBRARY = "library"
+CONFIGURATION = "configuration"
+_FOREIGN = frozenset({"deviceResources", "apiVersion", "kind"})
+"""Keys of other makers' files: they may stand in `profiles/` too, and are no profiles of ours."""
+_OF_A_WIRE = frozenset(
+    ("driver", "channel", "enabled", "devices", "watch", "url", "serial", "adapter", "tls", "username", "password")
+)
+
+
+class Source(Struct, frozen=True):
+    """A profile as it is written.
+
+    `origin`: library, configuration, or the file that was named. `driver`: whose it is, empty where nobody says.
+    `files`: the profile files that it is loaded with. `cases`: texts of its case files by the name to show. `channel`:
+    keys of a channel whose devices have it (defaults, groups). `variables`: of the site.
+    """
+
+    name: str
+    origin: str
+    driver: str
+    file: str
+    files: Mapping[str, bytes]
+    cases: Mapping[str, bytes] = {}
+    channel: Mapping[str, Any] = {}
+    variables: Mapping[str, Any] = {}
+
+    @property
+    def text(self) -> str:
+        """The file that the profile stands in."""
+        return self.files[self.file].decode("utf-8", "replace")
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The profile's own keys as written; empty for what cannot be read."""
+        return bodies({self.file: self.files[self.file]}).get(self.name, {})
+
+    @property
+    def chain(self) -> list[dict[str, Any]]:
+        """Its own keys and those of what it extends, as far as that is there."""
+        known, found, seen = bodies(self.files), [], set()
+        name: Any = self.name
+        while isinstance(name, str) and name in known and name not in seen:
+            seen.add(name)
+            found.append(known[name])
+            name = known[name].get("extends")
+        return found
+
+
+def read_quietly(file: str, raw: bytes) -> list[Document]:
+    """The documents of a file as far as they can be read; what is wrong with it is told by those who load it."""
+    return [one for one in read_documents(file, raw, Problems()) if one.data is not None]
+
+
+def library(drivers: Iterable[str]) -> list[Source]:
+    """All profiles that come with these drivers."""
+    found: list[Source] = []
+    for driver in drivers:
+        texts = profile_texts(driver)
+        cases = case_texts(driver)
+        files = {f"profiles/{name}.yaml": text.encode() for name, text in texts.items()}
+        for name in texts:
+            own = {f"{name}{CASES}": cases[name].encode()} if name in cases else {}
+            file = f"profiles/{name}.yaml"
+            found.append(Source(name, LIBRARY, driver, file, _with_bases(file, files), own))
+    return found
+
+
+def installed() -> tuple[str, ...]:
+    """Names of the drivers that are there."""
+    return Registry().names()
+
+
+def configured(folder: Path) -> list[Source]:
+    """All profiles of a configuration folder. Raises ConfigError when a file cannot be read."""
+    tree = {name: bytes(text) for name, text in read_tree(folder).items()}
+    files = {name: text for name, text in tree.items() if name.startswith("profiles/")}
+    users = _users(tree)
+    cases = _case_files(folder / "profiles", "profiles/")
+    variables = _variables(tree)
+    return [
+        Source(name, CONFIGURATION, driver, file, files, cases.get(name, {}), channel, variables)
+        for file, text in files.items()
+        for name in names_in(file, text)
+        for driver, channel in [_shared(users.get(name, {}))]
+    ]
+
+
+def _shared(channel: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The driver of a channel, and its keys that matter for a profile: not where it leads, nor who is there."""
+    return str(channel.get("driver", "")), {key: value for key, value in channel.items() if key not in _OF_A_WIRE}
+
+
+def in_file(path: Path) -> list[Source]:
+    """The profiles of a file, or those that a file of cases is for. Raises CommandFailed."""
+    if path.name.endswith(CASES):
+        profile = path.with_name(path.name.removesuffix(CASES) + ".yaml")
+        if not profile.is_file():
+            raise CommandFailed(f"{path}: its profile would be {profile}, which is not there", Exit.BAD_CONFIG)
+        return [source for source in in_file(profile) if str(path) in source.cases]
+    if not path.is_file():
+        raise CommandFailed(f"there is no file {path}", Exit.USAGE)
+    near = {
+        f"profiles/{each.name}": each.read_bytes() for each in sorted(path.parent.glob("*.yaml")) if _is_plain(each)
+    }
+    file = f"profiles/{path.name}"
+    files = {file: path.read_bytes(), **near}
+    names = names_in(file, files[file])
+    if not names:
+        raise CommandFailed(f"{path} holds no profile", Exit.BAD_CONFIG)
+    cases = _case_files(path.parent, f"{path.parent}/" if path.parent != Path() else "")
+    return [Source(name, str(path), "", file, _with_bases(file, files), cases.get(name, {})) for name in names]
+
+
+def _is_plain(path: Path) -> bool:
+    return path.is_file() and not path.name.endswith(CASES)
+
+
+def bodies(files: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
+    """The profiles that files define, as written."""
+    found: dict[str, dict[str, Any]] = {}
+    for file, text in files.items():
+        for document in read_quietly(file, text):
+            if isinstance(document.data, dict) and _FOREIGN.isdisjoint(document.data):
+                found |= {name: body for name, body in document.data.items() if isinstance(body, dict)}
+    return found
+
+
+def names_in(file: str, text: bytes) -> list[str]:
+    """The profiles that a file defines."""
+    return list(bodies({file: text}))
+
+
+def _with_bases(file: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The file, and those of what its profiles extend: not its neighbours, whose faults are not its own."""
+    homes = {name: each for each, text in files.items() for name in names_in(each, text)}
+    taken: dict[str, bytes] = {}
+    todo = [file]
+    while todo:
+        each = todo.pop()
+        if each in taken:
+            continue
+        taken[each] = files[each]
+        bases = [body.get("extends") for body in bodies({each: files[each]}).values()]
+        todo += [homes[base] for base in bases if isinstance(base, str) and base in homes]
+    return taken
+
+
+def _case_files(folder: Path, shown: str) -> dict[str, dict[str, bytes]]:
+    """Texts of case files by the profile they are for: the one they name, else that of their own name."""
+    found: dict[str, dict[str, bytes]] = {}
+    for path in sorted(folder.glob(f"*{CASES}")) if folder.is_dir() else ():
+        raw = path.read_bytes()
+        documents = read_quietly(path.name, raw)
+        data = documents[0].data if documents else None
+        named = data.get("profile") if isinstance(data, dict) else None
+        name = named if isinstance(named, str) else path.name.removesuffix(CASES)
+        found.setdefault(name, {})[f"{shown}{path.name}"] = raw
+    return found
+
+
+def _users(tree: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
+    """The channel, as it is written, of each profile that a device of the configuration has."""
+    found: dict[str, dict[str, Any]] = {}
+    for file, text in tree.items():
+        if not file.startswith("channels/"):
+            continue
+        for document in read_quietly(file, text):
+            data = document.data if isinstance(document.data, dict) else {}
+            devices = data.get("devices")
+            for device in devices.values() if isinstance(devices, dict) else ():
+                profile = device.get("profile") if isinstance(device, dict) else None
+                if isinstance(profile, str) and isinstance(data.get("driver"), str):
+                    found.setdefault(profile, data)
+    return found
+
+
+def _variables(tree: Mapping[str, bytes]) -> dict[str, Any]:
+    for document in read_quietly(ROOT, tree.get(ROOT, b"")):
+        found = document.data.get("vars") if isinstance(document.data, dict) else None
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def as_tree(source: Source, channel: Mapping[str, Any]) -> dict[str, bytes]:
+    """A configuration that has nothing but the profile and a channel."""
+    gateway = {"gateway": {"id": "profiles"}, **({"vars": source.variables} if source.variables else {})}
+    return {
+        **source.files,
+        ROOT: json.dumps(gateway).encode(),
+        "channels/cases.yaml": json.dumps(channel).encode(),
+    }

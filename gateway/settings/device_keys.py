@@ -23,6 +23,7 @@ from gateway.settings.profile_file import Profile, Profiles, read_alarm, read_ta
 from gateway.settings.sections import refuse_unknown
 from gateway.settings.tag_keys import TagMaker, check_scale_tags, check_verify_tags
 from gateway.settings.templates import parameter_fault
+from gateway.settings.units import Seconds
 
 Layer = tuple[dict[str, Any], Origin]
 
@@ -79,6 +80,7 @@ class DeviceMaker:
         alarms = self._alarms(profile, keys, origin, filler)
         commands = self._named(profile, keys, origin, filler, CommandMaker(tags, broken, self._problems))
         meta = self._meta(profile, keys, origin, filler)
+        schedule = self._interval(keys, profile, origin, filler)
         self._check_params(keys, profile, origin, filler)
         if settings is None:
             return None
@@ -88,7 +90,7 @@ class DeviceMaker:
             id=name,
             settings=settings,
             tags=tuple(spec for spec, _ in tags.values()),
-            schedule=self._interval(keys, profile, origin),
+            schedule=schedule,
             enabled=keys.enabled,
             profile=profile.name if profile else "",
             meta=meta,
@@ -237,14 +239,25 @@ class DeviceMaker:
                 hint = did_you_mean(name, declared | filler.used | filler.missing)
                 self._problems.at_key(place, f"the parameter `{name}` is not used", hint)
 
-    def _interval(self, keys: DeviceKeys, profile: Profile | None, origin: Origin) -> Schedule:
+    def _interval(self, keys: DeviceKeys, profile: Profile | None, origin: Origin, filler: Filler) -> Schedule:
         if keys.interval is not None:
             check_interval(keys.interval, origin.child("interval"), self._problems)
             return Schedule(float(keys.interval))
         if profile is not None and profile.interval is not None:
-            check_interval(profile.interval, profile.origin.child("interval"), self._problems)
-            return Schedule(float(profile.interval))
+            seconds = self._filled_interval(profile, filler)
+            if seconds is not None:
+                check_interval(seconds, profile.origin.child("interval"), self._problems)
+                return Schedule(float(seconds))
         return self._schedule
+
+    def _filled_interval(self, profile: Profile, filler: Filler) -> Seconds | None:
+        """The profile's interval with this device's parameters; None when that is no duration (reported)."""
+        if not isinstance(profile.interval, str):
+            return profile.interval  # type: ignore[no-any-return]
+        written = filler.mapping({"interval": profile.interval}, profile.origin)
+        layers = Layers(written, profile.origin)
+        found = to_struct(ProfileKeys, written, layers, self._problems, where=f"profile `{profile.name}`")
+        return None if found is None else found.interval
 
     def _meta(
         self, profile: Profile | None, keys: DeviceKeys, origin: Origin, filler: Filler

@@ -36,7 +36,7 @@ class Filler:
     """
 
     def __init__(self, scope: Mapping[str, Any], problems: Problems, *, device: str) -> None:
-        self._scope = _settle(scope)
+        self._scope, self._unsettled = _settle(scope)
         self._named = {"device": device, **self._scope}
         self._problems = problems
         self.used: set[str] = set()
@@ -70,11 +70,13 @@ class Filler:
         return value
 
     def _text(self, text: str, origin: Origin) -> Any:
+        used: set[str] = set()
         if is_of_tags(origin.path):
-            filled = fill_known(text, self._scope, self.used)
+            filled = fill_known(text, self._scope, used)
+            self._use(used, origin)
             return filled if isinstance(filled, str) or origin.path[-1] not in _TEXTS else f"{filled}"
         try:
-            return fill(text, self._named, self.used)
+            filled = fill(text, self._named, used)
         except TemplateError as error:
             self.missing.add(error.name)
             hint = did_you_mean(error.name, self._scope) if error.name and self._scope else ""
@@ -84,10 +86,24 @@ class Filler:
                 hint = f"add `params: {{{error.name}: ...}}` to the device or the profile"
             self._problems.at(origin, str(error), hint, spoils=True)
             return text
+        self._use(used, origin)
+        return filled
+
+    def _use(self, names: set[str], origin: Origin) -> None:
+        """Remember what was used; report what cannot be."""
+        self.used |= names
+        for name in sorted(names & self._unsettled.keys()):
+            why = f"the parameter `{name}` is {self._scope[name]!r}: {self._unsettled[name]}"
+            hint = "a parameter may be built from `n`, the number of a range, and from no other"
+            self._problems.at(origin, why, hint, spoils=True)
 
 
-def _settle(scope: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters that are built from the number of the range: `params: {base: "{n * 100}"}`."""
+def _settle(scope: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Parameters that are built from the number of the range: `params: {base: "{n * 100}"}`; why others could not be.
+
+    What could not is told where the parameter is used: its value then still has the braces.
+    """
+    unsettled: dict[str, str] = {}
     number = {"n": scope["n"]} if "n" in scope else {}
     settled: dict[str, Any] = {}
     for name, value in scope.items():
@@ -98,7 +114,7 @@ def _settle(scope: Mapping[str, Any]) -> dict[str, Any]:
             try:
                 settled[name] = fill(value, number, set())
                 continue
-            except TemplateError:
-                pass  # told where the parameter is used: its value then still has the braces
+            except TemplateError as error:
+                unsettled[name] = str(error)
         settled[name] = value
-    return settled
+    return settled, unsettled

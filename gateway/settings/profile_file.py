@@ -14,13 +14,16 @@ from gateway.settings.keys import ProfileKeys
 from gateway.settings.positions import Layers, Origin, Problems
 from gateway.settings.reserved import later
 from gateway.settings.sections import mapping_at
-from gateway.settings.templates import parameter_fault
+from gateway.settings.templates import has_braces, parameter_fault
 
 MAX_EXTENDS = 8
 
 
 class Profile(Struct, frozen=True, eq=False):
-    """A profile with what it extends laid below it. `own` are keys for the driver's device settings."""
+    """A profile with what it extends laid below it. `own` are keys for the driver's device settings.
+
+    `interval`: seconds, a text with parameters, or None.
+    """
 
     name: str
     origin: Origin
@@ -91,6 +94,7 @@ class Profiles:
 
     def _build(self, name: str, chain: tuple[str, ...]) -> Profile | None:
         values, origin = self._written[name]
+        interval, values = _late_interval(values)
         keys, own = self._keys(name, values, origin)
         if keys is None:
             return None
@@ -118,7 +122,7 @@ class Profiles:
             keys=keys,
             params=base.params | keys.params,
             meta=base.meta | keys.meta,
-            interval=keys.interval if keys.interval is not None else base.interval,
+            interval=interval or (keys.interval if keys.interval is not None else base.interval),
             conflict=keys.conflict or base.conflict,
             own=(*base.own, (own, origin)),
             defaults=(*base.defaults, (keys.defaults, origin.child("defaults"))),
@@ -161,6 +165,14 @@ class Profiles:
 
     def _tag(self, path: str, value: Any, origin: Origin, below: Layers | None) -> Layers | None:
         return read_tag(path, value, origin, below, self._problems)
+
+
+def _late_interval(values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """An interval with parameters, which each device makes a duration of, apart from what is known now."""
+    written = values.get("interval")
+    if not isinstance(written, str) or not has_braces(written):
+        return "", values
+    return written, {key: value for key, value in values.items() if key != "interval"}
 
 
 def read_alarm(name: str, value: Any, origin: Origin, below: Layers | None, problems: Problems) -> Layers | None:

@@ -25,7 +25,8 @@ def resolve(
     if profile.meta:
         keys["meta"] = _plain(filler.mapping(profile.meta, profile.origin.child("meta")), ("meta",))
     if profile.interval is not None:
-        keys["interval"] = f"{profile.interval:g}s"
+        written = profile.interval if isinstance(profile.interval, str) else f"{profile.interval:g}s"
+        keys |= filler.mapping({"interval": written}, profile.origin)
     if profile.conflict is not None:
         keys["conflict"] = profile.conflict
     defaults = _stacked(profile.defaults, filler, device_keys)

@@ -78,6 +78,9 @@ def fill(text: str, scope: Mapping[str, Any], used: set[str]) -> Any:
             return match[0][0]
         expression, _, form = match[1].partition(":")
         value = evaluate(expression, scope, used)
+        if isinstance(value, dict | list) or value is None:
+            kind = "nothing" if value is None else "a list" if isinstance(value, list) else "a mapping"
+            raise TemplateError(f"`{{{expression}}}` is {kind}, and cannot stand inside a text")
         if form:
             return _hexadecimal(value, match[1]) if form.strip() == "x" else _bad_form(match[1])
         return str(value).lower() if isinstance(value, bool) else str(value)

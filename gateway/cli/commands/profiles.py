@@ -103,8 +103,8 @@ def _facts(source: Source) -> dict[str, Any]:
     meta: dict[str, Any] = {}
     tags: set[str] = set()
     for body in source.chain[::-1]:
-        meta |= body.get("meta") if isinstance(body.get("meta"), dict) else {}
-        tags |= set(body.get("tags") or ()) if isinstance(body.get("tags"), dict) else set()
+        meta |= _mapping(body.get("meta"))
+        tags |= set(_mapping(body.get("tags")))
     cases = sum(len(read_cases(name, raw, Problems()).cases) for name, raw in source.cases.items())
     return {
         "name": source.name,
@@ -116,6 +116,10 @@ def _facts(source: Source) -> dict[str, Any]:
         "cases": cases,
         "quality": str(meta.get("quality", "")),
     }
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 # --- show

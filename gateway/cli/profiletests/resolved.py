@@ -19,9 +19,14 @@ from gateway.settings.yaml_reader import read_documents, scalar_from_text
 
 
 def show_resolved(session: Session, source: Source) -> int:
-    """Print it. Raises ConfigError for what is wrong with the profile or its parameters."""
+    """Print it. Exit 78 when the profile or its parameters are wrong."""
     params = dict(parameter(text) for text in session.option("param") or [])
-    keys = resolved(source, params, session.option("driver") or "")
+    try:
+        keys = resolved(source, params, session.option("driver") or "")
+    except ConfigError as error:
+        from gateway.cli.commands.configuration import show_problems
+
+        return show_problems(session, error.problems, "")
     if session.out.as_json:
         session.out.result({"name": source.name, "driver": source.driver, "profile": keys})
     else:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.cli.session import CommandFailed, Exit
 from gateway.library import case_texts, profile_texts
@@ -110,13 +111,10 @@ def _shared(channel: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 def in_file(path: Path) -> list[Source]:
     """The profiles of a file, or those that a file of cases is for. Raises CommandFailed."""
-    if path.name.endswith(CASES):
-        profile = path.with_name(path.name.removesuffix(CASES) + ".yaml")
-        if not profile.is_file():
-            raise CommandFailed(f"{path}: its profile would be {profile}, which is not there", Exit.BAD_CONFIG)
-        return [source for source in in_file(profile) if str(path) in source.cases]
     if not path.is_file():
         raise CommandFailed(f"there is no file {path}", Exit.USAGE)
+    if path.name.endswith(CASES):
+        return _of_cases(path)
     near = {
         f"profiles/{each.name}": each.read_bytes() for each in sorted(path.parent.glob("*.yaml")) if _is_plain(each)
     }
@@ -127,6 +125,19 @@ def in_file(path: Path) -> list[Source]:
         raise CommandFailed(f"{path} holds no profile", Exit.BAD_CONFIG)
     cases = _case_files(path.parent, f"{path.parent}/" if path.parent != Path() else "")
     return [Source(name, str(path), "", file, _with_bases(file, files), cases.get(name, {})) for name in names]
+
+
+def _of_cases(path: Path) -> list[Source]:
+    """The profile that a file of cases is for: of a file beside it."""
+    documents = read_quietly(path.name, path.read_bytes())
+    data = documents[0].data if documents else None
+    named = data.get("profile") if isinstance(data, dict) else None
+    name = named if isinstance(named, str) else path.name.removesuffix(CASES)
+    for each in sorted(path.parent.glob("*.yaml")):
+        if _is_plain(each) and name in names_in(each.name, each.read_bytes()):
+            found = [source for source in in_file(each) if source.name == name]
+            return [replace(source, cases={str(path): path.read_bytes()}) for source in found]
+    raise CommandFailed(f"{path}: no file beside it has the profile {name}", Exit.BAD_CONFIG)
 
 
 def _is_plain(path: Path) -> bool:

@@ -1,18 +1,10 @@
-"""Every profile of the library against raw registers written down from the makers' documents.
-
-The registers in `library/*.yaml` are put together by hand: they are the check that scale, sign, word order and place
-are right. A device simulated from the same profile is a smoke test of the rest.
-"""
+"""A device simulated from each Modbus profile of the library answers over the wire: a smoke test besides its cases."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-import yaml
 
 from drivers.modbus.simulator import Faults, Image, Unit
 from drivers.modbus.simulator.server import Server
@@ -24,7 +16,6 @@ from gateway.settings.loader import load_files
 from tests.drivers.modbus.kit import driver_on
 
 LIBRARY = profile_texts("modbus")
-GOLDEN = Path(__file__).parent / "library"
 
 
 def channel_with(name: str, port: int = 1, **params) -> tuple[ChannelSpec, Device]:
@@ -61,49 +52,9 @@ async def read(name: str, unit: Unit | None = None, **params):
             return found, len(requests), unit.total
 
 
-def test_the_library_has_meters_inverters_drives_a_heat_pump_and_a_plc():
-    assert len(LIBRARY) >= 14
-    assert {path.stem for path in GOLDEN.glob("*.yaml")} == set(LIBRARY)
-
-
-@pytest.mark.parametrize("name", sorted(LIBRARY))
-async def test_a_profile_reads_what_the_documents_say(name):
-    golden = yaml.safe_load((GOLDEN / f"{name}.yaml").read_text())
-    params = golden.get("params", {})
-    spec, _ = channel_with(name, **params)
-    unit = Unit(Image(spec, spec.devices[0], static=True), Faults())
-    for table, cells in unit.image.cells.items():
-        cells.update(dict.fromkeys(cells, 0))
-        for first, words in golden.get(table.value, {}).items():
-            for place, word in enumerate(words, first):
-                assert place in cells, f"{table}/{place} belongs to no tag"
-                cells[place] = word
-    found, planned, asked = await read(name, unit, **params)
-    assert {path: found[path][0] for path in golden["expect"]} == golden["expect"]
-    assert planned == asked == golden["requests"]
-
-
 @pytest.mark.parametrize("name", sorted(LIBRARY))
 async def test_a_simulated_device_answers_every_tag_of_its_profile(name):
-    found, _, _ = await read(name)
+    found, planned, asked = await read(name)
     assert found
     assert {path for path, (_, code) in found.items() if code} == set()
-
-
-def test_profiles_say_who_made_the_device_and_what_was_checked():
-    for name, text in LIBRARY.items():
-        meta = yaml.safe_load(text)[name]["meta"]
-        assert {"maker", "model", "document", "checked"} <= set(meta), name
-
-
-def test_the_page_of_profiles_lists_them_all():
-    page = (Path(__file__).parents[3] / "docs/reference/profiles.md").read_text()
-    for name, text in LIBRARY.items():
-        meta = yaml.safe_load(text)[name]["meta"]
-        assert f"| `{name}` | {meta['maker']} | {meta['model']} |" in page
-
-
-def test_the_library_is_part_of_an_installation():
-    code = "from gateway.library import profile_texts; print(len(profile_texts('modbus')))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
-    assert int(done.stdout) == len(LIBRARY)
+    assert planned == asked

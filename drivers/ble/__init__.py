@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from drivers.ble.check import check
 from drivers.ble.settings import ChannelSettings, DeviceSettings, TagSettings
 from gateway.driver import Driver, DriverSpec, Endpoint
-from gateway.rehearsal import Rehearsal
+
+if TYPE_CHECKING:
+    from gateway.rehearsal import Rehearsal
 
 
 def _endpoint(settings: ChannelSettings) -> Endpoint | None:

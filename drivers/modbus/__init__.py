@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drivers.modbus.check import check
 from drivers.modbus.settings import ChannelSettings, DeviceSettings, TagSettings
 from gateway.driver import Driver, DriverSpec, Endpoint
 from gateway.model import ChannelSpec
-from gateway.rehearsal import Rehearsal
+
+if TYPE_CHECKING:
+    from gateway.rehearsal import Rehearsal
 
 
 def _endpoint(settings: ChannelSettings) -> Endpoint | None:

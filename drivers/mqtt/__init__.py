@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from drivers.mqtt.check import check
 from drivers.mqtt.settings import ChannelSettings, DeviceSettings, TagSettings
 from gateway.driver import Driver, DriverSpec, Endpoint
 from gateway.mqttclient.address import parse_address
-from gateway.rehearsal import Rehearsal
+
+if TYPE_CHECKING:
+    from gateway.rehearsal import Rehearsal
 
 
 def _create() -> Driver:

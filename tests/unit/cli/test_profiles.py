@@ -221,7 +221,9 @@ def test_a_driver_is_found_by_the_keys_of_a_file_or_named_by_its_cases(tmp_path,
     _, found = answer(capsys, "test", str(profile))
     assert found["results"][0]["driver"] == "mqtt"
     cases = tmp_path / "plug.cases.yaml"
-    cases.write_text("driver: mqtt\ncases: {on: {given: {messages: [{json: {apower: 12.5}}]}, expect: {power: 12.5}}}\n")
+    cases.write_text(
+        "driver: mqtt\ncases: {on: {given: {messages: [{json: {apower: 12.5}}]}, expect: {power: 12.5}}}\n"
+    )
     status, found = answer(capsys, "test", str(cases))
     assert (status, found["results"][0]["checked"]) == (0, 1)
 

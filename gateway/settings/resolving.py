@@ -34,7 +34,7 @@ def resolve(
         keys["defaults"] = defaults
     own = _stacked(profile.own, filler, None)
     keys |= {key: value for key, value in own.items() if key != "defaults"}
-    for section, stacks in (("tags", profile.tags), ("alarms", profile.alarms)):
+    for section, stacks in (("tags", profile.tags), ("alarms", profile.alarms), ("commands", profile.commands)):
         if stacks:
             found = {name: filler.layers(layers).values for name, layers in stacks.items()}
             keys[section] = _plain(found, (section,))

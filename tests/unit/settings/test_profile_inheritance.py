@@ -178,6 +178,8 @@ base:
     c: {type: float64, value: "{v} + {high}"}
   alarms:
     hh: {tag: w, above: "{high - 5}", text: "{w} above {high} of {{braces}}"}
+  commands:
+    both: {access: r, description: "in {unit}", tags: [v, w]}
 p:
   extends: base
   params: {start: 10, unit: A}

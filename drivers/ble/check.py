@@ -166,7 +166,7 @@ def _field_faults(prefix: str, spec: TagSpec, field: Field) -> Iterator[Fault]:
         fits, hint = raw.is_float, "type: float64"
     else:
         fits = raw.is_float or (raw.bits > 1 and raw.most is None and raw.low <= span[0] and span[1] <= raw.high)
-        bits = max(8, field.size * 8)
+        bits = {40: 48, 56: 64}.get(field.size * 8, field.size * 8)  # a tag has no type of these widths
         hint = f"type: {'int' if span[0] < 0 else 'uint'}{bits}"
     if not fits:
         yield Fault(f"{prefix}type", f"a field of type {field.kind} does not fit {spec.type.value}", hint)

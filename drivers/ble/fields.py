@@ -14,7 +14,9 @@ from msgspec import Struct
 
 from gateway.model import ValueType
 
-NUMBERS = {f"{sign}{bits}": (bits // 8, sign == "int") for sign in ("int", "uint") for bits in (8, 16, 24, 32, 48, 64)}
+NUMBERS = {
+    f"{sign}{bits}": (bits // 8, sign == "int") for sign in ("int", "uint") for bits in (8, 16, 24, 32, 40, 48, 56, 64)
+}
 FLOATS = {"float32": "f", "float64": "d"}
 MEDICAL = {"sfloat16": 2, "mfloat32": 4}
 """IEEE 11073-20601 floats of the health profiles: a decimal exponent and a mantissa."""

@@ -45,6 +45,8 @@ def kind_of_view(view: View) -> str:
     keys = set(view.keys())
     if {"kind", "apiVersion"} <= keys and _peek(view, "apiVersion").startswith(KUBEEDGE):
         return "kubeedge"
+    if {"kind", "items"} <= keys and _peek_items(view, "apiVersion").startswith(KUBEEDGE):
+        return "kubeedge"
     if keys & {"deviceResources", "deviceList"} or {"identifiers", "discoveredDevice"} <= keys:
         return "edgex"
     if _is_thingsboard(view):
@@ -87,6 +89,13 @@ def _below(view: View, key: str) -> View | None:
 
 def _peek(view: View, key: str) -> str:
     return next((node.value for name, node in view.node.value if name.value == key and isinstance(node.value, str)), "")
+
+
+def _peek_items(view: View, key: str) -> str:
+    """A key of the first thing in `items`: what kubectl prints is a list."""
+    items = next((each for name, each in view.entries() if name == "items"), None)
+    first = next(items.items(), None) if items is not None else None
+    return _peek(first, key) if first is not None and first.is_map else ""
 
 
 def _peek_keys(view: View, key: str) -> list[str]:

@@ -32,6 +32,9 @@ def is_foreign(data: Any) -> bool:
         return False
     if "kind" in data and str(data.get("apiVersion")).startswith(_KUBEEDGE):
         return True
+    items = data.get("items")
+    if "kind" in data and isinstance(items, list) and items and isinstance(items[0], dict):
+        return is_foreign(items[0])
     return "deviceResources" in data or "deviceList" in data or {"identifiers", "discoveredDevice"} <= data.keys()
 
 

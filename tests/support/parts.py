@@ -21,6 +21,7 @@ NODE_SET = Path(__file__).resolve().parent.parent / "peers"
 
 EDGEX_FILES = Path(__file__).resolve().parents[3] / "shared/fixtures/edgex"
 EDGEX_VECTORS = EDGEX_FILES / "transform_vectors.json"
+KUBEEDGE_FILES = Path(__file__).resolve().parents[3] / "shared/fixtures/kubeedge"
 """Third parties' files are never part of this project; they stand beside it where they are allowed to be used."""
 
 
@@ -93,6 +94,7 @@ PARTS: dict[str, Part] = {
     "websockets": _module("websockets", "pip install -e .[demo]"),
     "amqtt": _module("amqtt", "pip install -e .[demo]"),
     "edgex-vectors": Part(EDGEX_VECTORS.is_file, "placing shared/fixtures beside the project's folder"),
+    "kubeedge-files": Part(KUBEEDGE_FILES.is_dir, "placing shared/fixtures beside the project's folder"),
     "root": Part(lambda: os.geteuid() == 0, "sudo make test-system"),
 }
 

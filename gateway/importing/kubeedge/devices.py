@@ -53,6 +53,8 @@ class Devices:
         self._draft = draft
         self._models = models
         self._channels = Channels(draft)
+        self._taken = {each for channel in draft.channels.values() for each in channel.get("devices", {})}
+        """Ids of devices, those of other importers too."""
 
     def draw(self, device: Resource) -> DrawnDevice | None:
         """One device in its channel; None when it cannot be (told) or is not wanted."""
@@ -199,13 +201,13 @@ class Devices:
     def _id(self, device: Resource) -> str:
         """The device's id; the second of two namespaces gets the namespace before it."""
         names, place = self._draft.device_names, device.view.place
-        taken = {each for channel in self._draft.channels.values() for each in channel.get("devices", {})}
         name = device.name
-        if (chosen := names.id_of(name, place)) in taken:
+        if (chosen := names.id_of(name, place)) in self._taken:
             chosen = names.id_of(f"{device.namespace}_{name}", place)
-        while chosen in taken:
+        while chosen in self._taken:
             name += "_"
             chosen = names.id_of(f"kubeedge_{name}", place)
+        self._taken.add(chosen)
         return chosen
 
     def _data(
@@ -213,7 +215,7 @@ class Devices:
     ) -> dict[str, Any]:
         data: dict[str, Any] = {"profile": profile, **connection.device}
         if data.get("address") == "":  # a device that is still to be found: no other one has this address
-            count = sum(len(each.get("devices", {})) for each in self._draft.channels.values()) + 1
+            count = len(self._taken) + 1
             data["address"] = "00:00:" + ":".join(f"{count:08X}"[at : at + 2] for at in (0, 2, 4, 6))
         if not connection.ready:
             data["enabled"] = False

@@ -20,7 +20,7 @@ from tests.drivers.ble.kit import channel_of
 from tests.support.parts import require
 
 TYPES = [
-    "int8", "uint8", "int16", "uint16be", "int24", "uint24be", "int32be", "uint48", "int64", "float32", "float64be", "sfloat16",
+    "int8", "uint8", "int16", "uint16be", "int24", "uint24be", "int32be", "uint40", "uint48", "int56be", "int64", "float32", "float64be", "sfloat16",
     "mfloat32", "bool", "string", "string5", "bytes", "bytes3", "uuid", "url",
 ]  # fmt: skip
 ADDRESS = "AA:BB:CC:00:00:01"

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 _CHUNK = 65536
+_SENDERS = 3
 
 
 class Fault(enum.StrEnum):
@@ -218,12 +219,13 @@ class TcpProxy(Proxy):
 
 
 class UdpProxy(Proxy):
-    """Forwards datagrams to 127.0.0.1:`port` to a UDP server. CUT, HANG_UP and HELD are SILENT here."""
+    """Forwards datagrams to 127.0.0.1:`port` to a UDP server. CUT and HANG_UP are SILENT here."""
 
     def __init__(self, host: str, target: int) -> None:
         super().__init__(host, target)
         self._near: asyncio.DatagramTransport | None = None
         self._far: dict[Any, asyncio.DatagramTransport] = {}
+        self._held: list[tuple[bytes, Any]] = []
 
     async def __aenter__(self) -> Proxy:
         await self._listen()
@@ -240,8 +242,13 @@ class UdpProxy(Proxy):
             self._deafen()
         else:
             await self._listen()
+        if fault is Fault.NONE:
+            held, self._held = self._held, []
+            for data, address in held:
+                self._to_driver(data, address)
 
     async def reset(self) -> None:
+        self._held.clear()
         for transport in self._far.values():
             transport.close()
         self._far.clear()
@@ -264,7 +271,7 @@ class UdpProxy(Proxy):
 
     def _from_driver(self, data: bytes, address: Any) -> None:
         self.up_bytes += len(data)
-        if self.fault not in {Fault.SILENT, Fault.CUT, Fault.HANG_UP, Fault.HELD, Fault.REFUSE}:
+        if self.fault not in {Fault.SILENT, Fault.CUT, Fault.HANG_UP, Fault.REFUSE}:
             self._later = asyncio.get_running_loop().create_task(self._pass_on(data, address))
 
     async def _pass_on(self, data: bytes, address: Any) -> None:
@@ -279,10 +286,15 @@ class UdpProxy(Proxy):
                 made.close()
             else:
                 self._far[address] = made
+                while len(self._far) > _SENDERS:  # nobody says when a sender is gone: the eldest makes room
+                    self._far.pop(next(iter(self._far))).close()
         self._far[address].sendto(data)
 
     def _from_peer(self, data: bytes, address: Any) -> None:
         match self.fault:
+            case Fault.HELD:
+                self._held = [*self._held[-_SENDERS:], (data, address)]
+                return
             case Fault.GARBAGE:
                 data = self.pattern(data)
             case Fault.HALF | Fault.TRICKLE:

@@ -21,7 +21,7 @@ from gateway.errors import AuthError, BadFrame, DeviceUnavailable, PermanentErro
 from gateway.fake_context import FakeContext
 from gateway.model import ChannelSpec, Value
 
-GRACE_S = 4.0
+GRACE_S = 2.5
 """What a call may take beyond twice its timeout before it counts as one that does not end: a busy machine."""
 HASTY_S = 0.3
 """The timeout of a channel whose peer is made faulty."""

@@ -38,7 +38,7 @@ from gateway.runtime.ruling import Ruling
 from gateway.runtime.servers import Servers
 from gateway.runtime.shadows import Shadows, make_shadows
 from gateway.runtime.uplinks import Uplinks
-from gateway.runtime.views import FlatFeed, Model
+from gateway.runtime.views import EdgexNames, FlatFeed, Model
 from gateway.serving.registry import ServerRegistry
 from gateway.settings.generations import Generations
 from gateway.settings.types import GatewaySettings
@@ -236,6 +236,7 @@ class _Wiring:
             health=self._health,
             desk=node.desk,
             shadows=node.shadows.desk,
+            resources=EdgexNames(self._tags, self._store.aliases, lambda: self._store.dict_no),
         )
 
     def _servers(self) -> Servers:

@@ -32,7 +32,7 @@ def broker_of(session: Session, *, options_suffice: bool) -> Broker:
     settings = _settings(session, options_suffice=options_suffice)
     url, uplink = session.option("url"), None
     if settings is not None:
-        uplinks = [each for each in settings.uplinks if each.codec != "flat"]
+        uplinks = [each for each in settings.uplinks if each.numbered]
         uplink = next((each for each in uplinks if url is None or url in each.urls), None)
     if url is None and uplink is None:
         raise CommandFailed("which broker? give --url mqtt://HOST:PORT, or a configuration with an uplink", Exit.USAGE)

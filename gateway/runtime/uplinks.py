@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gateway.clock import Clock
+from gateway.edgexevents.resources import Resource
 from gateway.errors import GatewayError
 from gateway.health import Health
 from gateway.mqttclient.address import parse_address
@@ -48,6 +49,7 @@ class Uplinks:
         health: Health,
         desk: CommandDesk,
         shadows: ShadowPort,
+        resources: Callable[[], Mapping[int, Resource]],
     ) -> None:
         self._supervisor = supervisor
         self._store = store
@@ -58,6 +60,7 @@ class Uplinks:
         self._health = health
         self._desk = desk
         self._shadows = shadows
+        self._resources = resources
         self._uplinks: dict[str, Uplink] = {}
         self._settings: dict[str, UplinkSettings] = {}
 
@@ -75,17 +78,18 @@ class Uplinks:
             self._clock,
             self._health,
             self._desk,
-            presence=lambda: settings.codec != FLAT or not self._served(settings),
+            presence=lambda: settings.numbered or not self._served(settings),
             shadows=self._shadows,
+            resources=self._resources,
         )
         self._uplinks[settings.name] = uplink
         self._settings[settings.name] = settings
         self._supervisor.add(f"uplink:{settings.name}", uplink.run)
 
-    def _served(self, flat: UplinkSettings) -> bool:
+    def _served(self, quiet: UplinkSettings) -> bool:
         """Whether an uplink that tells the status serves the same broker host (protocol.md 4.4)."""
-        others = [other for other in self._settings.values() if other.codec != FLAT]
-        return not _hosts(flat).isdisjoint(host for other in others for host in _hosts(other))
+        others = [other for other in self._settings.values() if other.numbered]
+        return not _hosts(quiet).isdisjoint(host for other in others for host in _hosts(other))
 
     async def stop(self, name: str) -> None:
         """A planned stop: what is in flight is waited for, then the status says offline."""

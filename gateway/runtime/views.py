@@ -1,4 +1,4 @@
-"""What the uplinks see of the gateway: the model for births, current values for flat feeds."""
+"""What the uplinks see of the gateway: the model for births, current values for flat feeds, names for EdgeX."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
+from gateway.edgexevents.resources import Resource, by_alias
 from gateway.journal import AliasRow
 from gateway.latest import LatestValues
 from gateway.model import Batch, ChannelSpec, Tag
@@ -59,6 +60,26 @@ class Model:
             for device in channel.devices
         ]
         return ModelView(rows, sorted(devices), self._dict_no())
+
+
+class EdgexNames:
+    """What EdgeX calls the tags, by alias: a new mapping whenever tags or aliases have changed."""
+
+    def __init__(
+        self, tags: TagTable, aliases: Callable[[], Mapping[int, AliasRow]], dict_no: Callable[[], int]
+    ) -> None:
+        self._tags = tags
+        self._aliases = aliases
+        self._dict_no = dict_no
+        self._resources: dict[int, Resource] = {}
+        self._key: tuple[int, int] = (-1, -1)
+
+    def __call__(self) -> Mapping[int, Resource]:
+        key = (self._tags.version, self._dict_no())
+        if key != self._key:
+            devices = {device.id: device.spec for device in self._tags.devices()}
+            self._resources, self._key = by_alias(self._aliases().values(), devices), key
+        return self._resources
 
 
 class FlatFeed:

@@ -265,4 +265,6 @@ class DeviceMaker:
         place = profile.origin.child("meta") if profile else origin
         below = free_texts(filler.mapping(profile.meta, place), place, self._problems) if profile else ()
         own = free_texts(keys.meta, origin.child("meta"), self._problems)
-        return tuple({**dict(below), **dict(own)}.items())
+        # a profile's name is not the device's
+        renamed = {"profile_name" if key == "name" else key: text for key, text in below}
+        return tuple({**renamed, **dict(own)}.items())

@@ -87,7 +87,7 @@ class RateKeys(msgspec.Struct, frozen=True):
 
 class UplinkKeys(msgspec.Struct, frozen=True):
     urls: Annotated[list[str], Meta(min_length=1, max_length=16)]
-    codec: Literal["json", "native", "flat"] = "json"
+    codec: Literal["json", "native", "flat", "edgex"] = "json"
     profile: Literal["default", "metered", "aws", "fleet"] = "default"
     ack: Literal["broker", "consumer"] = "broker"
     client_id: str | None = None
@@ -108,6 +108,8 @@ class UplinkKeys(msgspec.Struct, frozen=True):
     status: Seconds = Seconds(300)
     start: Literal["oldest", "next"] = "oldest"
     unrouted: Literal["accept"] = "accept"
+    quality: Literal["good", "all"] | None = None
+    envelope: bool | None = None
 
 
 class ServerSelectKeys(msgspec.Struct, frozen=True):

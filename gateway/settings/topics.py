@@ -28,13 +28,17 @@ def check_template(topic: str, origin: Origin, problems: Problems) -> None:
         if name not in names:
             hint = f"write {topic.rstrip('/')}/{{{name}}}"
             problems.at(origin, f"without {{{name}}} several tags share one topic", hint)
-    fixed = _PLACE.sub("", topic)
+    check_shape(topic, _PLACE.sub("", topic), origin, problems, "plant/{device}/{tag}")
+
+
+def check_shape(topic: str, fixed: str, origin: Origin, problems: Problems, example: str) -> None:
+    """Refuse a template that is no topic for a publish, or not ours. `fixed`: without its places."""
     if topic.startswith("fp/"):
-        problems.at(origin, "topics below fp/ belong to the protocol", "write plant/{device}/{tag}")
+        problems.at(origin, "topics below fp/ belong to the protocol", f"write {example}")
     if topic.startswith("$"):
-        problems.at(origin, "topics that begin with $ belong to the broker", "write plant/{device}/{tag}")
+        problems.at(origin, "topics that begin with $ belong to the broker", f"write {example}")
     if "+" in fixed or "#" in fixed:
-        problems.at(origin, "a topic cannot hold the wildcards + and #", "write plant/{device}/{tag}")
+        problems.at(origin, "a topic cannot hold the wildcards + and #", f"write {example}")
     if "{" in fixed or "}" in fixed:
         problems.at(origin, "a brace has no partner", "write plant/{device}/{tag}")
     if "\0" in fixed:

@@ -42,8 +42,15 @@ class Selection(Struct, frozen=True):
     streams: tuple[str, ...] = ("alarm", "event", "telemetry")
 
 
+NUMBERED = ("json", "native")
+"""Codecs whose messages carry the journal's numbers, so that they can be proved."""
+
+
 class UplinkSettings(Struct, frozen=True):
-    """One uplink. `codec`: json, native, flat. `ack`: broker or consumer. Defaults of `profile` are applied."""
+    """One uplink. `codec`: json, native, flat, edgex. `ack`: broker or consumer. Defaults of `profile` are applied.
+
+    `quality`, `envelope`: of codec `edgex`.
+    """
 
     name: str
     urls: tuple[str, ...]
@@ -71,6 +78,13 @@ class UplinkSettings(Struct, frozen=True):
     bytes_per_day: int | None = None
     status_s: float = 300.0
     start: str = "oldest"
+    quality: str = "good"
+    envelope: bool = True
+
+    @property
+    def numbered(self) -> bool:
+        """Whether it speaks fieldpost's own protocol: numbers, births, shadows and commands."""
+        return self.codec in NUMBERED
 
     def __repr__(self) -> str:
         """Without the password: settings end up in logs and tracebacks."""

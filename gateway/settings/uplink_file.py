@@ -10,6 +10,7 @@ from typing import Any
 
 from gateway.model import ChannelSpec
 from gateway.settings import reserved
+from gateway.settings.edgex_keys import EVENT_STREAMS, check_edgex, check_event_topics
 from gateway.settings.ids import ID_RULE, did_you_mean, is_id, suggest_id
 from gateway.settings.keys import BatchKeys, RateKeys, ReconnectKeys, SelectKeys, TlsKeys, UplinkKeys
 from gateway.settings.positions import Origin, Problems
@@ -71,7 +72,9 @@ class Uplinks:
         problems = self._problems
         codec = values.get("codec")
         if isinstance(codec, str) and codec in reserved.CODECS:
-            problems.at(place.child("codec"), reserved.later(codec, reserved.CODECS[codec]), "use json, native or flat")
+            problems.at(
+                place.child("codec"), reserved.later(codec, reserved.CODECS[codec]), "use json, native, flat or edgex"
+            )
             values = {key: value for key, value in values.items() if key != "codec"}
         if values.get("unrouted") == "hold":
             problems.at(place.child("unrouted"), reserved.later("hold", "probing for subscribers"), "use accept")
@@ -116,7 +119,7 @@ class Uplinks:
             username=keys.username,
             password=keys.password,
             tls=tls,
-            select=Selection(tuple(select.devices), tuple(select.streams)),
+            select=Selection(tuple(select.devices), EVENT_STREAMS if keys.codec == "edgex" else tuple(select.streams)),
             topic=keys.topic,
             qos=keys.qos,
             order=keys.order,
@@ -125,6 +128,8 @@ class Uplinks:
             window=keys.window,
             status_s=float(keys.status),
             start=keys.start,
+            quality=keys.quality or "good",
+            envelope=keys.envelope is not False,
             **limits,
         )
 
@@ -179,13 +184,14 @@ class Uplinks:
             problems.at(place.child("client_id"), f"a client id has 1 to {MAX_CLIENT_ID} bytes")
         if keys.password is not None and keys.username is None:
             problems.at_key(place.child("password"), "a password needs a `username`", f"add `username: {client_id}`")
+        check_edgex(keys, place, problems)
         if keys.codec == "flat":
             if keys.ack == "consumer":
                 problems.at(place.child("ack"), "a flat feed has no cursor to acknowledge", "remove `ack`")
             if keys.topic is not None:
                 check_template(keys.topic, place.child("topic"), problems)
         else:
-            if keys.topic is not None:
+            if keys.topic is not None and keys.codec != "edgex":
                 hint = "add `codec: flat`, or remove `topic`"
                 problems.at_key(place.child("topic"), f"the codec {keys.codec} has fixed topics", hint)
             if keys.qos == 0:
@@ -244,6 +250,8 @@ class Uplinks:
                     self._problems.at(place, f"`{pattern}` matches no device", hint)
             if uplink.codec == "flat":
                 check_topics(uplink, (self._tenant, self._gateway), channels, origin, self._problems)
+            elif uplink.codec == "edgex":
+                check_event_topics(uplink, (self._tenant, self._gateway), channels, origin, self._problems)
 
 
 def _plain(value: Any) -> Any:

@@ -19,6 +19,7 @@ class Counters:
         self.unrouted = 0
         self.refused: dict[str, int] = {}
         self.dead = 0
+        self.lost = 0
         self.bad_acks = 0
         self.connections = 0
         self.last_puback: int | None = None
@@ -59,6 +60,7 @@ class Counters:
             "unrouted": self.unrouted,
             "refused": dict(self.refused),
             "dead": self.dead,
+            "lost": self.lost,
             "bad_acks": self.bad_acks,
             "connections": self.connections,
             "readings_per_s": round(self._readings.rate(now), 1),

@@ -58,7 +58,6 @@ class Delivery:
         budget: DailyBudget,
         clock: Clock,
         random: Random,
-        root: str,
     ) -> None:
         self._settings = settings
         self._connection = connection
@@ -69,7 +68,7 @@ class Delivery:
         self._budget = budget
         self._clock = clock
         now = clock.mono()
-        self._lanes = {name: Lane(f"{root}/up/{name}", random) for name in sorted(set(_LANE_OF.values()))}
+        self._lanes = {name: Lane(sources.topic(name), random) for name in sorted(set(_LANE_OF.values()))}
         self._in_flight: dict[int, Parcel] = {}
         self._serial = 0
         self._backlog_in_flight = 0
@@ -203,6 +202,8 @@ class Delivery:
                 return parcel, 0.0
             if kind == LIVE and (due := self._sources.live_due(now)):
                 pause = min(pause, due)
+        if self._sources.unfinished:
+            pause = 0.0
         if self._settings.ack == "consumer":
             pause = min(pause, max(1.0, self._heard_at + SILENT_CONSUMER_S - now))
         return None, pause

@@ -15,11 +15,24 @@ PROBE_S = 60.0
 """A topic we may not publish on is tried this often."""
 
 
+class Stretch:
+    """Numbers that go in several messages: done when all of these have found their fate."""
+
+    def __init__(self, messages: int) -> None:
+        self._left = messages
+
+    def settle(self) -> bool:
+        """One more message is through, or given up. True for the last one."""
+        self._left -= 1
+        return self._left == 0
+
+
 class Parcel(Struct):
     """A message made, and what it covers. Kept until its fate is known; sent again as it is.
 
     `since`: when its readings became due (boot clock), for the lateness of live data. `tries`: refusals so far.
-    `sent`: when it was sent last; `deadline`: until when its PUBACK is waited for.
+    `sent`: when it was sent last; `deadline`: until when its PUBACK is waited for. `stretch`: it is one of several
+    messages that cover first..last together; `numbers` are those of its own readings, first and last.
     """
 
     kind: str
@@ -34,6 +47,8 @@ class Parcel(Struct):
     tries: int = 0
     sent: float = 0.0
     deadline: float = 0.0
+    stretch: Stretch | None = None
+    numbers: tuple[int, int] | None = None
 
     @property
     def size(self) -> int:

@@ -16,7 +16,9 @@ from gateway.uplink.ports import Identity
 
 
 class Presence:
-    """Makes status messages of one uplink. Without a consumer (codec `flat`) the epoch is the time of its making."""
+    """Makes status messages of one uplink. Without a consumer (codec `flat`) the epoch is the time of its making.
+    High-water marks go with a codec that carries numbers only.
+    """
 
     def __init__(self, settings: UplinkSettings, identity: Identity, consumer: Consumer | None, clock: Clock) -> None:
         self._settings = settings
@@ -37,6 +39,8 @@ class Presence:
         """What an acknowledgement proves on a connection of this MQTT level (protocol.md 1.3, status)."""
         if self._consumer is None:
             return "none"
+        if not self._settings.numbered:
+            return "puback"
         if self._settings.ack == "consumer":
             return "consumer"
         return "full" if level in {None, MQTT_5} else "limited"
@@ -73,7 +77,7 @@ class Presence:
         return self._message(body)
 
     def _message(self, body: dict[str, Any]) -> Outgoing:
-        if self._consumer is not None:
+        if self._consumer is not None and self._settings.numbered:
             states = self._consumer.streams()
             carried = self._settings.select.streams
             body["streams"] = {

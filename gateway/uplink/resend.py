@@ -35,12 +35,13 @@ async def send_again(
     for part in parts:
         rest: Segment | None = part
         while rest is not None:
-            sent, message = sources.again(rest, names)
+            sent, messages = sources.again(rest, names)
             _, rest = cut(rest, sent.n) if sent.n < rest.n else (rest, None)
-            if message is None:
+            if not messages:
                 continue  # what no message can carry was told as a gap when its turn came
-            code = await connection.publish(message)
-            if code >= _REFUSED:
-                resent.refused = code
-                return
+            for message in messages:
+                code = await connection.publish(message)
+                if code >= _REFUSED:
+                    resent.refused = code
+                    return
             resent.add(sent.first, sent.last)

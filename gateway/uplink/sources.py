@@ -38,7 +38,8 @@ class Limits(Struct):
 class Sources:
     """The journal as a supply of parcels, for one connection.
 
-    `dict_ready(n)` says whether a birth that names dictionary n is acknowledged (W14); it asks for one if not.
+    `dict_ready(n)` says whether a birth that names dictionary n is acknowledged (W14); it asks for one if not. Without
+    a codec telemetry is somebody else's (gateway/uplink/eventsources.py).
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class Sources:
         settings: UplinkSettings,
         identity: Identity,
         consumer: Consumer,
-        codec: Codec,
+        codec: Codec | None,
         limits: Limits,
         dict_ready: Callable[[int], bool],
     ) -> None:
@@ -85,6 +86,15 @@ class Sources:
         if not self._news:
             self._news_since = now
         self._news = True
+
+    def topic(self, name: str) -> str:
+        """The topic of a lane: where its messages go."""
+        return f"{self._identity.root}/up/{name}"
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether there is more to look at at once, although there was nothing to send."""
+        return False
 
     @property
     def backlog_waits(self) -> bool:
@@ -157,8 +167,8 @@ class Sources:
         """Names for the codec; None for tags that this uplink does not carry."""
         return {alias: (row.device, row.tag) if self._chosen(row.device) else None for alias, row in aliases.items()}
 
-    def again(self, segment: Segment, names: Names) -> tuple[Segment, Outgoing | None]:
-        """The first entries of a held segment as a historical message; None for those that cannot be one. The cursor
+    def again(self, segment: Segment, names: Names) -> tuple[Segment, list[Outgoing]]:
+        """The first entries of a held segment as a historical message; none for those that cannot be one. The cursor
         has nothing to do with it.
         """
         segment, _ = cut(segment, self._settings.batch_readings)
@@ -166,17 +176,18 @@ class Sources:
             try:
                 encoded = self._historical(segment, names)
             except (KeyError, TypeError, ValueError, OverflowError):
-                return segment, None
+                return segment, []
             size, limit = len(encoded.payload), self._limits.payload
             if size <= limit:
-                return segment, self._message(segment.stream, encoded)
+                return segment, [self._message(segment.stream, encoded)]
             part, rest = cut(segment, max(1, int(segment.n * 0.9 * limit / size)))
             if rest is None:
-                return segment, None
+                return segment, []
             segment = part
 
     def _historical(self, segment: Segment, names: Names) -> Encoded:
         if segment.stream == TELEMETRY:
+            assert self._codec is not None
             return self._codec.telemetry(segment, names, historical=True)
         body = {**entries_message(self._identity.id, segment), "historical": True}
         return pack_json(body, BATCH_JSON, self._settings.compress)
@@ -189,17 +200,22 @@ class Sources:
         while True:
             segment = self._collect(after, upto)
             if segment is None:
-                if kind == BACKLOG:
-                    self._drained = True
-                else:
-                    self._news = False
+                self._end(kind)
                 return None
+            assert self._codec is not None
             if self._codec.needs_birth and not self._dict_ready(segment.dict_no):
                 return None
             sent, encoded = self._fit(segment, lambda part: self._encode_telemetry(part, kind))
             if encoded is not None:
                 return self._parcel(kind, sent, encoded, now)
             after = (sent.epoch, sent.last)
+
+    def _end(self, kind: str) -> None:
+        """Nothing of this class is left."""
+        if kind == BACKLOG:
+            self._drained = True
+        else:
+            self._news = False
 
     def _collect(self, after: tuple[int, int], upto: tuple[int, int]) -> Segment | None:
         """Readings above `after` and not above `upto`, at most a message's worth, joined over stored segments."""
@@ -235,6 +251,7 @@ class Sources:
                 self._readings = max(1, part.n)
 
     def _encode_telemetry(self, segment: Segment, kind: str) -> Encoded | None:
+        assert self._codec is not None
         for _ in range(2):
             try:
                 return self._codec.telemetry(segment, self._aliases(), historical=kind == BACKLOG)
@@ -264,7 +281,7 @@ class Sources:
         return Parcel(kind, message, segment.stream, segment.epoch, segment.first, segment.last, segment.n, now)
 
     def _message(self, topic: str, encoded: Encoded) -> Outgoing:
-        return Outgoing(f"{self._identity.root}/up/{topic}", encoded.payload, encoded.content_type, encoded.encoding)
+        return Outgoing(self.topic(topic), encoded.payload, encoded.content_type, encoded.encoding)
 
 
 def _upto(segment: Segment | None, mark: tuple[int, int]) -> Segment | None:

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 from gateway.clock import Clock
+from gateway.edgexevents.resources import Resource
 from gateway.health import Health
 from gateway.journal import AliasRow, Consumer, Segment
 from gateway.mqttclient import mqtt
@@ -17,8 +18,6 @@ from gateway.uplink.backoff import Reconnect
 from gateway.uplink.birth import BirthKeeper
 from gateway.uplink.budget import DailyBudget
 from gateway.uplink.codecs.flat import FlatCodec
-from gateway.uplink.codecs.json_codec import JsonCodec
-from gateway.uplink.codecs.native import NativeCodec
 from gateway.uplink.commanddesk import CommandDesk
 from gateway.uplink.counters import Counters
 from gateway.uplink.delivery import Delivery
@@ -33,6 +32,7 @@ from gateway.uplink.resend import Resent, send_again
 from gateway.uplink.shadowing import ShadowLink
 from gateway.uplink.side import EXPIRY_S, SideMessages
 from gateway.uplink.sources import Limits, Sources
+from gateway.uplink.supply import Supply
 from gateway.uplink.verdict import Verdict
 
 CONNECTING, ONLINE, OFFLINE, STOPPED = "connecting", "online", "offline", "stopped"
@@ -44,8 +44,8 @@ _STOP_S = 3.0
 class Uplink:
     """`codec: flat` needs no consumer; the others do. All of it runs on one event loop.
 
-    `presence` says whether this uplink tells `status` and has a Will: a flat one does not where another uplink serves
-    the same broker host (protocol.md 4.4).
+    `presence` says whether this uplink tells `status` and has a Will: one whose codec has no numbers does not where
+    another uplink serves the same broker host (protocol.md 4.4). `resources`: what EdgeX calls the tags.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class Uplink:
         connect: Connect = mqtt.connect,
         presence: Callable[[], bool] = lambda: True,
         shadows: ShadowPort | None = None,
+        resources: Callable[[], Mapping[int, Resource]] = dict,
     ) -> None:
         if (consumer is None) != (settings.codec == "flat"):
             raise ValueError("an uplink has a consumer, except with codec flat")
@@ -86,10 +87,11 @@ class Uplink:
         self._verdict = self._make_verdict()
         self._shadow = (
             ShadowLink(settings.name, health, gateway, settings.select.devices, shadows, clock)
-            if shadows is not None and consumer is not None
+            if shadows is not None and settings.numbered
             else None
         )
         self._receiver = Receiver(settings.name, gateway, consumer, desk, health, self._counters, self._shadow)
+        self._supply = Supply(settings, gateway, health, self._counters, resources)
         self._flat = self._make_flat(latest)
         self._side = SideMessages(settings.name, settings.max_payload, clock)
         self._connection: Connection | None = None
@@ -286,8 +288,7 @@ class Uplink:
     def _deliver(self, group: asyncio.TaskGroup, connection: Connection, limits: Limits) -> None:
         assert self._consumer is not None
         assert self._verdict is not None
-        codec = (JsonCodec if self._settings.codec == "json" else NativeCodec)(self._identity.id, self._compression())
-        sources = Sources(self._settings, self._identity, self._consumer, codec, limits, self._births.ready)
+        sources = self._supply.sources(self._consumer, limits, self._births.ready)
         self._sources = sources
         self._verdict.defect = ""
         delivery = Delivery(
@@ -301,16 +302,13 @@ class Uplink:
             self._budget,
             self._clock,
             self._random,
-            self._identity.root,
         )
         self._delivery = delivery
         group.create_task(delivery.run())
+        if not self._settings.numbered:
+            return
         group.create_task(self._births.run(connection, lambda: limits.payload, self._birth_changed))
         group.create_task(self._receiver.run(connection, sources, delivery, self._verdict, limits.payload))
-
-    def _compression(self) -> str:
-        """What the codec compresses with: `native` always, `json` when it is set."""
-        return "zlib" if self._settings.codec == "native" else self._settings.compress
 
     def _birth_changed(self) -> None:
         if self._delivery is not None:

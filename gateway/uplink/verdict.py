@@ -82,6 +82,11 @@ class Verdict:
         if parcel.gap is not None:
             self._consumer.gap_done(parcel.gap)
         else:
+            self._pass(parcel)
+
+    def _pass(self, parcel: Parcel) -> None:
+        """Move the cursor, where no other message of the same numbers is on its way."""
+        if parcel.stretch is None or parcel.stretch.settle():
             self._consumer.done(parcel.stream, parcel.epoch, parcel.first, parcel.last)
 
     def _tell_unrouted(self) -> None:
@@ -92,7 +97,8 @@ class Verdict:
             "uplink_unrouted",
             self._name,
             f"the broker {self._name} takes messages on {', '.join(sorted(self._unrouted))} that nobody subscribes to",
-            "subscribe a consumer to fp/1/+/+/up/#; ignore this if a rule engine of the broker takes them",
+            f"subscribe a consumer to {_subscription(self._unrouted)}; ignore this if a rule engine of the broker "
+            "takes them",
         )
 
     def _poison(self, parcel: Parcel, lane: Lane, code: int) -> None:
@@ -101,11 +107,14 @@ class Verdict:
             lane.again.appendleft(parcel)
             return
         self._counters.dead += 1
-        self._consumer.refuse(parcel.stream, parcel.epoch, parcel.first, parcel.last, "refused", code)
+        first, last = parcel.numbers or (parcel.first, parcel.last)
+        self._consumer.refuse(parcel.stream, parcel.epoch, first, last, "refused", code)
+        if parcel.stretch is not None:
+            self._pass(parcel)
         self._health.set(
             "uplink_dead_letter",
             self._name,
-            f"the broker refused {parcel.readings} readings from {parcel.stream} {parcel.first} for good: "
+            f"the broker refused {parcel.readings} readings from {parcel.stream} {first} for good: "
             f"{_REASON[code]} (0x{code:02x}) on {lane.topic}",
             "look at the broker's payload rules; the readings are listed as a gap `refused`",
         )
@@ -130,3 +139,8 @@ class Verdict:
 
     def consumer_heard(self) -> None:
         self._health.clear("uplink_no_ack", self._name)
+
+
+def _subscription(topics: set[str]) -> str:
+    """What a consumer subscribes to, for a person."""
+    return "fp/1/+/+/up/#" if any(topic.startswith("fp/") for topic in topics) else "these topics"

@@ -20,6 +20,8 @@ from gateway.uplink.codecs.decode import (
 
 _BLOCK = 4096
 _MAX_PENDING = 1000
+_NO_NUMBERS = frozenset(("none", "puback"))
+"""Kinds of proof in a status of which a consumer cannot check anything."""
 
 Key = tuple[str, str, int]
 """(gateway, stream, epoch)"""
@@ -208,15 +210,20 @@ class Ledger:
         return self.streams.setdefault((gateway, stream, epoch), StreamLedger())
 
     def report(self, *, from_first: bool = False) -> dict[str, Any]:
-        """The answer of `fieldpost proof` (config.md 5), with `conflicts` and `from` added.
+        """The answer of `fieldpost proof` (config.md 5), with `conflicts` and `from` added. `unproved`: gateways whose
+        codec here carries no numbers, with the codec; it is left out where there is none.
 
         `from_first`: judge from the first number that came, for a consumer that was not there from the start.
         """
         streams = [self._row(key, ledger, from_first=from_first) for key, ledger in sorted(self.streams.items())]
-        ok = bool(self.statuses) and all(
-            not row["missing"] and not row["conflicts"] and not row["tail_unknown"] for row in streams
-        )
-        return {"ok": ok, "streams": streams}
+        unproved = {
+            gateway: str(status.get("codec"))
+            for gateway, status in sorted(self.statuses.items())
+            if status.get("proof") in _NO_NUMBERS
+        }
+        ok = bool(self.statuses) and not unproved
+        ok = ok and all(not row["missing"] and not row["conflicts"] and not row["tail_unknown"] for row in streams)
+        return {"ok": ok, "streams": streams} | ({"unproved": unproved} if unproved else {})
 
     @staticmethod
     def _row(key: Key, ledger: StreamLedger, *, from_first: bool) -> dict[str, Any]:

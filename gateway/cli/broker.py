@@ -35,6 +35,10 @@ def broker_of(session: Session, *, options_suffice: bool) -> Broker:
         uplinks = [each for each in settings.uplinks if each.numbered]
         uplink = next((each for each in uplinks if url is None or url in each.urls), None)
     if url is None and uplink is None:
+        if settings is not None and settings.uplinks:
+            told = ", ".join(f"{each.name} ({each.codec})" for each in settings.uplinks)
+            text = f"no uplink speaks fieldpost's own protocol: {told}; only codecs json and native carry numbers"
+            raise CommandFailed(f"{text}. Name another broker with --url mqtt://HOST:PORT", Exit.USAGE)
         raise CommandFailed("which broker? give --url mqtt://HOST:PORT, or a configuration with an uplink", Exit.USAGE)
     return _checked(
         Broker(

@@ -20,7 +20,8 @@ from gateway.journal import Segment
 from gateway.model import Quality
 
 API_VERSION = "v3"
-_SPACE = b"fieldpost/edgex/"
+_SPACE = bytes.fromhex("cd1f43687d5f59489351a236ebf53276")
+"""The name space of our ids: the UUID of `urn:fieldpost:edgex`."""
 _MS = 1_000_000
 """Nanoseconds; our times are in ms, so what is below them orders events of one ms."""
 _GOOD_BELOW = int(Quality.UNCERTAIN)
@@ -112,7 +113,7 @@ class EventMaker:
         return reading
 
     def _id(self, segment: Segment, what: str, number: int) -> str:
-        """A UUID of version 5 (RFC 9562), but for the name space."""
+        """A UUID of version 5 (RFC 9562), without the detours of the module uuid."""
         name = f"{what}/{self._gateway}/{segment.stream}/{segment.epoch}/{number}"
         raw = bytearray(hashlib.sha1(_SPACE + name.encode(), usedforsecurity=False).digest()[:16])
         raw[6] = raw[6] & 0x0F | 0x50

@@ -69,6 +69,7 @@ def handlers(node: Node) -> dict[str, Handler]:
     table["maintenance"] = Handler(byhand.maintenance, "operate", caller=True)
     table |= _alarms(node) | discovered_handlers(node)
     table["history"] = Handler(HistoryOps(node).history, "read", stream=True, whole=True)
+    table["edgex_events"] = Handler(_events(node), "read", stream=True, whole=True)
     table["record"] = Handler(RecordOps(node).record, "operate", stream=True, whole=True)
     table["audit"] = Handler(AuditOps(node).audit, "read")
     commanding = CommandOps(node)
@@ -80,6 +81,18 @@ def handlers(node: Node) -> dict[str, Handler]:
     table["watch"] = Handler(ops.watch, "read", stream=True)
     table["subscribe"] = Handler(ops.subscribe, "read", stream=True)
     return table
+
+
+def _events(node: Node) -> Callable[[dict[str, Any]], AsyncIterator[dict[str, Any]]]:
+    """The op that gives events of EdgeX; what it needs is imported when somebody asks."""
+
+    async def events(args: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        from gateway.local.eventexport import EventOps
+
+        async for item in EventOps(node).events(args):
+            yield item
+
+    return events
 
 
 def _alarms(node: Node) -> dict[str, Handler]:

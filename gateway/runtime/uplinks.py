@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.clock import Clock
-from gateway.edgexevents.resources import Resource
 from gateway.errors import GatewayError
 from gateway.health import Health
 from gateway.mqttclient.address import parse_address
@@ -22,6 +21,9 @@ from gateway.uplink.ports import Identity, LatestView, ModelView, ShadowPort
 from gateway.uplink.resend import Resent
 from gateway.uplink.side import EXPIRY_S
 from gateway.uplink.uplink import Uplink
+
+if TYPE_CHECKING:
+    from gateway.edgexevents.resources import Resource
 
 STOP_S = 5.0
 RESEND_S = 50.0

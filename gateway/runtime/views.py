@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from gateway.edgexevents.resources import Resource, by_alias
 from gateway.journal import AliasRow
 from gateway.latest import LatestValues
 from gateway.model import Batch, ChannelSpec, Tag
 from gateway.tags import TagTable
 from gateway.uplink.ports import DeviceRow, Latest, TagRow
+
+if TYPE_CHECKING:
+    from gateway.edgexevents.resources import Resource
 
 
 class ModelView(Struct, frozen=True):
@@ -75,6 +78,8 @@ class EdgexNames:
         self._key: tuple[int, int] = (-1, -1)
 
     def __call__(self) -> Mapping[int, Resource]:
+        from gateway.edgexevents.resources import by_alias  # only who sends events needs it
+
         key = (self._tags.version, self._dict_no())
         if key != self._key:
             devices = {device.id: device.spec for device in self._tags.devices()}

@@ -26,12 +26,6 @@ _LEVELS = 6
 
 def check_edgex(keys: UplinkKeys, place: Origin, problems: Problems) -> None:
     """Refuse what does not go together with the codec."""
-    if keys.codec != "edgex":
-        for name in ("quality", "envelope"):
-            if getattr(keys, name) is not None:
-                hint = f"add `codec: edgex`, or remove `{name}`"
-                problems.at_key(place.child(name), f"`{name}` is a key of codec edgex", hint)
-        return
     if keys.ack == "consumer":
         problems.at(place.child("ack"), "EdgeX acknowledges nothing by itself", "remove `ack`")
     if keys.compress == "zlib":

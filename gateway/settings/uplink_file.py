@@ -10,7 +10,6 @@ from typing import Any
 
 from gateway.model import ChannelSpec
 from gateway.settings import reserved
-from gateway.settings.edgex_keys import EVENT_STREAMS, check_edgex, check_event_topics
 from gateway.settings.ids import ID_RULE, did_you_mean, is_id, suggest_id
 from gateway.settings.keys import BatchKeys, RateKeys, ReconnectKeys, SelectKeys, TlsKeys, UplinkKeys
 from gateway.settings.positions import Origin, Problems
@@ -119,7 +118,7 @@ class Uplinks:
             username=keys.username,
             password=keys.password,
             tls=tls,
-            select=Selection(tuple(select.devices), EVENT_STREAMS if keys.codec == "edgex" else tuple(select.streams)),
+            select=Selection(tuple(select.devices), ("telemetry",) if keys.codec == "edgex" else tuple(select.streams)),
             topic=keys.topic,
             qos=keys.qos,
             order=keys.order,
@@ -184,7 +183,7 @@ class Uplinks:
             problems.at(place.child("client_id"), f"a client id has 1 to {MAX_CLIENT_ID} bytes")
         if keys.password is not None and keys.username is None:
             problems.at_key(place.child("password"), "a password needs a `username`", f"add `username: {client_id}`")
-        check_edgex(keys, place, problems)
+        self._check_edgex(keys, place)
         if keys.codec == "flat":
             if keys.ack == "consumer":
                 problems.at(place.child("ack"), "a flat feed has no cursor to acknowledge", "remove `ack`")
@@ -197,6 +196,17 @@ class Uplinks:
             if keys.qos == 0:
                 hint = "only a flat feed may lose messages: remove `qos`"
                 problems.at(place.child("qos"), f"the codec {keys.codec} is delivered with QoS 1", hint)
+
+    def _check_edgex(self, keys: UplinkKeys, place: Origin) -> None:
+        if keys.codec == "edgex":
+            from gateway.settings.edgex_keys import check_edgex  # for who uses it
+
+            check_edgex(keys, place, self._problems)
+            return
+        for name in ("quality", "envelope"):
+            if getattr(keys, name) is not None:
+                hint = f"add `codec: edgex`, or remove `{name}`"
+                self._problems.at_key(place.child(name), f"`{name}` is a key of codec edgex", hint)
 
     def _check_limits(self, keys: UplinkKeys, batch: BatchKeys, reconnect: ReconnectKeys, place: Origin) -> None:
         limits = (
@@ -251,6 +261,8 @@ class Uplinks:
             if uplink.codec == "flat":
                 check_topics(uplink, (self._tenant, self._gateway), channels, origin, self._problems)
             elif uplink.codec == "edgex":
+                from gateway.settings.edgex_keys import check_event_topics
+
                 check_event_topics(uplink, (self._tenant, self._gateway), channels, origin, self._problems)
 
 

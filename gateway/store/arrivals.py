@@ -15,7 +15,7 @@ from msgspec import Struct
 from gateway.errors import StoreDamaged
 from gateway.journal import AliasRow, Segment
 from gateway.store.reader import Reader
-from gateway.store.segments import Header
+from gateway.store.segments import Header, cut
 from gateway.store.state import State
 
 Damaged = Callable[[str, int, int], None]
@@ -100,6 +100,21 @@ class Arrivals:
         for arrival in columns.flush():
             if span.holds(arrival.at + offsets.get(arrival.boot, arrival.offset)):
                 yield arrival
+
+    async def segments(self, stream: str, span: Span, limit: int) -> AsyncIterator[Segment | Missing]:
+        """Segments in order, cut between entries to at most `limit` numbers, of which some may be in the span. Others
+        run between two of them.
+        """
+        async for part in self._segments(stream, span, {}):
+            if isinstance(part, Missing):
+                yield part
+                continue
+            first = part.first
+            while first <= part.last:
+                piece = cut(part, first, part.last, limit)
+                yield piece
+                first = piece.last + 1
+                await asyncio.sleep(0)
 
     async def entries(self, stream: str, span: Span) -> AsyncIterator[dict[str, Any] | Missing]:
         """Entries of `alarm`, `event` or `log`, each with its `epoch`."""

@@ -1,20 +1,21 @@
-"""The sources of one connection, by the uplink's codec."""
+"""The sources of one connection, by the uplink's codec. What only `edgex` needs is imported for that alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-from gateway.edgexevents.resources import Resource
 from gateway.health import Health
 from gateway.journal import Consumer
 from gateway.settings.types import UplinkSettings
-from gateway.uplink.codecs.edgex import EdgexCodec
 from gateway.uplink.codecs.json_codec import JsonCodec
 from gateway.uplink.codecs.native import NativeCodec
 from gateway.uplink.counters import Counters
-from gateway.uplink.eventsources import EventSources
 from gateway.uplink.ports import Identity
 from gateway.uplink.sources import Limits, Sources
+
+if TYPE_CHECKING:
+    from gateway.edgexevents.resources import Resource
 
 
 class Supply:
@@ -37,6 +38,9 @@ class Supply:
     def sources(self, consumer: Consumer, limits: Limits, dict_ready: Callable[[int], bool]) -> Sources:
         settings, identity = self._settings, self._identity
         if settings.codec == "edgex":
+            from gateway.uplink.codecs.edgex import EdgexCodec
+            from gateway.uplink.eventsources import EventSources
+
             events = EdgexCodec(
                 identity.tenant,
                 identity.id,

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.clock import Clock
-from gateway.edgexevents.resources import Resource
 from gateway.health import Health
 from gateway.journal import AliasRow, Consumer, Segment
 from gateway.mqttclient import mqtt
@@ -34,6 +33,9 @@ from gateway.uplink.side import EXPIRY_S, SideMessages
 from gateway.uplink.sources import Limits, Sources
 from gateway.uplink.supply import Supply
 from gateway.uplink.verdict import Verdict
+
+if TYPE_CHECKING:
+    from gateway.edgexevents.resources import Resource
 
 CONNECTING, ONLINE, OFFLINE, STOPPED = "connecting", "online", "offline", "stopped"
 REFUSED_RETRY_S = 300.0

@@ -45,6 +45,11 @@ def proof(session: Session) -> int:
 
 def _print(session: Session, report: dict[str, Any]) -> None:
     rows = report["streams"]
+    for gateway, codec in report.get("unproved", {}).items():
+        text = f"{clean(gateway)} sends codec {clean(codec)} here: that carries no numbers, and nothing can be proved"
+        session.out.line(session.out.styled(text, "bad"))
+    if not rows and "unproved" in report:
+        return
     if not rows:
         session.out.line("nothing came: no gateway has published here, or the tenant or the gateway's id is another")
         return

@@ -112,7 +112,14 @@ def _forget_reads(session: Session, device: str | None) -> int:
 
 
 def journal(session: Session) -> int:
-    """Streams, gaps, and the latest entries of one stream."""
+    """Streams, gaps, and the latest entries of one stream; with --format its readings for another system."""
+    if session.option("format"):
+        from gateway.cli.commands.eventfile import export_events
+
+        return export_events(session)
+    for name in ("output", "quality"):
+        if session.option(name):
+            raise CommandFailed(f"--{name} goes with --format edgex", Exit.USAGE)
     args: dict[str, Any] = {"stream": session.option("stream"), "limit": session.args.limit, "since_ms": None}
     since = session.option("since")
     if since is not None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from gateway.edgexevents.resources import Resource
 from gateway.health import Health
 from gateway.mqttclient.connection import MQTT_5, ConnectionLost, ConnectOptions, Inbound, Outgoing
 from gateway.mqttclient.packets import packet_size
@@ -231,16 +232,22 @@ class VirtualRig:
     async def start(self, *, random: Random | None = None, **settings: Any) -> Uplink:
         journal = None if settings.get("codec") == "flat" else self.journal
         presence = settings.pop("presence", None)
+        resources = settings.pop("resources", self.resources)
         desk = make_desk(settings.pop("handler", ops), self.clock, self.table)
         self._tasks.append(asyncio.ensure_future(desk.run()))
         uplink = Uplink(
             UplinkSettings("cloud", (URL,), "gw1", **settings), IDENTITY, journal, lambda: JournalModel(self.journal),
             self.values, self.clock, self.health, desk, random=random or Random(1), connect=self.broker.connect,
-            **({} if presence is None else {"presence": presence}),
+            resources=resources, **({} if presence is None else {"presence": presence}),
         )  # fmt: skip
         self._tasks.append(asyncio.ensure_future(uplink.run()))
         await self.clock.settle()
         return uplink
+
+    def resources(self) -> dict[int, Resource]:
+        """Every tag is a resource of its own name, and a source of its own."""
+        rows = self.journal.aliases().values()
+        return {row.alias: Resource(row.device, row.device, "p", row.tag, row.tag) for row in rows}
 
     async def stop(self) -> None:
         """As a kill would: no goodbye."""

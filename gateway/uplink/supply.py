@@ -1,4 +1,4 @@
-"""The sources of one connection, by the uplink's codec. What only `edgex` needs is imported for that alone."""
+"""The sources of one connection, by the uplink's codec. Each codec is imported where it is used."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from gateway.health import Health
 from gateway.journal import Consumer
 from gateway.settings.types import UplinkSettings
-from gateway.uplink.codecs.json_codec import JsonCodec
-from gateway.uplink.codecs.native import NativeCodec
+from gateway.uplink.codecs.base import Codec
 from gateway.uplink.counters import Counters
 from gateway.uplink.ports import Identity
 from gateway.uplink.sources import Limits, Sources
@@ -49,10 +48,16 @@ class Supply:
                 all_qualities=settings.quality == "all",
             )
             return EventSources(settings, identity, consumer, events, limits, self._resources, self._lost)
-        codec = (
-            JsonCodec(identity.id, settings.compress) if settings.codec == "json" else NativeCodec(identity.id, "zlib")
-        )
-        return Sources(settings, identity, consumer, codec, limits, dict_ready)
+        return Sources(settings, identity, consumer, self._codec(), limits, dict_ready)
+
+    def _codec(self) -> Codec:
+        if self._settings.codec == "json":
+            from gateway.uplink.codecs.json_codec import JsonCodec
+
+            return JsonCodec(self._identity.id, self._settings.compress)
+        from gateway.uplink.codecs.native import NativeCodec
+
+        return NativeCodec(self._identity.id, "zlib")
 
     def _lost(self, readings: int, why: str) -> None:
         """A gap record that the codec has no words for: told here."""

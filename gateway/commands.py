@@ -18,6 +18,7 @@ from gateway import objects
 from gateway.audit import Audit
 from gateway.changelimit import ChangeLimit, Row
 from gateway.clock import Clock
+from gateway.edgexmath import takes
 from gateway.errors import WriteRejected
 from gateway.latest import LatestValues
 from gateway.model import Access, Tag, Value, ValueType, Write, WriteResult, WriteState
@@ -98,8 +99,10 @@ def _from_label(tag: Tag, text: str) -> int:
 
 def _in_limits(tag: Tag, value: float) -> int | float:
     spec = tag.spec
+    if spec.transform.edgex is not None and not takes(spec.transform.edgex, value):
+        raise WriteRejected(f"{tag.name} takes a number of type {spec.transform.edgex.value}; got {value!r}", code=400)
     scaled = spec.transform.scale is not None or spec.transform.offset is not None or spec.transform.base is not None
-    if spec.type not in _FLOATS and not scaled and value != int(value):
+    if spec.type not in _FLOATS and not scaled and spec.transform.edgex is None and value != int(value):
         raise WriteRejected(f"{tag.name} takes whole numbers; got {value!r}", code=400)
     limits = [limit for limit in (spec.write.minimum, spec.range and spec.range[0]) if limit is not None]
     if limits and value < max(limits):

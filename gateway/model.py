@@ -98,7 +98,7 @@ class Access(enum.StrEnum):
 class Transform(Struct, frozen=True):
     """Raw value to engineering value, in EdgeX' order: mask, shift, base, scale, offset (gateway/transform.py).
 
-    `edgex`: computed as EdgeX does for a resource of this value type, its errors included (gateway/edgex.py).
+    `edgex`: computed as EdgeX does for a resource of this value type, its errors included (gateway/edgexmath.py).
     """
 
     mask: int | None = None
@@ -211,9 +211,9 @@ class TagSpec(Struct, frozen=True):
     virtual: Any = None
     description: str = ""
     meta: tuple[tuple[str, str], ...] = ()
-    expect: Value = None
+    expect: Any = None
     local: bool = False
-    desired: Value = None
+    desired: Any = None
 
 
 class CommandItem(Struct, frozen=True):
@@ -223,7 +223,7 @@ class CommandItem(Struct, frozen=True):
 
     path: str
     labels: tuple[tuple[int, str], ...] = ()
-    default: Value = None
+    default: Any = None
 
 
 class CommandSpec(Struct, frozen=True):

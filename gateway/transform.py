@@ -2,7 +2,8 @@
 
 Order as in EdgeX (device-sdk-go transform): mask, shift, base, scale, offset. Where EdgeX answers 0 or an overflow
 because the result does not fit the wire type, the result here is a wider number: an integer stays an integer while
-scale and offset are whole, else the tag's values are floats, always (`engineering_kind`).
+scale and offset are whole, else the tag's values are floats, always (`engineering_kind`). A tag that wants EdgeX'
+own results (`Transform.edgex`) has them from gateway/edgexmath.py.
 
 Decimal scales of integer wire types are exact: 251 with scale 0.1 is the float next to 25.1, for every input.
 """
@@ -18,8 +19,10 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gateway import edgexmath
 from gateway.errors import WriteRejected
 from gateway.model import Access, Quality, TagSpec, Transform, Value, ValueType
+from gateway.rawtype import RAW, RawType
 
 Scalar = Callable[[Any], tuple[Value, int]]
 """One raw value to (value, quality code)."""
@@ -36,52 +39,6 @@ _MAX_FLOAT64 = 1.7976931348623157e308
 _MAX_RATIO = 10**12  # decimal scales beyond this are computed in floats
 
 
-class RawType(Struct, frozen=True):
-    """What the wire delivers. `bits` 0: no number (text, bytes).
-
-    `most`: the largest number of a coding that does not use all bits (BCD); what is no number in it arrives as NaN.
-    """
-
-    bits: int
-    signed: bool = False
-    is_float: bool = False
-    most: int | None = None
-
-    @property
-    def low(self) -> int:
-        return -(1 << (self.bits - 1)) if self.signed else 0
-
-    @property
-    def high(self) -> int:
-        return self.most if self.most is not None else (1 << (self.bits - self.signed)) - 1
-
-
-RAW = {
-    ValueType.BOOL: RawType(1),
-    ValueType.INT8: RawType(8, signed=True),
-    ValueType.UINT8: RawType(8),
-    ValueType.INT16: RawType(16, signed=True),
-    ValueType.UINT16: RawType(16),
-    ValueType.INT24: RawType(24, signed=True),
-    ValueType.UINT24: RawType(24),
-    ValueType.INT32: RawType(32, signed=True),
-    ValueType.UINT32: RawType(32),
-    ValueType.INT48: RawType(48, signed=True),
-    ValueType.UINT48: RawType(48),
-    ValueType.INT64: RawType(64, signed=True),
-    ValueType.UINT64: RawType(64),
-    ValueType.FLOAT32: RawType(32, signed=True, is_float=True),
-    ValueType.FLOAT64: RawType(64, signed=True, is_float=True),
-    ValueType.BCD16: RawType(16, most=9999),
-    ValueType.BCD32: RawType(32, most=99_999_999),
-    ValueType.MOD10K32: RawType(32, most=99_999_999),
-    ValueType.MOD10K64: RawType(64, most=10**16 - 1),
-    ValueType.STRING: RawType(0),
-    ValueType.BYTES: RawType(0),
-    ValueType.OBJECT: RawType(0),
-}
-
-
 class TransformFault(Struct, frozen=True):
     """A transform that cannot work. `field` is the tag's key to blame."""
 
@@ -94,6 +51,8 @@ def engineering_kind(raw: RawType, transform: Transform) -> str:
     """`float`, `int`, or `as-is` for what is no number. Depends on settings only, never on a value."""
     if raw.bits in {0, 1}:
         return "as-is"
+    if transform.edgex is not None:
+        return "float" if RAW[transform.edgex].is_float else "int"
     if raw.is_float or transform.base is not None:
         return "float"
     whole = all(x is None or float(x).is_integer() for x in (transform.scale, transform.offset))
@@ -197,7 +156,10 @@ def _on_wire(raw: RawType, number: float) -> int | float:
 def scalar(raw: RawType, transform: Transform, limits: tuple[float, float] | None = None) -> Scalar:
     """The transform of one value. `limits`: a value outside is kept and marked bad/range."""
     marks = frozenset(sentinels(raw, transform))
-    compute = _compile_value(expression(raw, transform, "x"))
+    if transform.edgex is not None:
+        compute = edgexmath.reader(transform, transform.edgex)
+    else:
+        compute = _compile_value(expression(raw, transform, "x"))
     low, high = limits if limits is not None else (-math.inf, math.inf)
 
     def convert(x: Any) -> tuple[Value, int]:
@@ -275,6 +237,28 @@ _PASSED = TagSpec("", ValueType.UINT16, None)
 """Stands for a tag whose raw value goes through untouched."""
 
 
+# --- as EdgeX computes -------------------------------------------------------------------------------------------
+
+
+def _with_edgex(specs: Sequence[TagSpec]) -> Column:
+    """The transform of a block in which some tags are computed as EdgeX does: those one by one, the rest as ever."""
+    strict = {
+        i: scalar(RAW[spec.type], spec.transform, _limits(spec))
+        for i, spec in enumerate(specs)
+        if spec.transform.edgex is not None
+    }
+    plain = column([_PASSED if i in strict else spec for i, spec in enumerate(specs)])
+
+    def convert(raws: Sequence[Any]) -> tuple[Sequence[Value], Sequence[int] | None]:
+        values, codes = (raws, None) if plain is None else plain(raws)
+        out, quality = list(values), list(codes) if codes is not None else [_GOOD] * len(raws)
+        for i, compute in strict.items():
+            out[i], quality[i] = compute(raws[i])
+        return out, quality if any(quality) else None
+
+    return convert
+
+
 # --- a block ---------------------------------------------------------------------------------------------------
 
 
@@ -294,6 +278,8 @@ def column(specs: Sequence[TagSpec]) -> Column | None:
 
     The common case, all good, is one straight line of generated code; anything else takes the scalar way.
     """
+    if any(spec.transform.edgex is not None for spec in specs):
+        return _with_edgex(specs)
     if any(spec.scale_from is not None for spec in specs):
         return _scaled(specs)
     if all(is_plain(spec) for spec in specs):
@@ -366,9 +352,13 @@ def to_raw(spec: TagSpec, value: Value) -> int | float | bool:
     if not math.isfinite(value):
         raise _refused(spec, f"{value!r} is no finite number")
     factor, addend = _exact(spec.transform.scale, 1), _exact(spec.transform.offset, 0)
-    exact = (Fraction(repr(value)) - addend) / factor
     # a value that is not scaled goes through untouched: a fraction has no -0.0
     as_is = float(value) if raw.is_float and factor == 1 and addend == 0 else None
+    if spec.transform.edgex is not None:
+        found = edgexmath.write(spec, spec.transform.edgex, value)
+        exact, as_is = Fraction(found), float(found) if raw.is_float else None
+    else:
+        exact = (Fraction(repr(value)) - addend) / factor
     number = _to_float(spec, raw, exact, as_is) if raw.is_float else _to_int(spec, raw, exact, value)
     if _on_wire(raw, number) in sentinels(raw, spec.transform):
         raise _refused(spec, f"{value!r} is the mark of an invalid value")
@@ -400,3 +390,7 @@ def _to_float(spec: TagSpec, raw: RawType, exact: Fraction, as_is: float | None)
 
 def _refused(spec: TagSpec, text: str) -> WriteRejected:
     return WriteRejected(f"{spec.path}: {text}", code=_UNPROCESSABLE)
+
+
+__all__ = ["RAW", "Column", "RawType", "Scalar", "TransformFault", "column", "engineering_kind", "expression"]
+__all__ += ["is_exponent", "is_plain", "scalar", "sentinels", "to_raw", "transform_fault", "with_exponent"]

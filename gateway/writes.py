@@ -126,4 +126,7 @@ def _tolerance(spec: TagSpec, wanted: float) -> float:
         return max((abs(wanted) + offset) * _FLOAT32_STEP, 1e-45)
     if spec.type is ValueType.FLOAT64:
         return (abs(wanted) + offset) * _FLOAT64_STEP
+    if spec.transform.edgex is not None:
+        # cutting a fraction off costs up to a step, and Float32 is coarser than what was wanted
+        return scale + (abs(wanted) + offset) * _FLOAT32_STEP
     return scale * (1.0 - 1e-6)  # rounding costs less than a step; a whole step away is another value

@@ -69,7 +69,9 @@ def interval_of(device: Device, spec: TagSpec) -> float:
 def deadband_of(spec: TagSpec) -> float | None:
     """The deadband in the server's units, where the server can apply it."""
     report, raw = spec.report, RAW[spec.type]
-    if report.deadband is None or report.deadband <= 0 or raw.bits <= 1 or spec.transform.base is not None:
+    if report.deadband is None or report.deadband <= 0 or raw.bits <= 1:
+        return None
+    if spec.transform.base is not None or spec.transform.edgex is not None:
         return None
     if spec.transform.mask is not None or spec.transform.shift or spec.source.address.rstrip().endswith("]"):
         return None

@@ -89,6 +89,8 @@ def span_of(spec: TagSpec) -> tuple[int, int]:
     if spec.wrap is not None:
         return 0, _TOTAL
     raw, transform = RAW[spec.type], spec.transform
+    if transform.edgex is not None:
+        return RAW[transform.edgex].low, RAW[transform.edgex].high
     factor, addend = int(transform.scale or 1), int(transform.offset or 0)
     ends = sorted((raw.low * factor + addend, raw.high * factor + addend))
     return ends[0], ends[1]

@@ -204,6 +204,8 @@ class _Tag:
             self._at("strict_edgex", f"EdgeX has no {kind.value}", "strict_edgex: false")
         elif self._keys.scale_from is not None:
             self._at("strict_edgex", "EdgeX has no scale factors in other tags (`scale_from`)", "strict_edgex: false")
+        elif self._keys.wrap is not None:
+            self._at("strict_edgex", "EdgeX has no counters that go on after a wrap (`wrap`)", "strict_edgex: false")
         return wanted
 
     def _report(self, span: tuple[float, float] | None) -> Report:

@@ -50,6 +50,8 @@ def has_floats(spec: TagSpec) -> bool:
     """Whether the tag's values are floats, so that a comparison with a float constant is the quickest."""
     transform = spec.transform
     parts = (transform.scale, transform.offset)
+    if transform.edgex is not None:
+        return transform.edgex in _FLOATS
     whole = transform.base is None and all(part is None or float(part).is_integer() for part in parts)
     return type_of_tag(spec) is Type.NUMBER and (spec.type in _FLOATS or not whole)
 

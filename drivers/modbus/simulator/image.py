@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
+from msgspec.structs import replace
+
 from drivers.modbus.address import Table
 from drivers.modbus.coding import text_bytes
 from drivers.modbus.point import Point, point_of
@@ -110,6 +112,8 @@ class Image:
             spec = with_exponent(spec, _EXPONENT)
         if not RAW[spec.type].is_float and (spec.transform.mask or spec.transform.shift or spec.transform.base):
             return 0
+        if spec.transform.edgex is not None:  # a device does not know how it will be computed
+            spec = replace(spec, transform=replace(spec.transform, edgex=None))
         return to_raw(spec, value)
 
     def tags(self) -> Mapping[str, Point]:

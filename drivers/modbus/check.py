@@ -142,7 +142,7 @@ def _tag_faults(
 
 def _type_faults(prefix: str, spec: TagSpec, point: Point) -> Iterator[Fault]:
     address = point.address
-    if address.table.is_bits and spec.type is not ValueType.BOOL:
+    if address.table.is_bits and spec.type is not ValueType.BOOL and not point.is_packed:
         hint = f"type: bool, or {_register_hint(spec, address)}"
         yield Fault(f"{prefix}type", f"{address} is one bit and cannot hold a {spec.type.value}", hint)
     elif address.half and spec.type not in HALVES:
@@ -166,6 +166,9 @@ def _range_faults(prefix: str, point: Point, limits: Limits) -> Iterator[Fault]:
     for banned in limits.forbidden:
         if banned.table is address.table and banned.overlaps(address.offset, point.end):
             yield Fault(f"{prefix}address", f"{address} lies in the forbidden range {banned}")
+    if address.table.is_bits and point.count > limits.bits:
+        message = f"{address} needs {point.count} bits in one request, max_bits allows {limits.bits}"
+        yield Fault(f"{prefix}address", message, f"max_bits: {point.count}")
     if not address.table.is_bits and point.count > limits.registers:
         message = f"{address} needs {point.count} registers in one request, max_registers allows {limits.registers}"
         yield Fault(f"{prefix}address", message, f"max_registers: {point.count}")
@@ -180,5 +183,6 @@ def _write_faults(prefix: str, spec: TagSpec, point: Point, unit: DeviceSettings
     if unit.unit_id == BROADCAST:
         yield Fault(f"{prefix}access", "unit_id 0 is the broadcast address and is never written", "unit_id: 1")
     if point.write_with == "single" and point.count > 1:
-        message = f"write_with single writes one register, {address} as {spec.type.value} has {point.count}"
+        what = "bit" if point.is_packed else "register"
+        message = f"write_with single writes one {what}, {address} as {spec.type.value} has {point.count}"
         yield Fault(f"{prefix}write_with", message, "write_with: auto")

@@ -4,7 +4,7 @@
 - 24 bits: the three low bytes of two registers. 48 bits: three registers.
 - BCD: four decimal digits a register. mod-10k: each register holds 0 to 9999, the first the most significant.
   A digit or register beyond that is no number (NaN), which becomes bad/sensor.
-- Texts: UTF-8, else Latin-1; they end at the first NUL, trailing spaces are filling.
+- Texts: UTF-8, else Latin-1; they begin behind NULs at the front and end at the next one, trailing spaces are filling.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def fix_of(kind: ValueType, length: int) -> Fix | None:
 
 def text_of(data: bytes) -> str:
     """The text in a device's bytes."""
-    data = data.partition(b"\0")[0].rstrip(b" ")
+    data = data.lstrip(b"\0").partition(b"\0")[0].rstrip(b" ")
     try:
         return data.decode()
     except UnicodeDecodeError:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
-from drivers.modbus.coding import Fix, code_of, fix_of
+from drivers.modbus.coding import CODES, Fix, code_of, fix_of
 from drivers.modbus.point import Point
 from drivers.modbus.words import HALVES, TEXTS, text_positions, value_positions
 from gateway.driver import Columns
@@ -121,10 +121,42 @@ def bit_unpacker(points: Sequence[Point], start: int) -> Unpack:
     return unpack
 
 
+def packed_unpacker(points: Sequence[Point], types: Sequence[ValueType], start: int) -> Unpack:
+    """The same where some of them are numbers over a row of bits: each eight bits are a byte, as on the wire."""
+    makers = [
+        _number(point, kind, point.address.offset - start) if point.is_packed else _bit(point.address.offset - start)
+        for point, kind in zip(points, types, strict=True)
+    ]
+
+    def unpack(payload: bytes) -> Sequence[Any]:
+        whole = int.from_bytes(payload, "little")
+        return [make(whole) for make in makers]
+
+    return unpack
+
+
+def _bit(place: int) -> Callable[[int], bool]:
+    return lambda whole: whole >> place & 1 == 1
+
+
+def _number(point: Point, kind: ValueType, place: int) -> Callable[[int], Any]:
+    size, mask = point.count // 8, (1 << point.count) - 1
+    order = value_positions(point.order)
+    unpack = struct.Struct(">" + CODES[kind]).unpack
+
+    def number(whole: int) -> Any:
+        wire = (whole >> place & mask).to_bytes(size, "little")
+        return unpack(bytes(wire[at] for at in order))[0]
+
+    return number
+
+
 def decoder(tags: Sequence[Tag], points: Sequence[Point], start: int) -> Callable[[bytes], Columns]:
     """Payload to columns: unpacking and the tags' transforms."""
     if points[0].address.table.is_bits:
-        unpack = bit_unpacker(points, start)
+        packed = any(point.is_packed for point in points)
+        types = [tag.spec.type for tag in tags]
+        unpack = packed_unpacker(points, types, start) if packed else bit_unpacker(points, start)
     else:
         unpack = register_unpacker(points, [tag.spec.type for tag in tags], start)
     convert = column([tag.spec for tag in tags])

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from msgspec import Struct
 
 from drivers.modbus.address import LAST_OFFSET, Address, Range, parse_address, parse_range
 from drivers.modbus.settings import ChannelSettings, DeviceSettings, TagSettings, WriteWith
-from drivers.modbus.words import REGISTERS, TEXTS, text_order, wire_order
+from drivers.modbus.words import HALVES, PACKED, REGISTERS, TEXTS, text_order, wire_order
 from gateway.model import DeviceSpec, TagSpec
 
+_BITS = re.compile(r"\s*(?:coil|discrete)/[^-]*-", re.IGNORECASE)
+"""A row of bits that are one number: `coil/0-15`."""
 LONGEST_TEXT = 250
 """Bytes of 125 registers, the most that one request brings."""
 
@@ -25,7 +28,7 @@ class PointError(ValueError):
 
 
 class Point(Struct, frozen=True):
-    """`count`: registers, or 1 for a coil. `order`: letters written out for the whole value.
+    """`count`: registers, or bits of a bit table. `order`: letters written out for the whole value.
 
     `length`: bytes of a text. `unit`: points with the same name here are brought by one request.
     """
@@ -40,6 +43,16 @@ class Point(Struct, frozen=True):
     @property
     def end(self) -> int:
         return self.address.offset + self.count
+
+    @property
+    def is_packed(self) -> bool:
+        """A number over several coils or discrete inputs."""
+        return self.count > 1 and self.address.table.is_bits
+
+    @property
+    def registers(self) -> int:
+        """That the value fills, or would fill."""
+        return (self.count + 15) // 16 if self.address.table.is_bits else self.count
 
 
 class Limits(Struct, frozen=True):
@@ -70,19 +83,33 @@ def point_of(channel: ChannelSettings, device: DeviceSpec, spec: TagSpec) -> Poi
     """Place a tag. Raises AddressError, OrderError or PointError."""
     unit: DeviceSettings = device.settings
     tag: TagSettings = spec.source
-    address = parse_address(
-        tag.address,
-        _first(tag.address_base, unit.address_base, channel.address_base),
-        _first(tag.bit_base, unit.bit_base, channel.bit_base),
-    )
+    base = _first(tag.address_base, unit.address_base, channel.address_base)
+    written_order = _first(tag.word_order, unit.word_order, channel.word_order)
+    write_with = _first(tag.write_with, unit.write_with, channel.write_with)
+    if _BITS.match(str(tag.address)):
+        address, count, order = _packed(spec, parse_range(str(tag.address), base), written_order)
+        return Point(address, count, order, write_with)
+    address = parse_address(tag.address, base, _first(tag.bit_base, unit.bit_base, channel.bit_base))
     count = _registers(spec)
-    order = "" if address.table.is_bits else _first(tag.word_order, unit.word_order, channel.word_order)
+    order = "" if address.table.is_bits else written_order
     if order:
         order = text_order(order) if spec.type in TEXTS else wire_order(order, count)
     if address.offset + count > LAST_OFFSET + 1:
         raise PointError("address", f"{address} with {count} registers ends beyond the table")
-    write_with = _first(tag.write_with, unit.write_with, channel.write_with)
     return Point(address, count, order, write_with, tag.length or 0)
+
+
+def _packed(spec: TagSpec, bits: Range, order: str) -> tuple[Address, int, str]:
+    """Address, number of bits and order of a number over the bits of a range: the first is the lowest of its byte."""
+    count = bits.last - bits.first + 1
+    wanted = 8 if spec.type in HALVES else 16 * REGISTERS.get(spec.type, 0)
+    example = f"{bits.table}/{bits.first}-{bits.first + max(wanted, 8) - 1}"
+    if spec.type not in PACKED:
+        hint = f"type: uint16 with address {bits.table}/{bits.first}-{bits.first + 15}"
+        raise PointError("type", f"{bits} is a row of bits and cannot hold a {spec.type.value}", hint)
+    if count != wanted:
+        raise PointError("address", f"{bits} is {count} bits, a {spec.type.value} has {wanted}", example)
+    return Address(bits.table, bits.first), count, "A" if wanted == 8 else wire_order(order, wanted // 16)
 
 
 def _registers(spec: TagSpec) -> int:

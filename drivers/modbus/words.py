@@ -38,6 +38,13 @@ TEXTS = {ValueType.STRING, ValueType.BYTES}
 HALVES = {ValueType.INT8, ValueType.UINT8}
 """Types of one byte, half a register."""
 
+PACKED = {
+    *HALVES,
+    *(ValueType.INT16, ValueType.UINT16, ValueType.INT32, ValueType.UINT32, ValueType.INT64, ValueType.UINT64),
+    *(ValueType.FLOAT32, ValueType.FLOAT64),
+}
+"""Types that a row of coils or discrete inputs may hold."""
+
 FOUR = {"ABCD", "BADC", "CDAB", "DCBA"}
 _SINGLE = {"AB": "AB", "BA": "BA", "ABCD": "AB", "CDAB": "AB", "BADC": "BA", "DCBA": "BA"}
 _LONG = {

@@ -25,7 +25,7 @@ _FULL = 0xFFFF
 
 def wire_bytes(point: Point, kind: ValueType, raw: Any) -> bytes:
     """The bytes of a raw value in the order of the wire."""
-    value = encode(kind, raw, point.count)
+    value = encode(kind, raw, point.registers)
     if kind in HALVES:
         return value  # one byte, whose place is half_mask's to say
     places = text_positions(point.order, point.count) if kind in TEXTS else wire_positions(point.order)
@@ -52,7 +52,11 @@ class RegisterWriter:
 
     async def write(self, unit: int, point: Point, kind: ValueType, raw: Any) -> None:
         """Write `raw`, as `gateway.transform.to_raw` gave it. Raises as `Writer.write` says."""
-        if point.address.table is Table.COIL:
+        if point.is_packed:
+            data = wire_bytes(point, kind, raw)
+            payload = struct.pack(">HHB", point.address.offset, point.count, len(data)) + data
+            await self._confirmed(unit, WRITE_COILS, payload, payload[:4])
+        elif point.address.table is Table.COIL:
             await self._write_coil(unit, point, bool(raw))
         elif point.address.bit is not None:
             mask = 1 << wire_bit(point)

@@ -92,7 +92,11 @@ class Image:
             raw = b"" if spec.type in TEXTS else 0
         cells = self.cells[point.address.table]
         place = point.address.offset
-        if point.address.table.is_bits:
+        if point.is_packed:
+            whole = int.from_bytes(wire_bytes(point, spec.type, raw), "little")
+            for i in range(point.count):
+                cells[place + i] = whole >> i & 1
+        elif point.address.table.is_bits:
             cells[place] = int(bool(raw))
         elif point.address.bit is not None:
             mask = 1 << wire_bit(point)

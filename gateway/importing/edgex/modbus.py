@@ -21,6 +21,7 @@ _TABLES = {
 }
 _BIT_TABLES = {"coil", "discrete"}
 _LAST = 65535
+_CLASSIC = 10_000
 _MOST_TEXT = 123
 _FRACTION = re.compile(r"[-+]?(?:[0-9]*\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?")
 _ORDERS = {
@@ -45,9 +46,16 @@ def modbus_keys(attributes: View, kind: Kind, *, strict: bool) -> tuple[dict[str
             if bit:
                 attributes.report.error(_place(attributes), f"a {table} has no bit {bit}", f"write {register}")
                 return None
-            return {"address": f"{table}/{register}"}, wire
-        return {"address": f"{table}/{register}.{bit}"}, wire
-    keys: dict[str, Any] = {"address": f"{table}/{register}"}
+            return {"address": f"{table}/{_number(register)}"}, wire
+        return {"address": f"{table}/{_number(register)}.{bit}"}, wire
+    keys: dict[str, Any] = {"address": f"{table}/{_number(register)}"}
+    if table in _BIT_TABLES:
+        if kind.type == "string" or register + wire.bits - 1 > _LAST:
+            attributes.report.error(_place(attributes), f"the {table} table has no room for a {wire.name}")
+            return None
+        keys["address"] += f"-{_number(register + wire.bits - 1)}"
+        text = f"a {wire.name} is {wire.bits} bits of the {table} table, the first eight its high byte"
+        attributes.report.guessed(_place(attributes), text)
     if kind.type == "string":
         length = _length(attributes)
         if length is None:
@@ -57,6 +65,11 @@ def modbus_keys(attributes: View, kind: Kind, *, strict: bool) -> tuple[dict[str
     if order:
         keys["word_order"] = order
     return keys, wire
+
+
+def _number(register: int) -> str:
+    """An offset; one that looks like a classic number (40001) is written in hexadecimal digits."""
+    return str(register) if register < _CLASSIC else f"0x{register:x}"
 
 
 def _place(attributes: View) -> Any:

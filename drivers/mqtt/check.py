@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Iterable, Iterator
 
 from drivers.mqtt.jsonpath import PathError, parse
-from drivers.mqtt.point import Outlet, Point, PointError, below, outlet_of, point_of
+from drivers.mqtt.point import Outlet, Point, PointError, below, outlet_of, points_of
 from drivers.mqtt.presence import words_of
 from drivers.mqtt.settings import ChannelSettings, DeviceSettings
 from drivers.mqtt.topics import filter_fault, is_wild, share
@@ -107,12 +107,12 @@ def _tag_faults(prefix: str, settings: ChannelSettings, device: DeviceSpec, spec
     if spec.scale_from is not None:
         yield Fault(f"{prefix}scale_from", "messages carry values, not factors of them", "remove `scale_from`")
     try:
-        point: Point | None = None if spec.access is Access.WRITE else point_of(settings, device, spec)
+        points: list[Point] = [] if spec.access is Access.WRITE else points_of(settings, device, spec)
         outlet: Outlet | None = None if spec.access is Access.READ else outlet_of(settings, device, spec)
     except PointError as error:
         yield Fault(f"{prefix}{error.field}", str(error), error.hint)
         return
-    forms = {part.format for part in (point, outlet) if part is not None}
+    forms = {part.format for part in (*points, outlet) if part is not None}
     if "cbor" in forms and importlib.util.find_spec("cbor2") is None:
         yield Fault(f"{prefix}format", "format cbor needs the cbor2 library", "pip install 'fieldpost[cbor]'")
     if text := transform_fault(spec):

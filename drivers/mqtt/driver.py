@@ -11,7 +11,7 @@ from drivers.mqtt.commands import Echo, payload_of
 from drivers.mqtt.discovery.watch import Watch
 from drivers.mqtt.inbox import Inbox
 from drivers.mqtt.mapping import TopicMap
-from drivers.mqtt.point import Point, below, outlet_of, point_of
+from drivers.mqtt.point import Point, below, outlet_of, points_of
 from drivers.mqtt.presence import Presence, Word, words_of
 from drivers.mqtt.router import Router
 from drivers.mqtt.session import Session
@@ -179,8 +179,8 @@ def maps_of(settings: ChannelSettings, device: Device, ctx: DriverContext) -> li
     for tag in device.tags:
         if tag.spec.virtual is not None or tag.spec.access is Access.WRITE:
             continue
-        point = point_of(settings, device.spec, tag.spec)
-        groups.setdefault((point.topic, point.format), []).append((tag, point))
+        for point in points_of(settings, device.spec, tag.spec):
+            groups.setdefault((point.topic, point.format), []).append((tag, point))
     return [
         TopicMap(device, [tag for tag, _ in pairs], [point for _, point in pairs], ctx.explain)
         for pairs in groups.values()

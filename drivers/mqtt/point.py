@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from drivers.mqtt.formats import KEYED
 from drivers.mqtt.jsonpath import PathError, Step, parse
@@ -60,10 +61,21 @@ def below(base: str, topic: str, field: str = "topic") -> str:
     return f"{base}/{topic.removeprefix(BELOW)}"
 
 
-def point_of(channel: ChannelSettings, device: DeviceSpec, spec: TagSpec) -> Point:
-    """Where `spec`'s value comes from. Raises PointError."""
-    own: DeviceSettings = device.settings
+def points_of(channel: ChannelSettings, device: DeviceSpec, spec: TagSpec) -> list[Point]:
+    """Every place that `spec`'s value comes from. Raises PointError."""
     tag: TagSettings = spec.source
+    found = [_point(channel, device, spec, tag)]
+    for place in tag.also:
+        try:
+            further = replace(tag, topic=place.topic, path=place.path, format=place.format)
+            found.append(_point(channel, device, spec, further))
+        except PointError as error:
+            raise PointError("also", str(error), error.hint) from error
+    return found
+
+
+def _point(channel: ChannelSettings, device: DeviceSpec, spec: TagSpec, tag: TagSettings) -> Point:
+    own: DeviceSettings = device.settings
     topic = below(own.topic, tag.topic) if tag.topic else own.topic
     if not topic:
         raise PointError("topic", "neither the tag nor its device has a `topic`", "topic: plant/boiler/state")

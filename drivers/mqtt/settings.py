@@ -82,6 +82,14 @@ class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retain: bool | None = None
 
 
+class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A further place that brings a tag's value."""
+
+    topic: str
+    path: str = ""
+    format: Format | None = None
+
+
 class Discover(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where to see devices that are not configured.
 
@@ -147,11 +155,13 @@ class DeviceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class TagSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A tag. `path`: where in the payload, `$.a.b[0]['c.d']`; left out: the key of the tag's own name, or the whole
-    payload where the format has no keys. `words`: texts and the values they mean, `{OPEN: true, CLOSED: false}`.
+    payload where the format has no keys. `also`: further topics that bring it. `words`: texts and the values they mean,
+    `{OPEN: true, CLOSED: false}`.
     """
 
     topic: str = ""
     path: str = ""
     format: Format | None = None
+    also: tuple[Place, ...] = ()
     words: dict[str, bool | int | float | str] = {}
     command: Command = Command()

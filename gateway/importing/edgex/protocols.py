@@ -180,7 +180,6 @@ def _mqtt(name: str, block: View, device: str) -> Link | None:  # noqa: ARG001 -
         link.warnings.append(text)
     topic = block.get_folded("CommandTopic")
     link.command_topic = topic.text.strip().strip("/") if topic is not None else ""
-    link.device["topic"] = f"incoming/data/{literal(device)}/#"
     return link
 
 

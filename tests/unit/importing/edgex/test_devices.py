@@ -229,12 +229,31 @@ def test_an_mqtt_device_listens_on_its_own_topics_and_is_written_on_its_command_
     (channel,) = load(draft).channels
     (found,) = channel.devices
     tags = {spec.path: spec.source for spec in found.tags}
-    assert found.settings.topic == "incoming/data/d/#"
-    assert (tags["a"].path, tags["b_c"].path) == ("$.a", "$['b.c']")
-    assert (tags["a"].command.topic, tags["a"].command.path) == ("command/d/a/set/fieldpost", "$.a")
-    assert (tags["text"].topic, tags["text"].format) == ("incoming/data/d/text", "plain")
+    a, bc, text = tags["a"], tags["b_c"], tags["text"]
+    assert (a.topic, a.format) == ("incoming/data/d/a", "plain")
+    assert [(place.topic, place.path) for place in a.also] == [("incoming/data/d/All", "$.a")]
+    assert [(place.topic, place.path) for place in bc.also] == [("incoming/data/d/All", "$['b.c']")]
+    assert (a.command.topic, a.command.path) == ("command/d/a/set/fieldpost", "$.a")
+    assert (text.topic, text.format, text.also) == ("incoming/data/d/text", "plain", ())
     assert "publishes by itself" in notes(report)
     assert "is a guess" in notes(report)
+
+
+def test_a_command_of_a_resources_name_wins_its_topic():
+    draft, _ = drawn(
+        profile(
+            "{name: a, properties: {valueType: Int16, readWrite: R}}",
+            "{name: a, readWrite: R, resourceOperations: [{deviceResource: a}]}",
+        ),
+        device(protocol=MQTT),
+    )
+    ((found,),) = [channel.devices for channel in load(draft).channels]
+    assert (found.tags[0].source.topic, found.tags[0].source.path) == ("incoming/data/d/a", "$.a")
+
+
+def test_a_name_that_cannot_stand_in_a_topic_is_an_error():
+    text = profile("{name: a, properties: {valueType: Int16, readWrite: R}}")
+    assert "cannot stand in a topic" in problems(text, device("'d#1'", protocol=MQTT))[0]
 
 
 def test_without_a_command_topic_an_mqtt_device_is_read_only():

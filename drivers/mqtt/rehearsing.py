@@ -13,7 +13,7 @@ from typing import Any
 from drivers.mqtt.driver import maps_of
 from drivers.mqtt.formats import BadPayload, decoder
 from drivers.mqtt.mapping import TopicMap
-from drivers.mqtt.point import PointError, below, point_of
+from drivers.mqtt.point import PointError, below, points_of
 from drivers.mqtt.topics import is_wild, matches
 from gateway.errors import PermanentError
 from gateway.fake_context import FakeContext
@@ -123,6 +123,6 @@ def places(channel: ChannelSpec) -> Iterable[Place]:
     (device,) = channel.devices
     for spec in device.tags:
         if spec.virtual is None and spec.access is not Access.WRITE:
-            point = point_of(channel.settings, device, spec)
+            point = points_of(channel.settings, device, spec)[0]
             words = "" if not point.words else f" {sorted(point.words.items(), key=str)}"
             yield Place(spec.path, f"{point.topic} {list(point.path)}", form=f"{spec.type.value}{words}")

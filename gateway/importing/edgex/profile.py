@@ -46,8 +46,6 @@ def read_profile(view: View, draft: Draft) -> Profile | None:
     meta: dict[str, str] = {}
     profile_id = draft.profile_names.id_of(name, named.place if named else view.place)
     put_all(meta, view, ("name", *_META))
-    if profile_id != name:
-        meta["profile_name"] = meta["name"]  # `name` is the device's own where a device has this profile
     _version(view, draft)
     for key in _IGNORED:
         view.get(key)

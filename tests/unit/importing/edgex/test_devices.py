@@ -154,6 +154,7 @@ def test_a_locked_device_is_disabled_and_what_it_says_of_itself_is_kept():
     assert not made.enabled
     assert dict(made.meta) == {
         "name": "d",
+        "profile_name": "P",
         "labels": "x, y",
         "tags": '{"site": "a"}',
         "location": '{"lat": 1.5}',

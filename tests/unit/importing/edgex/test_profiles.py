@@ -165,7 +165,6 @@ def test_names_that_no_path_can_hold_are_mapped_told_and_kept():
     ((path, keys),) = made["tags"].items()
     assert list(draft.profiles) == ["Pump_1"]
     assert (path, keys["meta"]["name"], made["meta"]["name"]) == ("Room__C_1", "Room °C/1", "Pump 1")
-    assert made["meta"]["profile_name"] == "Pump 1"
     assert "`Room °C/1` is called `Room__C_1` here" in notes(report)
 
 

@@ -17,10 +17,19 @@ def defines(text: bytes, profile: str) -> bool:
 
 
 def profiles_of(driver: str, name: str) -> dict[str, Any]:
-    """The profiles of the library's file `name`, as written; empty when there is none."""
-    text = profile_texts(driver).get(name)
-    documents = [] if text is None else read_documents(f"library/{name}.yaml", text, Problems())
-    return {key: value for one in documents if isinstance(one.data, dict) for key, value in one.data.items()}
+    """The profiles of the library's file `name` and what they extend, as written; empty when there is none."""
+    texts = profile_texts(driver)
+    found: dict[str, Any] = {}
+    todo, seen = [name], set[str]()
+    while todo:
+        file = todo.pop()
+        if file in seen or file not in texts:
+            continue
+        seen.add(file)
+        for one in read_documents(f"library/{file}.yaml", texts[file], Problems()):
+            found |= one.data if isinstance(one.data, dict) else {}
+        todo += [str(body["extends"]) for body in found.values() if isinstance(body, dict) and "extends" in body]
+    return found
 
 
 def profile_texts(driver: str) -> dict[str, str]:

@@ -17,9 +17,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from gateway.cli.places import config_dir
+from gateway.cli.profiletests.sources import library
 from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.errors import ConfigError, Problem
-from gateway.library import defines, profile_texts
+from gateway.library import defines
 from gateway.registry import Registry
 from gateway.settings.credentials import CredentialFolders
 from gateway.settings.loader import load_files, read_tree
@@ -103,15 +104,15 @@ def _files(session: Session, wanted: str) -> tuple[dict[str, bytes], str]:
         return {f"profiles/{path.stem}.yaml": path.read_bytes()}, ""
     if session.option("name"):
         raise CommandFailed("--name is of a .yaml file with several profiles", Exit.USAGE)
-    library = profile_texts(session.args.driver)
-    if wanted in library:
-        return {f"profiles/{wanted}.yaml": library[wanted].encode()}, wanted
+    known = {each.name: each for each in library([session.args.driver])}
+    if wanted in known:
+        return dict(known[wanted].files), wanted
     folder = config_dir(session.option("config"))
     tree = read_tree(folder) if folder else {}
     files = {file: bytes(text) for file, text in tree.items() if file.startswith("profiles/")}
     if not any(defines(text, wanted) for text in files.values()):
-        known = ", ".join(library)
-        raise CommandFailed(f"there is no profile {wanted} in the configuration; the library has {known}", Exit.USAGE)
+        names = ", ".join(known)
+        raise CommandFailed(f"there is no profile {wanted} in the configuration; the library has {names}", Exit.USAGE)
     return files, wanted
 
 

@@ -97,7 +97,7 @@ def configured(folder: Path) -> list[Source]:
     cases = _case_files(folder / "profiles", "profiles/")
     variables = _variables(tree)
     return [
-        Source(name, CONFIGURATION, driver, file, files, cases.get(name, {}), channel, variables)
+        Source(name, CONFIGURATION, driver, file, _with_bases(file, files), cases.get(name, {}), channel, variables)
         for file, text in files.items()
         for name in names_in(file, text)
         for driver, channel in [_shared(users.get(name, {}))]

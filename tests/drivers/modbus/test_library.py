@@ -8,14 +8,14 @@ import pytest
 
 from drivers.modbus.simulator import Faults, Image, Unit
 from drivers.modbus.simulator.server import Server
-from gateway.library import profile_texts
+from gateway.cli.profiletests.sources import library
 from gateway.model import Block, ChannelSpec, Device, Tag
 from gateway.registry import Registry
 from gateway.settings.credentials import CredentialFolders
 from gateway.settings.loader import load_files
 from tests.drivers.modbus.kit import driver_on
 
-LIBRARY = profile_texts("modbus")
+LIBRARY = {source.name: source for source in library(["modbus"])}
 
 
 def channel_with(name: str, port: int = 1, **params) -> tuple[ChannelSpec, Device]:
@@ -23,7 +23,7 @@ def channel_with(name: str, port: int = 1, **params) -> tuple[ChannelSpec, Devic
     channel = {"driver": "modbus", "url": f"tcp://127.0.0.1:{port}", "timeout": "5s", "devices": {"d": device}}
     tree = {
         "gateway.yaml": b"gateway: {id: x}\n",
-        f"profiles/{name}.yaml": LIBRARY[name].encode(),
+        **LIBRARY[name].files,
         "channels/line.yaml": json.dumps(channel).encode(),
     }
     spec = load_files(tree, Registry().load, env={}, credentials=CredentialFolders(None, None)).channels[0]

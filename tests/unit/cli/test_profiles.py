@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.cli.main import main
+from gateway.library import profiles_of
 
 PROFILES = """\
 base:
@@ -275,3 +276,9 @@ def test_a_library_profile_is_copied_with_what_it_extends(folder, capsys, monkey
     assert main(["add", "modbus", "192.0.2.9", "--profile", "small", "--write"]) == 0
     capsys.readouterr()
     assert {path.name for path in (folder / "profiles").iterdir()} >= {"small.yaml", "large.yaml"}
+
+
+def test_a_profile_of_the_library_comes_with_what_it_extends():
+    found = profiles_of("modbus", "huawei_sun2000_battery")
+    assert list(found) == ["huawei_sun2000_battery", "huawei_sun2000"]
+    assert profiles_of("modbus", "nothing_of_that_name") == {}

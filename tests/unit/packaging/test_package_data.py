@@ -50,7 +50,8 @@ def test_every_file_of_the_packages_is_in_the_wheel(wheel):
 
 
 def test_the_profile_library_is_in_the_wheel(wheel):
-    assert "drivers/modbus/library/eastron_sdm630.yaml" in wheel
+    for name in ("modbus/library/eastron_sdm630", "mqtt/library/shelly_plug", "ble/library/ruuvi_tag"):
+        assert {f"drivers/{name}.yaml", f"drivers/{name}.cases.yaml"} <= wheel
 
 
 def test_nothing_else_is_in_the_wheel(wheel):

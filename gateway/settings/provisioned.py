@@ -48,13 +48,20 @@ class Provisioned(Struct, frozen=True):
         return Provisioned({**self.channels, channel: devices}, {**self.profiles, **profiles})
 
     def only(self, kept: Mapping[str, set[str]]) -> Provisioned:
-        """With those devices alone (channel -> ids), and without profiles that none of them has."""
+        """With those devices alone (channel -> ids), and without profiles that none of them has or extends."""
         channels = {}
         for channel, devices in self.channels.items():
             chosen = {name: keys for name, keys in devices.items() if name in kept.get(channel, ())}
             if chosen:
                 channels[channel] = chosen
-        used = {keys.get("profile") for devices in channels.values() for keys in devices.values()}
+        todo = [keys.get("profile") for devices in channels.values() for keys in devices.values()]
+        used: set[Any] = set()
+        while todo:  # with what they extend
+            name = todo.pop()
+            if isinstance(name, str) and name not in used:
+                used.add(name)
+                body = self.profiles.get(name)
+                todo.append(body.get("extends") if isinstance(body, dict) else None)
         return Provisioned(channels, {name: value for name, value in self.profiles.items() if name in used})
 
     def without(self, channel: str, device: str) -> Provisioned:

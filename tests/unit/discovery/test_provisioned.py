@@ -68,6 +68,14 @@ def test_a_profile_comes_along_unless_the_folder_has_one_of_that_name():
     assert brought.without("air", "new") == Provisioned()
 
 
+def test_what_a_profile_extends_stays_as_long_as_a_device_needs_it():
+    profiles = {"large": {"tags": {}}, "small": {"extends": "large"}, "other": {"extends": "other"}}
+    brought = Provisioned().with_device("air", "one", {"profile": "small"}, profiles)
+    both = brought.with_device("air", "two", {"profile": "other"}, {})
+    assert set(both.without("air", "two").profiles) == {"small", "large"}
+    assert set(both.without("air", "one").profiles) == {"other"}
+
+
 def test_a_wrong_one_is_refused_at_its_place():
     with pytest.raises(ConfigError) as error:
         load(joined(tree(), one(keys={**TAGS, "speed": 3})))

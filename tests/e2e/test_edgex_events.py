@@ -22,7 +22,7 @@ REGISTERS = 12
 INTERVAL_S = 0.5
 
 
-def write_config(scene: Scene, **uplink: Any) -> None:
+def write_config(scene: Scene, *, strict: bool = False, **uplink: Any) -> None:
     """Three registers are polled together as `few`; the others are alone, but for two that a command names."""
     profile = counting.profile(REGISTERS)
     tags = profile["counter"]["tags"]
@@ -31,6 +31,9 @@ def write_config(scene: Scene, **uplink: Any) -> None:
     for number in (3, 4):
         tags[f"r{number:03d}"]["group"] = "pair"
     tags["r005"] |= {"type": "int16", "scale": 0.1, "unit": "C", "meta": {"name": "Room Temperature"}}
+    if strict:
+        tags["r006"] |= {"type": "uint16", "offset": -1000, "strict_edgex": True}
+        tags["r007"]["local"] = True
     profile["counter"]["commands"] = {"Values": {"tags": ["r003", "r004"]}}
     cloud = {"urls": [scene.broker.url], "codec": "edgex", **uplink}
     scene.gateway.write_main(uplinks={"edgex": cloud})
@@ -116,18 +119,26 @@ def test_nothing_is_missing_and_ids_stay_over_kills_and_a_broker_that_was_away(
 
 def test_events_name_device_source_and_resource_and_carry_the_value_types(scene: tuple[Scene, Sink]) -> None:
     site, core_data = scene
-    write_config(site)
+    write_config(site, strict=True)
     site.gateway.start()
     wait_until(lambda: len(core_data.messages) > 40, 30, why="events")
     events = list(taken(list(core_data.messages)).values())
     sources = {event["sourceName"] for event in events}
-    assert sources == {"few", "Values", "Room Temperature", *(f"r{number:03d}" for number in range(6, REGISTERS))}
+    assert sources == {
+        "few",
+        "Values",
+        "Room Temperature",
+        "r006",
+        *(f"r{number:03d}" for number in range(8, REGISTERS)),
+    }
     few = next(event for event in events if event["sourceName"] == "few")
     assert [each["resourceName"] for each in few["readings"]] == ["r000", "r001", "r002"]
     assert {each["valueType"] for each in few["readings"]} == {"Uint16"}
     assert (few["profileName"], few["deviceName"]) == ("counter", counting.device((0, 1)))
     (reading,) = next(event for event in events if event["sourceName"] == "Room Temperature")["readings"]
     assert (reading["valueType"], reading["units"]) == ("Float64", "C")
+    (strict,) = next(event for event in events if event["sourceName"] == "r006")["readings"]
+    assert (strict["valueType"], strict["value"]) == ("String", "overflow")
     topics = {message.topic for message in core_data.messages}
     assert f"edgex/events/device/gw/counter/{counting.device((0, 1))}/Room%20Temperature" in topics
     with_since = site.gateway.cli("journal", "--format", "edgex", "--since", "1h")

@@ -6,6 +6,7 @@ import itertools
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,6 +66,13 @@ def test_fl_15_a_late_will_of_an_earlier_session_changes_nothing() -> None:
     status(ledger, 2, session=5)
     send(ledger, "status", online=False, session=4, epoch=EPOCH)
     assert ledger.statuses["gw1"]["online"] is True
+
+
+@pytest.mark.parametrize(("codec", "proof"), [("flat", "none"), ("edgex", "puback")])
+def test_a_codec_without_numbers_proves_nothing(codec: str, proof: str) -> None:
+    ledger = Ledger()
+    send(ledger, "status", online=True, session=1, epoch=EPOCH, codec=codec, proof=proof)
+    assert ledger.report() == {"ok": False, "streams": [], "unproved": {"gw1": codec}}
 
 
 def test_nothing_received_is_not_a_proof() -> None:

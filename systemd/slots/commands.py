@@ -13,7 +13,7 @@ from slots import collecting, manifest, service
 from slots import transitions as change
 from slots.choosing import NothingStarts, choose, usable_fault
 from slots.clock import Clock
-from slots.disk import kill_point, locked, read_small, replace_file
+from slots.disk import kill_point, locked, read_small, replace_file, sync_folder
 from slots.manifest import Damaged
 from slots.places import Places
 from slots.state import State, load, write, write_floors
@@ -144,10 +144,18 @@ class Slots:
         return 0
 
     def seal(self, slot: str) -> int:
-        """Mark a slot as complete with the hashes of what lies there now. For installers only."""
-        folder = self._places.slot(slot)
-        os.sync()
-        replace_file(folder / manifest.MARK, manifest.describe(folder))
+        """A staged slot (`.tmp-SLOT`) gets its mark, goes to disk as a whole, then gets its name. Where an installer
+        made it under its name, it gets the mark.
+        """
+        folder, staged = self._places.slot(slot), self._places.releases / f".tmp-{slot}"
+        where = staged if staged.is_dir() else folder
+        os.sync()  # before the mark, which says that all of it is there
+        replace_file(where / manifest.MARK, manifest.describe(where))
+        kill_point("seal.marked")
+        if where is staged:
+            staged.rename(folder)
+            kill_point("seal.renamed")
+        sync_folder(folder.parent)
         return 0
 
     def rollback(self) -> int:
@@ -218,7 +226,7 @@ class Slots:
             loaded = load(self._places)
             before = repr(loaded.state)
             yield loaded.state
-            if repr(loaded.state) != before:
+            if repr(loaded.state) != before or loaded.source != "state":
                 write(self._places, loaded.state, who)
                 if who in {"check", "stopped"}:  # the end of a probation raises a floor
                     write_floors(self._places, loaded.state)

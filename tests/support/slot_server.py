@@ -1,4 +1,5 @@
-"""Runs slotctl over and over, each time in a fork of a fresh, single-threaded Python: `slot_server.py SYSTEMD_FOLDER`.
+"""Runs slotctl over and over, each time in a fork of a fresh, single-threaded Python: `slot_server.py SYSTEMD_FOLDER`,
+or the updater: `slot_server.py - PROJECT`.
 
 One JSON object per line in (words, asked, env), one out (status, output). A fork can be killed like the process it is,
 and costs none of the interpreter's start.
@@ -10,9 +11,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, sys.argv[1])
+sys.path.insert(0, sys.argv[-1])
 
-from slots.commands import main  # noqa: E402
+if sys.argv[1] == "-":
+    from gateway.ota.apply import run
+    from gateway.ota.places import Places
+
+    def main(words: list[str]) -> int:
+        return run(Places(Path(words[1])))
+else:
+    from slots.commands import main
 
 
 def _run(request: dict, output: Path) -> int:

@@ -30,6 +30,12 @@ class SlotBox:
         for folder in (self.places.releases, self.places.wheels, self.places.selected.parent):
             folder.mkdir(parents=True)
 
+    def install_slotctl(self) -> None:
+        """Where the operating system's package puts it."""
+        library = self.root / "usr/lib"
+        library.mkdir(parents=True)
+        (library / "fieldpost").symlink_to(SLOTCTL.parent)
+
     def make(
         self, name: str, *, confirmed: bool = False, wheels: tuple[str, ...] = (), rollback_index: int = 0
     ) -> Path:
@@ -49,14 +55,20 @@ class SlotBox:
         return folder
 
     def run(self, *words: str, asked: object = None, kill_at: str = "", env: Mapping[str, str] | None = None) -> int:
-        """Exit status of one command, negative for a signal; `output` has what it said."""
-        status, self.output = _server().run(
-            {
-                "words": ["--root", str(self.root), *words],
-                "asked": "" if asked is None else json.dumps(asked),
-                "env": {**(env or {}), "OTA_KILL_AT": kill_at},
-            }
-        )
+        """Exit status of one command of slotctl, negative for a signal; `output` has what it said."""
+        return self._run("slotctl", words, asked, {**(env or {}), "OTA_KILL_AT": kill_at})
+
+    def update(self, kill_at: str = "") -> int:
+        """The same for one run of the updater."""
+        return self._run("updater", (), None, {"OTA_KILL_AT": kill_at})
+
+    def _run(self, program: str, words: tuple[str, ...], asked: object, env: Mapping[str, str]) -> int:
+        request = {
+            "words": ["--root", str(self.root), *words],
+            "asked": "" if asked is None else json.dumps(asked),
+            "env": env,
+        }
+        status, self.output = _server(program).run(request)
         return status
 
     def loaded(self) -> Loaded:
@@ -87,8 +99,7 @@ class HandClock:
 class _Server:
     """slot_server.py as a process, for as long as the tests run."""
 
-    def __init__(self) -> None:
-        argv = [str(PYTHON), "-I", "-S", str(Path(__file__).with_name("slot_server.py")), str(SLOTCTL.parent)]
+    def __init__(self, argv: list[str]) -> None:
         self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         atexit.register(self._end)
 
@@ -106,5 +117,8 @@ class _Server:
 
 
 @functools.cache
-def _server() -> _Server:
-    return _Server()
+def _server(program: str) -> _Server:
+    server = str(Path(__file__).with_name("slot_server.py"))
+    if program == "slotctl":
+        return _Server([str(PYTHON), "-I", "-S", server, str(SLOTCTL.parent)])
+    return _Server([sys.executable, "-I", server, "-", str(ROOT)])

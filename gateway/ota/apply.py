@@ -1,0 +1,154 @@
+"""The updater, a short process of root without network: `-m gateway.ota.apply`. Verify what lies in the inbox, stage it
+as a slot, have it tried at the next start. Whatever happens before the last step, the old version runs on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from gateway.clock import ntp_synced
+from gateway.ota.assembling import check_space, stage
+from gateway.ota.places import Places, kill_point
+from gateway.ota.release import Machine, Release, ReleaseRefused, check_fit, parse_release, slot_name, this_machine
+from gateway.ota.request import Request, read_request
+from gateway.ota.slots import SlotsError, SlotsView, ask, look
+from gateway.ota.trust import Floors, Now, Trust, Verified, verify
+from gateway.ota.wheels import WheelStore
+from gateway.release import release_ms, version
+from gateway.store.segments import FORMAT as STORE_SCHEMA
+
+Verify = Callable[[Path, Trust, Path, str], Verified]
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+def run(places: Places, check: Verify = verify) -> int:
+    """Do what the request says. 0: the release is tried next, or it was done before; 1: refused, the reason is kept."""
+    try:
+        request = read_request(places.request)
+    except ReleaseRefused as error:
+        print(f"update: {error}", file=sys.stderr)
+        return 1
+    view = look(places)
+    if view.job(request.job) is not None or (view.trial is not None and view.trial.job == request.job):
+        print(f"update: job {request.job} is known")
+        return 0
+    kill_point("apply.recorded")
+    try:
+        with _alone(places):
+            slot, release = _stage(places, request, view, check)
+        _begin(places, request, slot, release)
+    except ReleaseRefused as error:
+        return _failed(places, request, error.reason, str(error))
+    except SlotsError as error:
+        return _failed(places, request, "slots", str(error))
+    except OSError as error:
+        reason = "disk" if error.errno in _FULL else "system"
+        return _failed(places, request, reason, f"{error.filename or 'staging'}: {error.strerror or error}")
+    print(f"update: {slot} is tried at the next start")
+    return 0
+
+
+def _stage(places: Places, request: Request, view: SlotsView, check: Verify) -> tuple[str, Release]:
+    """A complete slot in its place. Raises ReleaseRefused, SlotsError, OSError."""
+    if view.trial is not None:
+        raise ReleaseRefused("busy", f"{view.trial.slot} is being tried")
+    with tempfile.TemporaryDirectory(prefix=".inbox-", dir=places.base) as name:
+        verified = check(places.inbox, _trust(places, view), Path(name), request.target)
+        kill_point("apply.verified")
+        ask(places, "floors", asked={field: getattr(verified.floors, field) for field in Floors.__struct_fields__})
+        slot = slot_name(verified.release, verified.raw)
+        _check(places, view, verified.release, slot)
+        if (places.releases / slot / ".complete").is_file():
+            return slot, verified.release  # staged before the power went, or tried and taken back by hand
+        check_space(verified.release, places.base)
+        store = WheelStore(places.wheels)
+        wheels = {wheel.file: store.keep(wheel, verified.files[wheel.file]) for wheel in verified.release.files}
+        stage(places, slot, verified.release, verified.raw, wheels)
+    ask(places, "seal", slot)
+    kill_point("apply.sealed")
+    return slot, verified.release
+
+
+def _check(places: Places, view: SlotsView, release: Release, slot: str) -> None:
+    if slot == view.good:
+        raise ReleaseRefused("installed", f"{slot} runs already")
+    if slot in view.bad:
+        raise ReleaseRefused("bad", f"{slot} was tried here and failed")
+    check_fit(release, _machine(places, view))
+
+
+def _machine(places: Places, view: SlotsView) -> Machine:
+    """This machine, with the version of the slot that a failure would go back to."""
+    running = version()
+    with contextlib.suppress(OSError, ReleaseRefused):
+        running = parse_release((places.releases / view.good / "release.json").read_bytes()).version
+    return this_machine(running, STORE_SCHEMA, view.floors.get("rollback_index", 0))
+
+
+def _trust(places: Places, view: SlotsView) -> Trust:
+    try:
+        root = places.factory_root.read_bytes()
+    except OSError as error:
+        raise ReleaseRefused("root", f"this machine trusts nobody: {places.factory_root}: {error.strerror}") from None
+    floors = Floors(**{name: view.floors.get(name, 0) for name in Floors.__struct_fields__})
+    now = Now(int(time.time()), synced=ntp_synced(), built=release_ms() // 1000)
+    return Trust(root=root, cache=places.cache, floors=floors, now=now)
+
+
+def _begin(places: Places, request: Request, slot: str, release: Release) -> None:
+    """The commit point."""
+    limits = release.health
+    asked = {"slot": slot, "job": request.job, "tries": limits.tries, "confirm_s": limits.confirm_s}
+    kill_point("apply.before-commit")
+    ask(places, "trial", asked={**asked, "soak_s": limits.soak_s, "rollback_index": release.rollback_index})
+    kill_point("apply.committed")
+
+
+def _failed(places: Places, request: Request, reason: str, text: str) -> int:
+    """Keep why a job failed; being installed already is what was wanted."""
+    outcome = "SUCCEEDED" if reason == "installed" else "FAILED"
+    print(f"update: job {request.job} {outcome.lower()}: {text}", file=sys.stderr)
+    with contextlib.suppress(SlotsError):
+        ask(places, "result", asked={"job": request.job, "outcome": outcome, "reason": reason, "text": text})
+    return 0 if outcome == "SUCCEEDED" else 1
+
+
+@contextlib.contextmanager
+def _alone(places: Places) -> Iterator[None]:
+    """Nobody else stages or collects; what a kill left is gone."""
+    places.releases.mkdir(parents=True, exist_ok=True)
+    places.updating.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(places.updating, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ReleaseRefused("busy", "another update is being staged") from None
+        for left in (*places.releases.glob(".tmp-*"), *places.base.glob(".inbox-*"), *places.base.glob(".trust-*")):
+            shutil.rmtree(left, ignore_errors=True)
+        try:
+            yield
+        finally:
+            for left in places.releases.glob(".tmp-*"):
+                shutil.rmtree(left, ignore_errors=True)
+    finally:
+        os.close(handle)
+
+
+def main() -> int:
+    """Entry of fieldpost-update.service."""
+    os.umask(0o022)
+    return run(Places())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

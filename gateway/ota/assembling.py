@@ -1,0 +1,181 @@
+"""A slot out of wheels: a virtual environment that needs neither pip nor a network, compiled, checked, tried out.
+
+It is made in `.tmp-SLOT` beside its place. Whatever names a path in it (scripts, bytecode) names the final one. Nothing
+of a wheel is run before the self-test, and that runs as the slot's own Python.
+"""
+
+from __future__ import annotations
+
+import base64
+import compileall
+import contextlib
+import csv
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from py_compile import PycInvalidationMode
+
+import installer
+from installer.destinations import SchemeDictionaryDestination
+from installer.exceptions import InstallerError
+from installer.sources import WheelFile, WheelSource
+from installer.utils import parse_entrypoints
+
+from gateway.ota.places import Places, kill_point
+from gateway.ota.release import Release, ReleaseRefused, Wheel
+
+_MOST_UNPACKED = 1 << 30
+_SELFTEST_S = 180
+_SPACE = 1.2
+_SPARE = 64 << 20
+_SCRIPT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def check_space(release: Release, folder: Path) -> None:
+    """Refuse a release for which there is not room enough. A size that is not said counts four times its wheels."""
+    needed = release.installed_size or 4 * sum(wheel.size for wheel in release.files)
+    wanted = int(_SPACE * needed) + _SPARE
+    free = shutil.disk_usage(folder).free
+    if free < wanted:
+        raise ReleaseRefused("disk", f"{folder} has {free >> 20} MiB free, {wanted >> 20} MiB are needed")
+
+
+def stage(places: Places, slot: str, release: Release, raw: bytes, wheels: Mapping[str, Path]) -> Path:
+    """Make the folder `.tmp-SLOT`; `wheels` are verified files by their place. Raises ReleaseRefused, OSError."""
+    staged, final = places.releases / f".tmp-{slot}", places.releases / slot
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir(parents=True)
+    kill_point("apply.folder")
+    library = _environment(staged / "venv")
+    for wheel in release.files:
+        _install(wheel, wheels[wheel.file], staged / "venv", final / "venv", library)
+        kill_point("apply.unpacked")
+    kill_point("apply.installed")
+    _compile(library, staged, final)
+    check_records(library)
+    (staged / "release.json").write_bytes(raw)
+    kill_point("apply.compiled")
+    _self_test(places, staged)
+    kill_point("apply.tested")
+    return staged
+
+
+def check_records(library: Path) -> None:
+    """Compare the installed files with what their wheels said of them. Raises ReleaseRefused with the first."""
+    for record in sorted(library.glob("*.dist-info/RECORD")):
+        with record.open(encoding="utf-8", newline="") as lines:
+            for name, digest, _ in csv.reader(lines):
+                if digest and _record_hash(library / name, digest.partition("=")[0]) != digest:
+                    raise ReleaseRefused("record", f"{name} is not what {record.parent.name} says")
+
+
+def _record_hash(path: Path, algorithm: str) -> str:
+    try:
+        with path.open("rb") as file:
+            raw = hashlib.file_digest(file, algorithm).digest()
+    except (OSError, ValueError) as error:
+        raise ReleaseRefused("record", f"{path.name}: {error}") from None
+    return f"{algorithm}=" + base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _environment(venv: Path) -> Path:
+    """An empty virtual environment on the Python that runs this one; returns its folder of packages."""
+    base = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    library = venv / "lib" / version / "site-packages"
+    library.mkdir(parents=True)
+    (venv / "bin").mkdir()
+    (venv / "bin/python3").symlink_to(base)
+    (venv / "bin/python").symlink_to("python3")
+    (venv / "bin" / version).symlink_to("python3")
+    settings = {"home": base.parent, "include-system-site-packages": "false", "version": sys.version.split()[0]}
+    (venv / "pyvenv.cfg").write_text("".join(f"{key} = {value}\n" for key, value in settings.items()))
+    return library
+
+
+def _install(wheel: Wheel, path: Path, staged: Path, final: Path, library: Path) -> None:
+    destination = SchemeDictionaryDestination(
+        {
+            "purelib": str(library),
+            "platlib": str(library),
+            "scripts": str(staged / "bin"),
+            "headers": str(staged / "include" / wheel.name),
+            "data": str(staged),
+        },
+        interpreter=str(final / "bin/python3"),
+        script_kind="posix",
+    )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            archive.filename = wheel.file.rpartition("/")[2]  # in the store it has the name of its hash
+            _check_members(archive)
+            source = WheelFile(archive)
+            source.validate_record()
+            _check_scripts(source)
+            installer.install(source, destination, additional_metadata={"INSTALLER": b"fieldpost"})
+    except FileExistsError as error:
+        raise ReleaseRefused("wheel", f"{wheel.file}: {error}") from None
+    except (InstallerError, zipfile.BadZipFile, ValueError, KeyError, EOFError, RuntimeError) as error:
+        raise ReleaseRefused("wheel", f"{wheel.file} cannot be installed: {error}") from None
+
+
+def _check_members(archive: zipfile.ZipFile) -> None:
+    """Names that stay where they belong, and a bound on what they unpack to."""
+    total = 0
+    for member in archive.infolist():
+        parts = member.filename.split("/")
+        if member.filename.startswith("/") or "\\" in member.filename or ".." in parts:
+            raise ValueError(f"`{member.filename[:80]}` in it leaves its folder")
+        total += member.file_size
+        if total > _MOST_UNPACKED:
+            raise ValueError(f"it unpacks to more than {_MOST_UNPACKED >> 20} MiB")
+
+
+def _check_scripts(source: WheelSource) -> None:
+    """No script takes the place of a Python."""
+    if "entry_points.txt" in source.dist_info_filenames:
+        for name, *_ in parse_entrypoints(source.read_dist_info("entry_points.txt")):
+            if _SCRIPT.fullmatch(name) is None or name.startswith("python"):
+                raise ValueError(f"`{name[:80]}` is no name of a script")
+
+
+def _compile(library: Path, staged: Path, final: Path) -> None:
+    """Bytecode, since a slot cannot be written at run time. By hash, unchecked: a slot is whole or not used at all."""
+    compileall.compile_dir(
+        str(library), quiet=2, stripdir=str(staged), prependdir=str(final), force=True,
+        invalidation_mode=PycInvalidationMode.UNCHECKED_HASH,
+    )  # fmt: skip
+
+
+def _self_test(places: Places, staged: Path) -> None:
+    """Run the staged release on this machine's configuration, before anything depends on it."""
+    lost = _unusable(places, staged / "venv/bin/python3")
+    if lost:
+        with contextlib.suppress(ReleaseRefused):  # what does not run today either is no reason
+            lost -= _unusable(places, Path(sys.executable))
+    if lost:
+        raise ReleaseRefused("selftest", f"the driver of {', '.join(sorted(lost))} does not load in it")
+
+
+def _unusable(places: Places, python: Path) -> set[str]:
+    """Channels whose driver does not load in the release of a Python. Raises ReleaseRefused where nothing works."""
+    argv = [str(python), "-I", "-B", "-m", "gateway.ota.selftest", str(places.config), str(places.home)]
+    env = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+    try:
+        done = subprocess.run(  # noqa: S603 - a slot's own Python
+            argv, env=env, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, timeout=_SELFTEST_S, check=False
+        )
+        if done.returncode == 0:
+            return {str(name) for name in json.loads(done.stdout)["unusable"]}
+    except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError) as error:
+        raise ReleaseRefused("selftest", f"it does not run here: {error}") from None
+    said = (done.stdout + done.stderr).decode(errors="replace").strip()[-2000:]
+    if "Traceback" in said:
+        said = said.splitlines()[-1]
+    raise ReleaseRefused("selftest", f"it does not run here: {said or f'ended with {done.returncode}'}")

@@ -1,0 +1,239 @@
+"""The updater from an inbox to a slot that is tried: what it makes, what it refuses, what a kill at any point leaves."""
+
+import datetime as dt
+import json
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from gateway.ota.bundle import unpack
+from gateway.ota.places import Places
+from gateway.ota.slots import look
+from tests.support.runnable import runtime, wheel
+from tests.support.slots import SlotBox
+from tests.unit.ota.publisher import Publisher
+
+OLD = "1.1.0-aaaaaaaaaaaa"
+LIBRARY = wheel("msgpack", "1.0", {"msgpack/__init__.py": "ANSWER = 42\n", "msgpack/data/table.txt": "1\n"})
+
+
+@pytest.fixture(scope="module")
+def publisher(tmp_path_factory):
+    made = Publisher(tmp_path_factory.mktemp("publisher"))
+    made.now = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
+    made.repository.refresh(made.signers)
+    return made
+
+
+@pytest.fixture(scope="module")
+def good(publisher):
+    """A bundle of 1.2.0."""
+    wheels = {"fieldpost": runtime("1.2.0"), "msgpack": LIBRARY}
+    return publisher.bundle(publisher.release("1.2.0", wheels=wheels, installed_size=100_000, rollback_index=1))
+
+
+class Site(SlotBox):
+    """A machine on which OLD runs, with an inbox."""
+
+    def __init__(self, root, publisher):
+        super().__init__(root)
+        self.install_slotctl()
+        self.at = Places(root)
+        self.make(OLD, confirmed=True)
+        assert self.run("adopt", OLD) == 0, self.output
+        self.at.factory_root.parent.mkdir(parents=True)
+        self.at.factory_root.write_bytes(publisher.factory_root)
+        self.at.request.parent.mkdir(parents=True)
+
+    def send(self, bundle, job="j1", **more):
+        shutil.rmtree(self.at.inbox, ignore_errors=True)
+        unpack(bundle, self.at.inbox)
+        self.ask({"job": job, **more})
+
+    def ask(self, request):
+        self.at.request.write_text(request if isinstance(request, str) else json.dumps(request))
+
+    def outcome(self, job="j1"):
+        found = look(self.at).job(job)
+        return found and (found["outcome"], found["reason"])
+
+    def untouched(self):
+        """The old version runs, and nothing lies about."""
+        names = {path.name for path in self.at.releases.iterdir()}
+        return names == {OLD} and look(self.at).phase == "IDLE" and not list(self.at.base.glob(".inbox-*"))
+
+
+@pytest.fixture
+def site(tmp_path, publisher):
+    return Site(tmp_path, publisher)
+
+
+def test_a_release_becomes_a_slot_that_is_tried_and_runs(site, good):
+    site.send(good)
+    assert site.update() == 0, site.output
+    trial = look(site.at).trial
+    assert trial.job == "j1"
+    assert trial.slot.startswith("1.2.0-")
+    slot = site.at.releases / trial.slot
+    assert site.run("boot") == 0, site.output
+    assert site.selected == {"slot": trial.slot, "python": str(slot / "venv/bin/python3"), "trial": True}
+    script = "import gateway.version as v, msgpack, sys; print(v.VERSION, msgpack.ANSWER, sys.prefix, v.__cached__)"
+    done = subprocess.run([slot / "venv/bin/python3", "-I", "-c", script], capture_output=True, text=True, timeout=30)
+    version, answer, prefix, cached = done.stdout.split()
+    assert (version, answer, prefix) == ("1.2.0", "42", str(slot / "venv"))
+    assert cached.startswith(str(slot))
+    command = (slot / "venv/bin/fieldpost").read_text()
+    assert f"{slot}/venv/bin/python3" in command
+    assert ".tmp-" not in command, "scripts name the final place"
+    assert b".tmp-" not in next(slot.rglob("version.cpython-*.pyc")).read_bytes()
+    assert sorted(path.name for path in site.at.wheels.iterdir()) == sorted(
+        f"{row['sha256']}.whl" for row in json.loads((slot / "release.json").read_text())["wheels"]
+    )
+    assert site.run("keep") == 0, site.output
+    assert look(site.at).good == trial.slot
+
+
+def test_the_same_job_again_changes_nothing(site, good):
+    site.send(good)
+    assert site.update() == 0
+    before = site.at.state.read_bytes()
+    assert site.update() == 0
+    assert "is known" in site.output
+    assert site.at.state.read_bytes() == before
+
+
+def test_what_runs_already_is_a_success(site, good):
+    site.send(good)
+    site.update()
+    site.run("boot")
+    site.run("keep")
+    site.send(good, job="j2")
+    assert site.update() == 0, site.output
+    assert site.outcome("j2") == ("SUCCEEDED", "installed")
+
+
+def test_what_failed_here_is_not_staged_again(site, good):
+    site.send(good)
+    site.update()
+    for _ in range(4):
+        site.run("boot")
+    site.run("gc")
+    site.send(good, job="j2")
+    assert site.update() == 1
+    assert site.outcome("j2") == ("FAILED", "bad")
+    assert site.untouched()
+
+
+BEFORE = ("apply.recorded", "apply.verified", "floors.state-tmp", "floors.copy", "apply.wheel", "apply.folder",
+          "apply.unpacked", "apply.installed", "apply.compiled", "apply.tested", "seal.marked", "seal.renamed",
+          "apply.sealed", "apply.before-commit", "trial.state-tmp", "trial.state-bak")  # fmt: skip
+OF_SLOTCTL = ("floors.", "seal.", "trial.")
+
+
+@pytest.mark.parametrize("point", BEFORE)
+def test_a_kill_before_the_commit_point_leaves_the_old_version_and_the_job_can_come_again(site, good, point):
+    site.send(good)
+    status = site.update(kill_at=point)
+    assert status == (1 if point.startswith(OF_SLOTCTL) else -signal.SIGKILL), site.output
+    assert look(site.at).phase == "IDLE"
+    assert site.run("boot") == 0
+    assert site.selected["slot"] == OLD
+    job = "j2" if point.startswith(OF_SLOTCTL) else "j1"  # what the updater lived to see, it told
+    site.send(good, job=job)
+    assert site.update() == 0, site.output
+    assert site.run("boot") == 0, site.output
+    assert site.selected["slot"].startswith("1.2.0-")
+    assert not list(site.at.releases.glob(".tmp-*"))
+    assert not list(site.at.base.glob(".inbox-*"))
+
+
+@pytest.mark.parametrize("point", ["trial.state-rename", "trial.state-done", "apply.committed"])
+def test_a_kill_after_the_commit_point_leaves_a_trial_that_is_counted(site, good, point):
+    site.send(good)
+    site.update(kill_at=point)
+    assert look(site.at).phase == "TRIAL"
+    assert site.update() == 0, "the same job again is nothing new"
+    assert site.run("boot") == 0
+    assert site.selected["slot"].startswith("1.2.0-")
+    assert look(site.at).trial.tries_left == 2
+
+
+def _release(publisher, version, runtime_wheel=None, **keys):
+    wheels = {"fieldpost": runtime_wheel or runtime(version), **keys.pop("more", {"msgpack": LIBRARY})}
+    return publisher.bundle(publisher.release(version, wheels=wheels, **{"installed_size": 100_000, **keys}))
+
+
+REFUSED = {
+    "3.0.1": ({"compatible": {"platforms": ["linux_riscv64"]}}, "platform"),
+    "3.0.2": ({"compatible": {"python": ["cp39"]}}, "python"),
+    "3.0.3": ({"compatible": {"state_schema": [90, 91]}}, "schema"),
+    "3.0.4": ({"compatible": {"min_from": "99.0"}}, "min_from"),
+    "3.0.5": ({"installed_size": 1 << 39}, "disk"),
+    "3.0.6": ({"runtime_wheel": runtime("3.0.6", "import nothing_like_it\n")}, "selftest"),
+    "3.0.7": ({"runtime_wheel": runtime("3.0.7", "import sys; sys.exit(3)\n")}, "selftest"),
+    "3.0.8": ({"runtime_wheel": runtime("3.0.8", "print('[]')\n")}, "selftest"),
+    "3.0.9": ({"more": {"odd0": b"no wheel"}}, "wheel"),
+    "3.1.0": ({"more": {"odd1": wheel("odd1", "1.0", {"../../../../../escaped.py": ""})}}, "wheel"),
+    "3.1.1": ({"more": {"odd2": wheel("odd2", "1.0", {"gateway/__init__.py": "stolen = 1"})}}, "wheel"),
+    "3.1.2": ({"more": {"odd3": wheel("odd3", "1.0", {}, {"python3": "os:abort"})}}, "wheel"),
+    "3.1.3": ({"more": {"odd4": wheel("odd4", "1.0", {}, {"../../x": "os:abort"})}}, "wheel"),
+}
+
+
+@pytest.mark.parametrize("version", REFUSED)
+def test_a_release_that_does_not_fit_or_work_is_refused_and_nothing_is_left(site, publisher, version):
+    keys, reason = REFUSED[version]
+    site.send(_release(publisher, version, **keys), target=f"releases/fieldpost-{version}.json")
+    assert site.update() == 1
+    assert site.outcome() == ("FAILED", reason), site.output
+    assert "Traceback" not in site.output
+    assert site.untouched()
+    assert not list(site.root.parent.rglob("escaped.py"))
+
+
+def test_a_wheel_that_says_other_hashes_than_it_has_is_refused(site, publisher):
+    honest = runtime("4.0.0")
+    bundle = _release(publisher, "4.0.0", honest.replace(b"VERSION = '4.0.0'", b"VERSION = '4.0.1'"))
+    site.send(bundle, target="releases/fieldpost-4.0.0.json")
+    assert site.update() == 1
+    assert site.outcome() == ("FAILED", "wheel")
+    assert site.untouched()
+
+
+def test_a_file_of_the_inbox_that_was_changed_is_refused(site, good):
+    site.send(good)
+    changed = max(site.at.inbox.rglob("*.whl"), key=lambda path: path.stat().st_size)
+    changed.write_bytes(bytes(changed.stat().st_size))
+    assert site.update() == 1
+    assert site.outcome() == ("FAILED", "hash")
+    assert site.untouched()
+
+
+@pytest.mark.parametrize(
+    "request_text",
+    ["", "{", "[]", '{"job": "a/b"}', '{"job": "j\\n"}', '{"job": "j", "url": "http://x"}', "9" * 20_000],
+)
+def test_a_request_that_is_none_does_nothing(site, request_text):
+    site.ask(request_text)
+    assert site.update() == 1
+    assert "Traceback" not in site.output
+    assert site.untouched()
+
+
+def test_a_machine_that_trusts_nobody_installs_nothing(site, good):
+    site.at.factory_root.unlink()
+    site.send(good)
+    assert site.update() == 1
+    assert site.outcome() == ("FAILED", "root")
+    assert site.untouched()
+
+
+def test_floors_are_kept_by_slotctl_and_hold_when_the_cache_is_lost(site, good):
+    site.send(good)
+    assert site.update() == 0
+    floors = look(site.at).floors
+    assert floors["root"] == 1
+    assert floors["snapshot"] > 1
+    assert json.loads((site.root / "var/lib/fieldpost-floor/floors.json").read_text())["snapshot"] == floors["snapshot"]

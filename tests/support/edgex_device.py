@@ -16,6 +16,8 @@ TABLES = {
     "HOLDING_REGISTERS": "holding",
 }
 _CODES = {
+    "INT8": "b",
+    "UINT8": "B",
     "INT16": "h",
     "UINT16": "H",
     "INT32": "i",
@@ -83,6 +85,7 @@ def hold(tables: dict[str, dict[int, int]], resource: dict[str, Any], raw: Any) 
         data = str(raw).encode().ljust(2 * attributes["stringRegisterSize"], b"\0")
     else:
         data = struct.pack(">" + _CODES[str(attributes.get("rawType", kind)).upper()], raw)
+        data = data if len(data) > 1 else b"\xff" + data  # the low byte counts, whatever the other is
         if len(data) > 2:
             data = swapped(data, attributes)
     if table in {"coil", "discrete"}:  # eight of them are a byte, the first its lowest bit

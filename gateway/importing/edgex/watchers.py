@@ -16,10 +16,12 @@ from gateway.importing.edgex.protocols import stub_of
 from gateway.importing.names import Names
 from gateway.importing.views import View
 
-_SCANNING = {"modbus", "opcua", "mqtt", "ble"}
+_SEEING = "mqtt"
+"""The driver that sees devices which nobody configured, of those that EdgeX files lead to."""
+_TOPICS = "incoming/data/{}/+"
 _KNOWN = ("name", "serviceName", "labels", "identifiers", "blockingIdentifiers", "adminState", "discoveredDevice")
 _DEVICE = ("profileName", "adminState", "autoEvents", "properties")
-_PROPERTIES = {"Address": "address", "Port": "port", "Endpoint": "url", "UnitID": "unit_id", "HostName": "name"}
+_PROPERTIES = {"Address": "address", "Port": "port", "Endpoint": "url", "UnitID": "unit_id", "Name": "name"}
 """What our drivers call what EdgeX' protocol blocks hold."""
 _LONGEST = 200
 
@@ -48,7 +50,10 @@ def draw_watcher(view: View, profiles: Mapping[str, Profile], devices: Devices, 
         data = dict(rule)
         data["keys"] = _keys(template, profile, channel, devices, draft)
         data["approve"] = "auto"
-        if locked or channel.link.driver not in _SCANNING:
+        if channel.link.driver == _SEEING:
+            channel.link.keys.setdefault("discover", {"topics": [_TOPICS.format("{device}")]})
+            data["keys"]["topic"] = _TOPICS.format("{name}")
+        if locked or channel.link.driver != _SEEING:
             data["enabled"] = False
         _tell(view, name, channel, draft)
         rules = channel.data.setdefault("watch", {})
@@ -62,9 +67,10 @@ def draw_watcher(view: View, profiles: Mapping[str, Profile], devices: Devices, 
 
 
 def _tell(view: View, name: str, channel: Channel, draft: Draft) -> None:
-    if channel.link.driver not in _SCANNING:
-        text = f"`{name}` is kept and disabled: devices of channel `{channel.id}` cannot be looked for"
-        draft.report.warning(view.place, text)
+    driver = channel.link.driver
+    if driver != _SEEING:
+        text = f"`{name}` is kept and disabled: driver {driver} of channel `{channel.id}` sees no devices by itself"
+        draft.report.warning(view.place, f"{text}; `fieldpost scan` looks for them")
 
 
 def _match(view: View) -> dict[str, list[str]] | None:

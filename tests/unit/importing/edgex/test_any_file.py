@@ -80,7 +80,7 @@ def test_our_own_files_of_these_shapes_load_and_give_the_same_twice():
     assert files_of(first) == files_of(second)
     made = load(first)
     assert [channel.id for channel in made.channels] == ["modbus-rtu-dev-ttyS1", "modbus-tcp-192-0-2-40-502"]
-    assert [rule.channel for rule in made.watch] == ["modbus-rtu-dev-ttyS1", "modbus-tcp-192-0-2-40-502"]
+    assert [list(channel["watch"]) for channel in first.channels.values()] == [["New-Skids"], ["New-Skids"]]
 
 
 HOSTILE = {

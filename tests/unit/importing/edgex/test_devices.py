@@ -264,6 +264,14 @@ def test_without_a_command_topic_an_mqtt_device_is_read_only():
     assert "without `CommandTopic` nothing can be written" in notes(report)
 
 
+def at_work(draft):
+    """The draft with every rule switched on."""
+    for channel in draft.channels.values():
+        for rule in channel.get("watch", {}).values():
+            rule.pop("enabled", None)
+    return draft
+
+
 def watcher(identifiers, more=""):
     return f"name: W\nidentifiers: {identifiers}\ndiscoveredDevice: {{profileName: P, adminState: UNLOCKED}}\n{more}"
 
@@ -273,7 +281,9 @@ def test_a_watcher_is_a_rule_of_the_channels_that_its_devices_could_be_on():
         "deviceList:\n"
     )
     draft, report = drawn(PROFILE, lists, watcher("{Address: '192.*', Port: 50}"))
-    rules = load(draft).watch
+    assert load(draft).watch == (), "Modbus sees nobody by itself"
+    assert "driver modbus" in notes(report)
+    rules = load(at_work(draft)).watch
     assert [rule.channel for rule in rules] == sorted(draft.channels)
     rule = rules[0]
     assert rule.auto
@@ -284,8 +294,11 @@ def test_a_watcher_is_a_rule_of_the_channels_that_its_devices_could_be_on():
 
 @pytest.mark.parametrize(("more", "enabled"), [("adminState: LOCKED", False), ("adminState: UNLOCKED", True)])
 def test_a_locked_watcher_is_a_disabled_rule(more, enabled):
-    draft, _ = drawn(PROFILE, device(), watcher("{Port: 50}", more))
-    assert bool(load(draft).watch) == enabled
+    draft, _ = drawn(PLAIN, device(protocol=MQTT), watcher("{Name: 'd.*'}", more))
+    found = load(draft)
+    assert bool(found.watch) == enabled
+    assert found.channels[0].settings.discover.topics == ("incoming/data/{device}/+",)
+    assert not enabled or found.watch[0].fits({"name": "d2"})
 
 
 @pytest.mark.parametrize("pattern", ["'('", "'a**'", "'[[:alpha:]]'", "[1]", "'" + "x" * 300 + "'"])
@@ -299,15 +312,15 @@ def test_a_watcher_of_nobodys_channel_gets_a_stub():
     assert list(draft.channels) == ["device-simple"]
     load(draft)
     assert "the rule gets one of its own" in notes(report)
-    assert "cannot be looked for" in notes(report)
+    assert "sees no devices by itself" in notes(report)
 
 
 def test_values_that_block_are_compared_as_texts():
-    text = "blockingIdentifiers: {Port: [502, '503'], Name: ['a*', B]}"
+    text = "blockingIdentifiers: {Port: [502, '503'], Site: ['a*', B]}"
     draft, _ = drawn(PROFILE, device(), watcher("{Port: '5'}", text))
-    (rule,) = load(draft).watch
+    (rule,) = load(at_work(draft)).watch
     assert not any(rule.fits({"port": port}) for port in ("502", "503"))
-    assert rule.fits({"port": "504", "Name": "abc"})
-    assert rule.fits({"port": "504", "Name": "b"}), "case counts"
-    assert not rule.fits({"port": "504", "Name": "a*"})
-    assert not rule.fits({"port": "504", "Name": "B"})
+    assert rule.fits({"port": "504", "Site": "abc"})
+    assert rule.fits({"port": "504", "Site": "b"}), "case counts"
+    assert not rule.fits({"port": "504", "Site": "a*"})
+    assert not rule.fits({"port": "504", "Site": "B"})

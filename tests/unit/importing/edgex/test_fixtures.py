@@ -147,7 +147,7 @@ def test_a_virtual_device_is_simulated_and_what_is_only_written_is_never_polled(
 def test_fl_66_the_watcher_accepts_simple01_on_port_300_and_refuses_the_blocked_ports():
     draft, report = fixture(*SIMPLE, "Simple-Provision-Watcher.yml")
     settings = load(draft)
-    assert settings.watch == (), "the protocol `other` cannot be looked for"
+    assert settings.watch == (), "nobody looks for devices of the protocol `other`"
     assert "is kept and disabled" in notes(report)
     (rule,) = draft.channels["other"]["watch"].values()
     assert (rule["enabled"], rule["approve"], rule["profile"]) == (False, "auto", "Simple-Device")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from drivers.modbus.address import parse_address
 from tests.unit.importing.edgex.kit import draw, drawn, load, modbus, notes, profile, tag
 
 ARRAYS = [f"{name}Array" for name in ("Bool", "String", "Uint8", "Int16", "Uint64", "Float32", "Float64")]
@@ -126,6 +127,23 @@ def test_what_makes_no_address_is_an_error_at_its_place(attributes, kind, wrong)
     found = problems(profile(modbus(attributes, kind)))
     assert any(wrong in text for text in found), found
     assert all(text.startswith("a.yaml:3:") for text in found)
+
+
+@pytest.mark.parametrize("table", ["COILS", "DISCRETES_INPUT", "INPUT_REGISTERS", "HOLDING_REGISTERS"])
+def test_every_address_on_the_wire_is_written_so_that_the_driver_reads_the_same(table):
+    for register in (0, 1, 9998, 9999, 10000, 10001, 19999, 30001, 39999, 40001, 49999, 65535):
+        text = f"{{name: t, attributes: {{primaryTable: {table}, startingAddress: {register}}}"
+        keys, _ = tag(f"{text}, properties: {{valueType: Bool}}}}")
+        address = parse_address(keys["address"])
+        assert (address.offset, address.bit) == (register, 0 if "REGISTERS" in table else None)
+
+
+def test_a_number_on_coils_is_a_row_of_as_many():
+    text = "{name: t, attributes: {primaryTable: COILS, startingAddress: 20000}, properties: {valueType: Int16}}"
+    keys, report = tag(text)
+    assert (keys["address"], keys["type"]) == ("coil/0x4e20-0x4e2f", "int16")
+    assert "a Int16 is 16 bits of the coil table" in notes(report)
+    assert "no room" in problems(profile(text.replace("20000", "65530")))[0]
 
 
 def test_limits_are_for_writes_only():

@@ -92,6 +92,7 @@ def build() -> argparse.ArgumentParser:
     add_replays(add)
     add_driver(add("driver", "driver", "list drivers, begin a new one, test one, show its quality"), common)
     _add_delivery(add)
+    _add_backup(add)
     add_bundle(add("bundle", "bundle", "make, sign and check releases"), common)
     add_fleet(add("fleet", "fleet", "look at gateways and change their devices through a broker"), common)
     return parser
@@ -332,6 +333,15 @@ def _add_state(add: _Add) -> None:
     audit.add_argument("--limit", type=positive, default=20, metavar="N", help="at most so many entries (20)")
     audit.add_argument("--verify", action="store_true", help="recompute the chain; exit 1 when it is broken")
     audit.add_argument("--file", metavar="FILE", help="with --verify: of JSON lines, not of the running gateway")
+
+
+def _add_backup(add: _Add) -> None:
+    backup = add("backup", "backup", "write identity, configuration, shadows and alarms into one file")
+    restore = add("restore", "backup", "make a new box of a backup; --config and --state must be empty folders")
+    for command in (backup, restore):
+        command.add_argument("file", metavar="FILE", help="the backup")
+        command.add_argument("--password-file", metavar="FILE", help="file that holds the password of the backup")
+    backup.add_argument("--open", action="store_true", help="without encryption; whoever has it has the secrets")
 
 
 def _add_delivery(add: _Add) -> None:

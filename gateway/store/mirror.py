@@ -86,7 +86,7 @@ class Mirror:
         if self._descriptor < 0:
             return
         try:
-            os.pwrite(self._descriptor, _form(state, self._boot, clean=clean), self._slot * SLOT)
+            os.pwrite(self._descriptor, form(state, self._boot, clean=clean), self._slot * SLOT)
             self._slot = 1 - self._slot
             if sync:
                 os.fdatasync(self._descriptor)
@@ -109,7 +109,8 @@ class Mirror:
             self._descriptor = -1
 
 
-def _form(state: State, boot: str, *, clean: bool) -> bytes:
+def form(state: State, boot: str, *, clean: bool) -> bytes:
+    """One slot of the file: what a mirror of this state says."""
     floors = {}
     for (consumer, stream, epoch), done in state.cursors.items():
         if done and done[0][0] == 1:

@@ -1,0 +1,105 @@
+"""What of a box goes into a backup, and how a box is made of one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgpack
+
+from gateway.backup.archive import BackupError
+from gateway.release import version
+from gateway.store.copying import Copied, copy_tables, place_tables
+from gateway.store.files import sync_directory
+
+_LEFT_OUT = {"store", "store.mirror"}
+"""Of the state directory: readings and what belongs to one run. The small tables of the store go by `copy_tables`."""
+_TABLES = "tables"
+_MOST_FILE = 50 * 2**20
+
+
+def gather(config: Path, state: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Manifest and files of the box with this configuration and state. Raises BackupError, StoreError."""
+    files = {f"config/{name}": content for name, content in _files(config, skip={state})}
+    files |= {f"state/{name}": content for name, content in _files(state, skip={state / name for name in _LEFT_OUT})}
+    copied = copy_tables(state)
+    if copied is not None:
+        files[_TABLES] = msgpack.packb([copied.rows, copied.mirror, copied.epoch])
+    made = {"made": int(time.time() * 1000), "version": version(), "epoch": copied.epoch if copied else 0}
+    return {"format": 1, **made}, files
+
+
+def _files(folder: Path, skip: set[Path]) -> Iterator[tuple[str, bytes]]:
+    """Regular files below a folder, without links, sockets and hidden ones."""
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.iterdir()):
+        if path in skip or path.is_symlink() or path.name.startswith("."):
+            continue
+        if path.is_dir():
+            for name, content in _files(path, skip):
+                yield f"{path.name}/{name}", content
+        elif path.is_file():
+            if path.stat().st_size > _MOST_FILE:
+                raise BackupError(f"{path} is larger than {_MOST_FILE // 2**20} MiB: move it out of the folder")
+            yield path.name, path.read_bytes()
+
+
+def scatter(files: Mapping[str, bytes], config: Path, state: Path) -> list[str]:
+    """Make a box of a backup: both folders must be empty or missing. Returns what was put in place.
+
+    Raises BackupError before anything is written, OSError when the disk fails; what was begun is removed then.
+    """
+    for folder in (config, state):
+        if folder.is_dir() and any(folder.iterdir()):
+            raise BackupError(f"{folder} is not empty: a backup is restored to a new box")
+    tables = _tables(files)
+    begun = [folder for folder in (config, state) if not folder.exists()]
+    try:
+        for name, content in files.items():
+            kind, _, rest = name.partition("/")
+            if kind in {"config", "state"} and rest:
+                _put((config if kind == "config" else state) / rest, content)
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if tables is not None:
+            place_tables(state, tables)
+    except BaseException:
+        for folder in (config, state):
+            _empty(folder, remove=folder in begun)
+        raise
+    return sorted({name.split("/")[0] for name in files})
+
+
+def _tables(files: Mapping[str, bytes]) -> Copied | None:
+    raw = files.get(_TABLES)
+    if raw is None:
+        return None
+    try:
+        rows, mirror, epoch = msgpack.unpackb(raw)
+        found = [(bytes(key), bytes(value)) for key, value in rows]
+        return Copied(found, bytes(mirror), int(epoch))
+    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        raise BackupError(f"the backup's tables cannot be read: {error}") from None
+
+
+def _put(path: Path, content: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    sync_directory(path.parent)
+
+
+def _empty(folder: Path, *, remove: bool) -> None:
+    for path in list(folder.iterdir()) if folder.is_dir() else ():
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    if remove:
+        with contextlib.suppress(OSError):
+            folder.rmdir()

@@ -13,7 +13,7 @@ from msgspec.structs import asdict
 from gateway.model import ChannelSpec
 from gateway.rulebook import NotifySpec, RuleBook, Step
 from gateway.settings.references import is_secret_key
-from gateway.settings.types import GatewaySettings
+from gateway.settings.types import GatewaySettings, UplinkSettings
 
 HASH_DIGITS = 16
 _HIDDEN_KEYS = ("key", "username", "url")
@@ -32,7 +32,7 @@ def fingerprint(settings: GatewaySettings, *, base: Path, secrets: Mapping[str, 
     del tree["hash"], tree["accepted"]
     tree["watch"] = {f"{rule.channel}/{rule.name}": rule for rule in settings.watch}
     tree["channels"] = {channel.id: _channel(channel) for channel in settings.channels}
-    tree["uplinks"] = {uplink.name: uplink for uplink in settings.uplinks}
+    tree["uplinks"] = {uplink.name: _uplink(uplink) for uplink in settings.uplinks}
     tree["book"] = _book(settings.book)
     tree["servers"] = {server.name: server for server in settings.servers}
     if not settings.servers:
@@ -41,6 +41,13 @@ def fingerprint(settings: GatewaySettings, *, base: Path, secrets: Mapping[str, 
     if secrets:
         encoded = _encoder().encode(_without_secrets(msgspec.json.decode(encoded), secrets))
     return hashlib.sha256(encoded).hexdigest()[:HASH_DIGITS]
+
+
+def _uplink(uplink: UplinkSettings) -> dict[str, Any]:
+    fields = asdict(uplink)
+    if uplink.codec != "edgex":
+        del fields["quality"], fields["envelope"]  # others keep the name that they had before there was this codec
+    return fields
 
 
 def _book(book: RuleBook) -> dict[str, Any]:

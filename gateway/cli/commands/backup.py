@@ -43,10 +43,18 @@ def restore(session: Session) -> int:
     manifest, files = read(path, _password(session))
     given = session.option("config")
     config = Path(given).absolute() if given else Path("/etc/fieldpost")
-    state = Path(session.args.state).absolute() if session.option("state") else _state_of(files, config)
+    said = _state_of(files, config)
+    state = Path(session.args.state).absolute() if session.option("state") else said
+    moved = state != said
+    if moved:  # a generation says where its state is, too
+        files = {name: content for name, content in files.items() if not name.startswith("state/generations/")}
     scatter(files, config, state)
     lines = [f"configuration in {config}, state in {state}, of {forms.clock(manifest.get('made'))}"]
     lines += [f"check it with `fieldpost check {config}`, then start the gateway: its streams go on in a new epoch"]
+    if moved:
+        lines.insert(
+            1, f"write `store: {{path: {state}}}` into gateway.yaml, which says {said}; generations are left out"
+        )
     if session.out.as_json:
         session.out.result({"ok": True, "config": str(config), "state": str(state), **manifest})
     else:

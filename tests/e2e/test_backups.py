@@ -12,23 +12,22 @@ from tests.support.scene import Scene
 MakeScene = Callable[..., Scene]
 
 
-def test_a_second_box_goes_on_with_identity_shadow_and_streams(
+def test_a_second_box_goes_on_with_identity_state_and_streams(
     make_scene: MakeScene, make_gateway: Callable[..., Gateway], tmp_path: Path
 ) -> None:
     scene = make_scene(2, start=False)
-    scene.add_setpoint()
     (scene.gateway.config / "credentials").mkdir()
     (scene.gateway.config / "credentials" / "key").write_text("of the first box")
     scene.gateway.start()
     scene.wait_polls(3)
     device = sorted(scene.states())[0]
-    assert scene.gateway.cli("write", f"{device}.setpoint=777").code == 0
+    assert scene.gateway.cli("maintenance", device, "--for", "2h", "--reason", "until the second box").code == 0
     (tmp_path / "password").write_text("secret\n")
     words = ("--password-file", str(tmp_path / "password"))
     made = scene.gateway.cli("backup", str(tmp_path / "box.fpbackup"), *words)
     assert made.code == 0, made.err
     scene.wait_polls(3)  # what it gives after the backup, the second box knows nothing of
-    reported = _reported(scene.gateway, device)
+    before = scene.gateway.ask("maintenance")
     scene.kill_gateway()
     first = _epochs(scene)
 
@@ -44,7 +43,8 @@ def test_a_second_box_goes_on_with_identity_shadow_and_streams(
     second.start()
     scene.gateway = second
     scene.wait_polls(3)
-    assert _reported(second, device) == reported
+    assert before["maintenance"]
+    assert second.ask("maintenance") == before
     wait_until(lambda: max(_epochs(scene)) > max(first), 30, why="a new epoch arrives")
     scene.wait_polls(3)
     assert scene.sink.snapshot().conflicts == []
@@ -65,8 +65,3 @@ def test_a_backup_without_a_password_has_to_be_wanted(make_scene: MakeScene, tmp
 
 def _epochs(scene: Scene) -> set[int]:
     return {epoch for _, epoch in scene.sink.snapshot().numbers}
-
-
-def _reported(gateway: Gateway, device: str) -> object:
-    (row,) = gateway.ask("shadow", "get", device)["shadows"]
-    return row["reported"]

@@ -4,7 +4,6 @@ messages are.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 
 from gateway.edgexevents.resources import Resource
@@ -20,7 +19,7 @@ from gateway.uplink.slices import cut
 from gateway.uplink.sources import TELEMETRY, Limits, Sources
 
 AT_ONCE = 250
-"""Readings whose messages are made together: what waits here, and what comes again after a kill."""
+"""Readings whose messages belong together: what comes again after a kill."""
 _EMPTY_AT_ONCE = 20
 """Stretches without any message that are passed over in one turn of the loop."""
 
@@ -47,7 +46,8 @@ class EventSources(Sources):
         self._lost = lost
         self._resources_of: Mapping[int, Resource] | None = None
         self._resources: dict[int, Resource | None] = {}
-        self._made: dict[str, deque[Parcel]] = {LIVE: deque(), BACKLOG: deque()}
+        self._runs: dict[str, _Run] = {}
+        self._live_since = 0.0
         self._readings = min(self._readings, AT_ONCE)
         self._more = False
 
@@ -60,28 +60,27 @@ class EventSources(Sources):
 
     def begin(self, now: float) -> None:
         super().begin(now)
-        for parcels in self._made.values():
-            parcels.clear()
+        self._runs.clear()
 
     @property
     def backlog_waits(self) -> bool:
-        return bool(self._made[BACKLOG]) or super().backlog_waits
+        return BACKLOG in self._runs or super().backlog_waits
 
     def live_due(self, now: float) -> float | None:
-        return 0.0 if self._made[LIVE] else super().live_due(now)
+        return 0.0 if LIVE in self._runs else super().live_due(now)
 
     def live(self, now: float) -> Parcel | None:
-        made = self._made[LIVE]
-        if made:
-            return made.popleft()
+        parcel = self._take(LIVE)
+        if parcel is not None:
+            parcel.since = self._live_since
+            return parcel
         parcel = super().live(now)
         if parcel is not None:
-            for each in made:
-                each.since = parcel.since
+            self._live_since = parcel.since
         return parcel
 
     def backlog(self, now: float) -> Parcel | None:
-        return self._made[BACKLOG].popleft() if self._made[BACKLOG] else super().backlog(now)
+        return self._take(BACKLOG) or super().backlog(now)
 
     def gap(self, now: float) -> Parcel | None:  # noqa: ARG002 - the form of what it stands for
         """An event cannot tell of numbers that never come: they are told at the gateway."""
@@ -101,43 +100,56 @@ class EventSources(Sources):
             if segment is None:
                 self._end(kind)
                 return None
-            made = self._made[kind]
-            made.extend(self._parcels(kind, segment, now))
-            if made:
-                return made.popleft()
+            self._runs[kind] = _Run(*self._parcels(kind, segment, now))
+            parcel = self._take(kind)
+            if parcel is not None:
+                return parcel
             self._consumer.done(segment.stream, segment.epoch, segment.first, segment.last)
             after = (segment.epoch, segment.last)
         self._more = True
         return None
 
-    def _parcels(self, kind: str, segment: Segment, now: float) -> Iterator[Parcel]:
-        """All messages of a stretch of numbers; readings that no message can carry are given up."""
-        sent = []
-        for letter in self._letters(segment):
-            if letter.topic:
-                sent.append(letter)
-            else:
-                self._consumer.refuse(segment.stream, segment.epoch, letter.first, letter.last, "codec")
-        stretch = Stretch(len(sent))
-        for letter in sent:
-            yield Parcel(
-                kind,
-                _outgoing(letter),
-                segment.stream,
-                segment.epoch,
-                segment.first,
-                segment.last,
-                letter.last - letter.first + 1,
-                now,
-                stretch=stretch,
-                numbers=(letter.first, letter.last),
-            )
+    def _take(self, kind: str) -> Parcel | None:
+        """The next message of the stretch that is under way."""
+        run = self._runs.get(kind)
+        if run is None:
+            return None
+        parcel = run.take()
+        if run.is_empty:
+            del self._runs[kind]
+        return parcel
 
-    def _letters(self, segment: Segment) -> list[Letter]:
-        try:
-            return list(self._events.letters(segment, self._carried(), self._limits.payload))
-        except KeyError:  # an alias that the store does not know either
-            return [Letter(segment.first, segment.last)]
+    def _parcels(self, kind: str, segment: Segment, now: float) -> tuple[Iterator[Parcel], Stretch]:
+        """The messages of a stretch of numbers; readings that no message can carry are given up on the way."""
+        stretch = Stretch()
+
+        def parcels() -> Iterator[Parcel]:
+            for letter in self._letters(segment):
+                if not letter.topic:
+                    self._consumer.refuse(segment.stream, segment.epoch, letter.first, letter.last, "codec")
+                    continue
+                stretch.add()
+                yield Parcel(
+                    kind,
+                    _outgoing(letter),
+                    segment.stream,
+                    segment.epoch,
+                    segment.first,
+                    segment.last,
+                    letter.last - letter.first + 1,
+                    now,
+                    stretch=stretch,
+                    numbers=(letter.first, letter.last),
+                )
+
+        return parcels(), stretch
+
+    def _letters(self, segment: Segment) -> Iterator[Letter]:
+        resources = self._carried()
+        if resources.keys() >= set(segment.aliases):
+            yield from self._events.letters(segment, resources, self._limits.payload)
+        else:  # an alias that the store does not know either
+            yield Letter(segment.first, segment.last)
 
     def _carried(self) -> Resources:
         """What EdgeX calls the tags that this uplink carries."""
@@ -149,6 +161,30 @@ class EventSources(Sources):
                 for alias, each in every.items()
             }
         return self._resources
+
+
+class _Run:
+    """Messages of one stretch, made one ahead: an entry may have thousands, and the loop has other things to do."""
+
+    def __init__(self, parcels: Iterator[Parcel], stretch: Stretch) -> None:
+        self._parcels = parcels
+        self._stretch = stretch
+        self._next: Parcel | None = None
+        self._advance()
+
+    @property
+    def is_empty(self) -> bool:
+        return self._next is None
+
+    def take(self) -> Parcel | None:
+        parcel = self._next
+        self._advance()
+        return parcel
+
+    def _advance(self) -> None:
+        self._next = next(self._parcels, None)
+        if self._next is None:
+            self._stretch.close()
 
 
 def _outgoing(letter: Letter) -> Outgoing:

@@ -16,15 +16,24 @@ PROBE_S = 60.0
 
 
 class Stretch:
-    """Numbers that go in several messages: done when all of these have found their fate."""
+    """Numbers that go in several messages: done when there are no more of these, and all have found their fate."""
 
-    def __init__(self, messages: int) -> None:
-        self._left = messages
+    def __init__(self) -> None:
+        self._left = 0
+        self._whole = False
+
+    def add(self) -> None:
+        """A message was made."""
+        self._left += 1
+
+    def close(self) -> None:
+        """It was the last one."""
+        self._whole = True
 
     def settle(self) -> bool:
-        """One more message is through, or given up. True for the last one."""
+        """One more message is through, or given up. True for the last of all."""
         self._left -= 1
-        return self._left == 0
+        return self._whole and self._left == 0
 
 
 class Parcel(Struct):

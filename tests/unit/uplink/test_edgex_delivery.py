@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -74,6 +75,19 @@ async def test_what_was_in_flight_comes_again_the_same_to_the_byte(rig: VirtualR
     await rig.clock.advance(60)
     both = [(each.topic, each.payload) for each in rig.broker.published if each.topic.startswith(BUS)]
     assert both == first + first
+    assert rig.journal.finished["telemetry"] == set(range(1, 9))
+
+
+async def test_a_planned_stop_waits_for_what_is_in_flight_and_leaves_nothing_to_send_again(rig: VirtualRig) -> None:
+    rig.broker.delay = 1.0
+    uplink = await start(rig)
+    await rig.clock.advance(5)
+    rig.journal.add("pump", {f"tag{i}": i for i in range(8)})
+    await rig.clock.advance(0.1)
+    stopping = asyncio.ensure_future(uplink.stop())
+    await rig.clock.advance(3)
+    await stopping
+    assert len(told(rig)) == 8
     assert rig.journal.finished["telemetry"] == set(range(1, 9))
 
 

@@ -206,6 +206,13 @@ class Plant:
         folder = self.server.get_node(ua.NodeId("Line", self.line))
         await self._variable(folder, name, value, ua.VariantType.Double)
 
+    async def node(self, name: str, index: int, number: int, value: Any, kind: str) -> None:
+        """A variable with a number for its id, in any namespace."""
+        objects, variant = self.server.nodes.objects, getattr(ua.VariantType, kind)
+        node = await objects.add_variable(ua.NodeId(number, index), ua.QualifiedName(name, index), value, variant)
+        await node.set_writable()
+        self.variables[name] = node
+
     async def event(self, message: str, severity: int = 500) -> None:
         generator = await self.server.get_event_generator()
         generator.event.Severity = severity
@@ -248,7 +255,7 @@ def _fail(_parent: Any) -> Any:
 
 async def _commands(plant: Plant) -> None:
     """Lines of JSON: ["put", name, value, ms?], ["restart", seed], ["stop"], ["start", seed], ["get", name], ["event",
-    text], ["delete", name], ["add", name, value], ["crowd", count], ["sessions"], ["index"], ["storm", hz], ["rounds"], ["calm"]. Each is answered by one line.
+    text], ["delete", name], ["add", name, value], ["node", name, index, number, value, kind], ["crowd", count], ["sessions"], ["index"], ["storm", hz], ["rounds"], ["calm"]. Each is answered by one line.
     """
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()

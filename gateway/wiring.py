@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
 
@@ -46,6 +46,9 @@ from gateway.store import Store
 from gateway.supervisor import Supervisor
 from gateway.tags import TagTable
 from gateway.uplink.ports import Identity
+
+if TYPE_CHECKING:
+    from gateway.uplink.twins.port import TwinPort
 
 _FORCES, _MAINTENANCE, _NOTIFYING = "gateway.forces", "gateway.maintenance", "gateway.notifying"
 _DISCOVERED = "gateway.discovered"
@@ -237,7 +240,15 @@ class _Wiring:
             desk=node.desk,
             shadows=node.shadows.desk,
             resources=EdgexNames(self._tags, self._store.aliases, lambda: self._store.dict_no),
+            twins=self._twins,
         )
+
+    def _twins(self) -> TwinPort:
+        """For an uplink with twins, which few have."""
+        from gateway.runtime.twins import Twins
+
+        node = self.node
+        return Twins(self._tags, self._latest, node.shadows.desk, self._flat, node.device_states)
 
     def _servers(self) -> Servers:
         node, settings = self.node, self._frame.settings

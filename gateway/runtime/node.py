@@ -24,7 +24,7 @@ from gateway.health import Health
 from gateway.journal import STREAMS
 from gateway.latest import LatestValues
 from gateway.maintenance import Maintenance
-from gateway.model import Batch, Block, Tag, Value, ValueType
+from gateway.model import Batch, Block, DeviceState, Tag, Value, ValueType
 from gateway.notifying.notifier import Notifier
 from gateway.objects import from_text
 from gateway.runtime.applier import Applier
@@ -214,6 +214,15 @@ class Node:
                 for issue in self.health.open()
             ],
         }
+
+    def device_states(self) -> dict[str, DeviceState]:
+        """Of all devices whose channel is at work."""
+        found: dict[str, DeviceState] = {}
+        for spec in self.channels.specs():
+            runner = self.channels.runner(spec.id)
+            for device, state in runner.states().items() if runner is not None else ():
+                found[device] = DeviceState.MAINTENANCE if self.maintenance.suppresses(device) else state
+        return found
 
     def _channels_view(self) -> dict[str, Any]:
         view: dict[str, Any] = {}

@@ -24,6 +24,7 @@ from gateway.uplink.uplink import Uplink
 
 if TYPE_CHECKING:
     from gateway.edgexevents.resources import Resource
+    from gateway.uplink.twins.port import TwinPort
 
 STOP_S = 5.0
 RESEND_S = 50.0
@@ -52,6 +53,7 @@ class Uplinks:
         desk: CommandDesk,
         shadows: ShadowPort,
         resources: Callable[[], Mapping[int, Resource]],
+        twins: Callable[[], TwinPort],
     ) -> None:
         self._supervisor = supervisor
         self._store = store
@@ -63,6 +65,7 @@ class Uplinks:
         self._desk = desk
         self._shadows = shadows
         self._resources = resources
+        self._twins = twins
         self._uplinks: dict[str, Uplink] = {}
         self._settings: dict[str, UplinkSettings] = {}
 
@@ -83,6 +86,7 @@ class Uplinks:
             presence=lambda: settings.numbered or not self._served(settings),
             shadows=self._shadows,
             resources=self._resources,
+            twins=self._twins() if settings.twins else None,
         )
         self._uplinks[settings.name] = uplink
         self._settings[settings.name] = settings

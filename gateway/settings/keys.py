@@ -110,6 +110,7 @@ class UplinkKeys(msgspec.Struct, frozen=True):
     unrouted: Literal["accept"] = "accept"
     quality: Literal["good", "all"] | None = None
     envelope: bool | None = None
+    twins: Literal["kubeedge"] | None = None
 
 
 class ServerSelectKeys(msgspec.Struct, frozen=True):

@@ -80,6 +80,7 @@ class UplinkSettings(Struct, frozen=True):
     start: str = "oldest"
     quality: str = "good"
     envelope: bool = True
+    twins: str = ""
 
     @property
     def numbered(self) -> bool:

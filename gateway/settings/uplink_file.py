@@ -15,7 +15,7 @@ from gateway.settings.keys import BatchKeys, RateKeys, ReconnectKeys, SelectKeys
 from gateway.settings.positions import Origin, Problems
 from gateway.settings.sections import mapping_at, section
 from gateway.settings.topics import check_template, check_topics
-from gateway.settings.types import Selection, UplinkSettings
+from gateway.settings.types import NUMBERED, Selection, UplinkSettings
 from gateway.tls import TlsSettings
 
 PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
@@ -129,6 +129,7 @@ class Uplinks:
             start=keys.start,
             quality=keys.quality or "good",
             envelope=keys.envelope is not False,
+            twins=keys.twins or "",
             **limits,
         )
 
@@ -181,6 +182,11 @@ class Uplinks:
         problems = self._problems
         if not client_id or len(client_id.encode()) > MAX_CLIENT_ID:
             problems.at(place.child("client_id"), f"a client id has 1 to {MAX_CLIENT_ID} bytes")
+        if keys.twins is not None and keys.codec not in NUMBERED:
+            hint = "add `twins` to an uplink with codec json or native"
+            problems.at_key(
+                place.child("twins"), f"with codec {keys.codec} nothing is heard, so there are no twins", hint
+            )
         if keys.password is not None and keys.username is None:
             problems.at_key(place.child("password"), "a password needs a `username`", f"add `username: {client_id}`")
         self._check_edgex(keys, place)

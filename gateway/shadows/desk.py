@@ -190,15 +190,18 @@ class Desk:
 
     # --- at the gateway
 
-    async def set(self, device: str, values: dict[str, Any], *, who: str, origin: Origin = Origin.LOCAL) -> None:
-        """Set values at the gateway: desired ones where the gateway gives the versions, else local edits.
+    async def set(
+        self, device: str, values: dict[str, Any], *, who: str, origin: Origin = Origin.LOCAL, via: str = ""
+    ) -> None:
+        """Set values at the gateway: desired ones where the gateway gives the versions, else local edits. `via`: the
+        way they came, as in `write.allow`, where it is not that of `origin`.
 
         All or none. Raises ShadowError.
         """
         self._known(device)
         named = {paths.check_path(path): value for path, value in values.items()}
         leaves = {path: self._from_person(device, path, value) for path, value in named.items()}
-        via = "rule" if origin is Origin.RULE else "local"
+        via = via or ("rule" if origin is Origin.RULE else "local")
         if self._settings().authority == GATEWAY:
             patch = messages.Patch(leaves, None, None, None)
             await self._patch(device, patch, origin=origin, who=who, via=via)
@@ -224,17 +227,17 @@ class Desk:
         except WriteRejected as error:
             raise ShadowError(str(error), code=error.code, path=path) from None
 
-    async def delete(self, device: str, path: str, *, who: str) -> None:
+    async def delete(self, device: str, path: str, *, who: str, via: str = "local") -> None:
         """Take a local edit back, or delete a desired leaf where the gateway gives the versions. Raises ShadowError."""
         path = paths.check_path(path)
         if self._settings().authority == GATEWAY:
             if path not in self.keeper.get(device).live():
                 raise ShadowError(f"{device} has no desired {path!r}", code=404, path=path)
             patch = messages.Patch({path: None}, None, None, None)
-            await self._patch(device, patch, origin=Origin.LOCAL, who=who, via="local")
+            await self._patch(device, patch, origin=Origin.LOCAL, who=who, via=via)
             return
         await self.keeper.change(device, partial(edits.drop_edit, path=path))
-        self._audit.record(who, "local", "shadow_delete", device=device, path=path)
+        self._audit.record(who, via, "shadow_delete", device=device, path=path)
 
     # --- views
 

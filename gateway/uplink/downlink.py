@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import TYPE_CHECKING
 
 from gateway.health import Health
 from gateway.journal import Consumer
@@ -14,12 +15,15 @@ from gateway.uplink.commandrow import Reply
 from gateway.uplink.commands import MAX_PAYLOAD, body, is_rid, parse_command
 from gateway.uplink.counters import Counters
 from gateway.uplink.delivery import Delivery
-from gateway.uplink.inbound import Downlink
+from gateway.uplink.inbound import Beside, Downlink
 from gateway.uplink.ports import Caller, Identity
 from gateway.uplink.results import Results
 from gateway.uplink.shadowing import ShadowLink
 from gateway.uplink.sources import Sources
 from gateway.uplink.verdict import Verdict
+
+if TYPE_CHECKING:
+    from gateway.uplink.twins.link import TwinLink
 
 _COMMAND = "down/command/"
 _SHADOW = "shadow/"
@@ -40,6 +44,7 @@ class Receiver:
         health: Health,
         counters: Counters,
         shadow: ShadowLink | None = None,
+        twins: TwinLink | None = None,
     ) -> None:
         self._name = name
         self._desk = desk
@@ -49,7 +54,9 @@ class Receiver:
         self._lock = asyncio.Lock()
         self._shadow = shadow
         filters = ["down/#", *(shadow.filters if shadow is not None else [])]
-        self._downlink = Downlink(name, identity, health, self._handle, filters)
+        self._twins = twins
+        beside = Beside(twins.filters, twins.prefix, twins.handle) if twins is not None else None
+        self._downlink = Downlink(name, identity, health, self._handle, filters, beside)
         self._asked = asyncio.Event()
         self._payload = 0
         self._sources: Sources | None = None
@@ -76,6 +83,8 @@ class Receiver:
         async with asyncio.TaskGroup() as group:
             if self._shadow is not None:
                 group.create_task(self._shadow.run(connection, self.resubscribe))
+            if self._twins is not None:
+                group.create_task(self._twins.run(connection))
             while True:
                 self._asked.clear()
                 await self._asked.wait()

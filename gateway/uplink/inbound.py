@@ -21,6 +21,14 @@ Handler = Callable[[Connection, str, Inbound], Awaitable[None]]
 _AT_ONCE = 16
 
 
+class Beside(Struct, frozen=True):
+    """Topics that are not below our root: what is subscribed to, how all of them begin, and who is told the rest."""
+
+    filters: Sequence[str]
+    prefix: str
+    handler: Handler
+
+
 class _Pending(Struct):
     message: Inbound
     handled: bool = False
@@ -30,10 +38,17 @@ class Downlink:
     """The receiving side of one uplink."""
 
     def __init__(
-        self, name: str, identity: Identity, health: Health, handler: Handler, filters: Sequence[str] = ("down/#",)
+        self,
+        name: str,
+        identity: Identity,
+        health: Health,
+        handler: Handler,
+        filters: Sequence[str] = ("down/#",),
+        beside: Beside | None = None,
     ) -> None:
         """`filters`: what is subscribed to, below the root."""
-        self._filters = [f"{identity.root}/{each}" for each in filters]
+        self._filters = [f"{identity.root}/{each}" for each in filters] + list(beside.filters if beside else ())
+        self._beside = beside
         self._name = name
         self._identity = identity
         self._health = health
@@ -81,6 +96,9 @@ class Downlink:
 
     async def _dispatch(self, connection: Connection, message: Inbound) -> None:
         prefix = f"{self._identity.root}/"
+        if self._beside is not None and message.topic.startswith(self._beside.prefix):
+            await self._beside.handler(connection, message.topic[len(self._beside.prefix) :], message)
+            return
         if not message.topic.startswith(prefix):
             self.ignored += 1
             return

@@ -36,6 +36,8 @@ from gateway.uplink.verdict import Verdict
 
 if TYPE_CHECKING:
     from gateway.edgexevents.resources import Resource
+    from gateway.uplink.twins.link import TwinLink
+    from gateway.uplink.twins.port import TwinPort
 
 CONNECTING, ONLINE, OFFLINE, STOPPED = "connecting", "online", "offline", "stopped"
 REFUSED_RETRY_S = 300.0
@@ -66,6 +68,7 @@ class Uplink:
         presence: Callable[[], bool] = lambda: True,
         shadows: ShadowPort | None = None,
         resources: Callable[[], Mapping[int, Resource]] = dict,
+        twins: TwinPort | None = None,
     ) -> None:
         if (consumer is None) != (settings.codec == "flat"):
             raise ValueError("an uplink has a consumer, except with codec flat")
@@ -92,7 +95,10 @@ class Uplink:
             if shadows is not None and settings.numbered
             else None
         )
-        self._receiver = Receiver(settings.name, gateway, consumer, desk, health, self._counters, self._shadow)
+        self._twins = self._make_twins(twins)
+        self._receiver = Receiver(
+            settings.name, gateway, consumer, desk, health, self._counters, self._shadow, self._twins
+        )
         self._supply = Supply(settings, gateway, health, self._counters, resources)
         self._flat = self._make_flat(latest)
         self._side = SideMessages(settings.name, settings.max_payload, clock)
@@ -205,6 +211,7 @@ class Uplink:
             "last_puback": self._counters.last_puback,
             "live_p99_ms": round(self._delivery.lateness * 1000) if self._delivery else None,
             "counters": self._counters.snapshot(self._clock.mono(), readings),
+            **({"twins": self._twins.status()} if self._twins is not None else {}),
         }
 
     # ------------------------------------------------------------------ connecting
@@ -311,6 +318,14 @@ class Uplink:
             return
         group.create_task(self._births.run(connection, lambda: limits.payload, self._birth_changed))
         group.create_task(self._receiver.run(connection, sources, delivery, self._verdict, limits.payload))
+
+    def _make_twins(self, port: TwinPort | None) -> TwinLink | None:
+        if port is None or not self._settings.twins:
+            return None
+        from gateway.uplink.twins.link import TwinLink  # few have it: a start without it loads less
+
+        settings = self._settings
+        return TwinLink(settings.name, settings.select.devices, port, self._clock, settings.max_payload)
 
     def _birth_changed(self) -> None:
         if self._delivery is not None:

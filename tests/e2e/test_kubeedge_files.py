@@ -88,6 +88,7 @@ def test_modbus_over_tcp_and_a_serial_line(make_gateway, field):
         texts = {"/dev/ttyS0": line.port, "parity: even": "parity: none"}  # a pseudo-terminal has none
         place(gateway, "v1alpha2.modbusrtu-device-instance.yaml", texts=texts)
         gateway.start()
+
         def good():
             devices = ("temperature-instance", "modbustcp-device", "modbusrtu-device")
             return all(row["quality"] == "good" for name in devices for row in rows(gateway, name).values())

@@ -93,7 +93,12 @@ class Radio:
         if mode == "passive":
             options["or_patterns"] = [OrPattern(0, AdvertisementDataType(kind), data) for kind, data in patterns]
         scanner = BleakScanner(self._detected, scanning_mode=mode, bluez=options)
-        await scanner.start()
+        starting = asyncio.ensure_future(scanner.start())
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            await _undo(scanner, starting)
+            raise
         self._scanner = scanner
 
     def _detected(self, device: BLEDevice, data: AdvertisementData) -> None:
@@ -171,3 +176,15 @@ def assume_bluez_version() -> None:
 
 ERRORS = (BluetoothAway, BleakError, OSError, EOFError, TimeoutError, DBusError, AuthError)
 """What opening and using an adapter raises when Bluetooth is away."""
+
+
+async def _undo(scanner: BleakScanner, starting: asyncio.Future[None]) -> None:
+    """End a scan that was cancelled while it began: BlueZ may have been told already, and would refuse the next one as
+    in progress for as long as the process lives.
+    """
+    try:
+        async with asyncio.timeout(_STOP_S):
+            await starting
+            await scanner.stop()
+    except Exception:  # it had not begun, or BlueZ is gone
+        starting.cancel()

@@ -38,6 +38,7 @@ _USUAL = (
     Range(Table.COIL, 0, 99),
     Range(Table.DISCRETE, 0, 99),
 )
+_WORDS = frozenset({"device", "units", "ranges", "address", "count", "address_base", "timeout_s", "identify"})
 _OBJECTS = ("maker", "product", "version")
 _PLACE = struct.Struct(">HH")
 _LOOK_AGAIN_S = 0.05
@@ -55,6 +56,8 @@ class Options(Struct, frozen=True):
 
 def options_of(given: Mapping[str, Any], *, serial: bool) -> Options:
     """Read the words of `fieldpost scan`. Raises ValueError."""
+    if unknown := sorted(set(given) - _WORDS):
+        raise ValueError(f"a scan of Modbus does not know {', '.join(map(str, unknown))}")
     wanted = given.get("units")
     units = _units(str(wanted) if wanted is not None else "1-247" if serial else "1-10,255")
     texts, base = given.get("ranges"), given.get("address_base", 0)

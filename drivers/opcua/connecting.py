@@ -18,6 +18,7 @@ from asyncua.crypto import security_policies, uacrypto
 from cryptography.hazmat.primitives import serialization
 
 from drivers.opcua import pki as certificates
+from drivers.opcua.bounding import bound
 from drivers.opcua.decoding import fault_of
 from drivers.opcua.settings import ChannelSettings, Identity, Security
 from drivers.opcua.status import words
@@ -144,6 +145,7 @@ async def log_in(client: Client, settings: ChannelSettings) -> None:
     user = identity.user or None
     try:
         await client.connect_socket()
+        bound(client.uaclient.protocol)
         await client.send_hello()
         await open_channel(client)
         await client.create_session()

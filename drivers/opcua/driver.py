@@ -23,6 +23,7 @@ from gateway.reconnecting import Reconnect
 
 _STATE = "opcua_server_state"
 _BREATH_S = (0.3, 1.0)
+_AGAIN_S = 1.0
 _RUNNING = 0
 _STATES = {1: "failed", 2: "no configuration", 3: "suspended", 4: "shutting down", 5: "test", 6: "communication fault"}
 
@@ -79,6 +80,8 @@ class OpcUaDriver:
             await session.open(self._left)
         except (LinkLost, Obstacle) as error:
             return error
+        finally:
+            await _heed(session)
         self._left = None
         self._opened_at = asyncio.get_running_loop().time()
         pauses.opened(self._opened_at)
@@ -102,9 +105,7 @@ class OpcUaDriver:
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _end(tasks)
         error = next(iter(done)).result()
         if not isinstance(error, LinkLost):
             raise error if error is not None else RuntimeError("a part of the connection ended unasked")
@@ -196,6 +197,25 @@ class OpcUaDriver:
 
 def _settings_of(ctx: DriverContext, tag: Tag) -> Any:
     return next(device.spec.settings for device in ctx.devices if device.id == tag.device)
+
+
+async def _heed(session: Session) -> None:
+    """Find a cancellation that was dropped, before the connection works for nobody: asyncua waits with
+    asyncio.wait_for, which on Python 3.11 loses one that comes together with the answer.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        await session.close()
+        raise asyncio.CancelledError
+
+
+async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Cancel, and again where a cancellation was dropped (see above)."""
+    left = {task for task in tasks if not task.done()}
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=_AGAIN_S)
 
 
 async def _outcome(part: Coroutine[Any, Any, None]) -> BaseException | None:

@@ -25,6 +25,7 @@ class SimDriver(PollingDriver):
         self._random = random.Random(0)  # noqa: S311 - signals, not secrets
         self._asked: dict[str, int] = {}
         self._state: dict[tuple[str, str], float] = {}
+        self._open = False
         self._texts: dict[tuple[str, str], Value] = {}
 
     async def run(self, ctx: DriverContext) -> None:
@@ -35,9 +36,11 @@ class SimDriver(PollingDriver):
         self._ctx = ctx
         settings: ChannelSettings = ctx.channel.settings
         self._random.seed(settings.seed)
+        self._open = True
 
     async def close(self) -> None:
-        """Nothing to close."""
+        """A wire that is closed answers nothing."""
+        self._open = False
 
     def plan(self, device: Device, tags: Sequence[Tag]) -> Sequence[Request]:
         requests = []
@@ -49,6 +52,8 @@ class SimDriver(PollingDriver):
 
     async def read(self, request: Request) -> Columns:
         device, convert = request.detail
+        if not self._open:
+            raise LinkLost("the simulated wire is closed")
         await self._pretend(device)
         return self._columns(request.block, convert)
 

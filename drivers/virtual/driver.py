@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+from msgspec.structs import replace
+
 from gateway.driver import DriverContext
 from gateway.errors import DeviceUnavailable, WriteRejected
-from gateway.model import Block, Device, Tag, Value, ValueType
-from gateway.transform import RAW
+from gateway.model import IDENTITY, Block, Device, Tag, Value, ValueType
+from gateway.transform import RAW, to_raw
 
 _FLOATS = {ValueType.FLOAT32, ValueType.FLOAT64}
 
@@ -32,5 +34,7 @@ class VirtualDriver:
         raw = RAW[tag.spec.type]
         if isinstance(value, int) and raw.bits > 1 and not raw.is_float and not raw.low <= value <= raw.high:
             raise WriteRejected(f"{tag.name}: {value} is beyond {raw.low} to {raw.high}", code=422)
+        if raw.bits:
+            to_raw(replace(tag.spec, transform=IDENTITY), value)
         block = self._blocks.setdefault(tag.name, Block(device.id, (tag,)))
         self._ctx.publish(block, [float(value) if isinstance(value, int) and tag.spec.type in _FLOATS else value])

@@ -12,6 +12,7 @@ from gateway.abilities import Browsing, Calling
 from gateway.conformance.columns import plan
 from gateway.conformance.report import NotApplicable
 from gateway.conformance.scene import GRACE_S, Subject
+from gateway.conformance.writing import working
 from gateway.driver import Costing, Describing, PollingDriver, Scanning, Tracing
 from gateway.fake_context import bind_devices
 
@@ -37,21 +38,21 @@ async def requests_as_data(subject: Subject) -> None:
 
 async def looks_refuse_unknown_options(subject: Subject) -> None:
     """`scan` and `browse` say ValueError to an option that they do not know."""
-    driver = subject.create()
-    looks = [("scan", driver.scan)] if isinstance(driver, Scanning) else []
-    looks += [("browse", driver.browse)] if isinstance(driver, Browsing) else []
-    if not looks:
+    driver: Any = subject.create()
+    names = [name for name, kind in (("scan", Scanning), ("browse", Browsing)) if isinstance(driver, kind)]
+    if not names:
         raise NotApplicable("the driver neither scans nor browses")
-    for name, look in looks:
-        try:
-            found: Any = look(dict(_OPTION))
-            outcome = await subject.call(anext(found), subject.limit_s(subject.channel))
-            if isinstance(found, AsyncGenerator):
-                await subject.call(found.aclose(), GRACE_S)
-        except ValueError:
-            continue
-        text = f"{name} with an unknown option {outcome.text}, not ValueError"
-        subject.want(isinstance(outcome.error, ValueError), text)
+    async with working(subject, driver):
+        for name in names:
+            try:
+                found: Any = getattr(driver, name)(dict(_OPTION))
+                outcome = await subject.call(anext(found), subject.limit_s(subject.channel))
+                if isinstance(found, AsyncGenerator):
+                    await subject.call(found.aclose(), GRACE_S)
+            except ValueError:
+                continue
+            text = f"{name} with an unknown option {outcome.text}, not ValueError"
+            subject.want(isinstance(outcome.error, ValueError), text)
 
 
 async def methods_as_data(subject: Subject) -> None:

@@ -89,9 +89,9 @@ async def _with_request(
         driver: PollingDriver = subject.create()
         if devices is not None:
             devices[0] = context.devices
-        requests = [request for device in context.devices for request in plan(subject, driver, device)]
-        if not requests or not await subject.connect(driver, context):
+        if not await subject.connect(driver, context):
             raise NotApplicable("the driver does not connect")
+        requests = [request for device in context.devices for request in plan(subject, driver, device)]
         if silent:
             await subject.fault(Fault.SILENT)
             await _cancel_while_waiting(subject, what, begin(driver, requests[0]))
@@ -121,7 +121,7 @@ async def _cancel_while_waiting(subject: Subject, what: str, call: Awaitable[obj
     await judge_cancelled(subject, f"{what} of a silent peer", task)
 
 
-async def judge_cancelled(subject: Subject, what: str, task: asyncio.Task[object]) -> None:
+async def judge_cancelled(subject: Subject, what: str, task: asyncio.Task[object], grace_s: float = GRACE_S) -> None:
     """Cancel, and see that it ends by that and by nothing else."""
     if subject.found or task.done():
         task.cancel()
@@ -129,7 +129,7 @@ async def judge_cancelled(subject: Subject, what: str, task: asyncio.Task[object
         if task.done() and not task.cancelled():
             task.exception()  # looked at: nobody needs to be told
         return
-    if not await subject.end(task):
+    if not await subject.end(task, grace_s):
         subject.say(f"{what} went on after its cancellation")
     elif not task.cancelled():
         error = task.exception()
@@ -160,7 +160,7 @@ async def _cancel_run(subject: Subject, channel: ChannelSpec, what: str, turns: 
             await asyncio.sleep(0)
         if pause_s:
             await asyncio.sleep(pause_s)
-        await judge_cancelled(subject, what, task)
+        await judge_cancelled(subject, what, task, subject.limit_s(subject.channel))  # a session may be closed well
 
 
 async def run_ends_when_cancelled(subject: Subject) -> None:
@@ -177,13 +177,17 @@ async def run_ends_when_cancelled(subject: Subject) -> None:
         if task.done():
             error = None if task.cancelled() else task.exception()
             subject.say("run ended by itself" + (f": {type(error).__name__}: {error}" if error is not None else ""))
-        elif not await subject.end(task):
-            subject.say(f"run did not end within {GRACE_S:g} s after its cancellation")
+        elif not await subject.end(task, limit_s := subject.limit_s(subject.channel)):
+            subject.say(f"run did not end within {limit_s:g} s after its cancellation")
         elif not task.cancelled():
             subject.say("run was cancelled and did not end by that: the cancellation is lost")
         look_at_batches(subject, context.batches)
-    left = {task for task in asyncio.all_tasks() - before if not task.done()}
-    subject.want(not left, f"tasks are left running: {sorted(task.get_name() for task in left)}")
+
+    def left() -> list[str]:
+        return sorted(task.get_name() for task in asyncio.all_tasks() - before if not task.done())
+
+    await until(lambda: not left(), 1.0)  # what closes a connection may need a turn or two
+    subject.want(not left(), f"tasks are left running: {left()}")
 
 
 async def _awaited(what: Awaitable[object]) -> object:

@@ -34,7 +34,7 @@ CHECKS = (
     Check("spec", "the spec is complete, settings are frozen Structs", contract.spec_is_complete, simple=True),
     Check(
         "settings",
-        "settings are checked and planned without network",
+        "settings are checked without network",
         contract.settings_are_checked_without_running,
         simple=True,
     ),

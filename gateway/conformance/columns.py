@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from gateway.conformance.ear import EAR
 from gateway.conformance.scene import Subject
 from gateway.driver import Columns, PollingDriver, Request
 from gateway.model import Access, Batch, Device, Quality, Tag
@@ -27,7 +28,9 @@ def plan(subject: Subject, driver: PollingDriver, device: Device) -> list[Reques
     """The plan of a device; what is wrong with it is found."""
     tags = readable(device)
     want = subject.want
+    EAR.listen()
     requests = list(driver.plan(device, tags))
+    want(not EAR.hush(), f"{device.id}: plan touches the network")
     again = list(driver.plan(device, tags))
     asked = [tag.path for request in requests for tag in request.block.tags]
     want([r.text for r in requests] == [r.text for r in again], f"{device.id}: two plans differ")

@@ -29,8 +29,9 @@ _ASKED_S = 0.05
 async def _prepared(subject: Subject, driver: PollingDriver, context: FakeContext) -> list[Request]:
     """Connected to a good peer. Raises NotApplicable where that fails: another check says why."""
     await subject.heal()
-    requests = [request for device in context.devices for request in plan(subject, driver, device)]
-    if not requests or not await subject.connect(driver, context):
+    connected = await subject.connect(driver, context)
+    requests = [request for device in context.devices for request in plan(subject, driver, device)] if connected else []
+    if not requests:
         raise NotApplicable("the driver does not connect")
     return requests
 

@@ -30,7 +30,9 @@ async def running(subject: Subject, channel: ChannelSpec) -> AsyncIterator[tuple
         finally:
             ended = task.done()
             if not ended:
-                subject.want(await subject.end(task), "run went on after its cancellation")
+                subject.want(
+                    await subject.end(task, subject.limit_s(subject.channel)), "run went on after its cancellation"
+                )
             if task.done() and not task.cancelled():
                 judge_end(subject, task.exception())
             look_at_batches(subject, context.batches)
@@ -72,7 +74,7 @@ async def silence_is_told(subject: Subject) -> None:
     subject.proxy  # noqa: B018
     await subject.fault(Fault.SILENT)
     async with running(subject, subject.hasty) as (context, task):
-        came = await until(_told(context, task), subject.limit_s(subject.hasty))
+        came = await until(_told(context, task), subject.told_s)
         subject.want(came, "nothing was told of a peer that accepts and stays silent: no error, link, offline or issue")
         online = [device for device, state in context.states if state == "online"]
         subject.want(not online, f"{online[:3]} called online although the peer never said a word")
@@ -85,7 +87,7 @@ async def nobody_there(subject: Subject) -> None:
     if unreachable is None:
         raise NotApplicable("no address is known where nobody answers (--unreachable)")
     async with running(subject, unreachable) as (context, task):
-        came = await until(_told(context, task), subject.limit_s(unreachable))
+        came = await until(_told(context, task), subject.told_s)
         subject.want(came, "nothing was told of an address where nobody answers")
         subject.want(not _good(context.batches), "values were published although nobody is there")
 

@@ -115,6 +115,11 @@ class Subject:
             await self._bench.do(self._proxy.set(Fault.NONE))
             await self._bench.do(self._proxy.reset())
 
+    @property
+    def told_s(self) -> float:
+        """How long a driver that pushes may take to tell of a trouble."""
+        return max(self.limit_s(self.hasty), self.patience_s + GRACE_S)
+
     def create(self) -> Any:
         return self.spec.create()
 

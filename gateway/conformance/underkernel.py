@@ -82,10 +82,13 @@ async def away_and_back(subject: Subject) -> None:
         if not subject.has_proxy:
             return
         await subject.fault(Fault.REFUSE)
-        away = await until(lambda: line.all_in(*_AWAY), subject.patience_s)
+        # behind a broker devices may be there still: then the link is told to be down
+        away = await until(lambda: line.all_in(*_AWAY) or bool(line.runner.link_lost), subject.patience_s)
         subject.want(away, f"the peer is gone, and the devices are {_states(line)}")
         await subject.heal()
-        back = await until(lambda: line.all_in(DeviceState.ONLINE), subject.patience_s + 5.0)
+        back = await until(
+            lambda: line.all_in(DeviceState.ONLINE) and not line.runner.link_lost, subject.patience_s + 5.0
+        )
         subject.want(back, f"the peer is back, and the devices are {_states(line)}: {_trouble(line)}")
         subject.want(not line.unit()["crashes"], f"the driver crashed: {line.unit()['last_error']}")
 

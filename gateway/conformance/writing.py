@@ -21,25 +21,36 @@ from gateway.transform import RAW
 from gateway.writes import matches
 
 
-@asynccontextmanager
-async def _working(subject: Subject) -> AsyncIterator[tuple[Any, FakeContext]]:
-    """A driver that is connected, or runs."""
+def _writer(subject: Subject) -> Any:
+    """A driver that writes. Raises NotApplicable."""
     driver: Any = subject.create()
-    writes = isinstance(driver, Writer)
-    if not writes:
+    if not isinstance(driver, Writer):
         raise NotApplicable("the driver does not write")
+    return driver
+
+
+@asynccontextmanager
+async def working(subject: Subject, driver: Any) -> AsyncIterator[FakeContext]:
+    """A driver that is connected, or runs and has spoken."""
     async with subject.context(subject.channel) as context:
         if isinstance(driver, PollingDriver):
             if not await subject.connect(driver, context):
                 raise NotApplicable("the driver does not connect")
-            yield driver, context
-            await subject.call(driver.close(), GRACE_S)
-        else:
-            task = asyncio.ensure_future(driver.run(context))
-            quiet = bool(subject.quiet)
-            await until(lambda: bool(context.batches or task.done() or (quiet and context.states)), subject.patience_s)
-            yield driver, context
-            await subject.end(task)
+            try:
+                yield context
+            finally:
+                await subject.call(driver.close(), GRACE_S)
+            return
+        task = asyncio.ensure_future(driver.run(context))
+
+        def spoke() -> bool:
+            return bool(context.batches or task.done() or (subject.quiet and (context.states or context.linked)))
+
+        try:
+            await until(spoke, subject.patience_s)
+            yield context
+        finally:
+            await subject.end(task, subject.limit_s(subject.channel))
 
 
 def _writable(context: FakeContext) -> list[tuple[Device, Tag]]:
@@ -49,7 +60,8 @@ def _writable(context: FakeContext) -> list[tuple[Device, Tag]]:
 async def writes_are_read_back(subject: Subject) -> None:
     if not subject.writes:
         raise NotApplicable("nothing may be written here (--write DEVICE.TAG=VALUE)")
-    async with _working(subject) as (driver, context):
+    driver = _writer(subject)
+    async with working(subject, driver) as context:
         tags = {tag.name: (device, tag) for device, tag in _writable(context)}
         for name, value in subject.writes.items():
             if name not in tags:
@@ -88,7 +100,8 @@ def _value(outcome: Outcome) -> Value:
 
 async def bad_writes_are_refused(subject: Subject) -> None:
     """A text, no number, a number that the type cannot hold: WriteRejected, and not a byte."""
-    async with _working(subject) as (driver, context):
+    driver = _writer(subject)
+    async with working(subject, driver) as context:
         tags = _writable(context)
         if not tags:
             raise NotApplicable("no tag of the channel can be written")
@@ -129,7 +142,8 @@ async def write_to_a_silent_peer(subject: Subject) -> None:
     if not subject.writes:
         raise NotApplicable("nothing may be written here (--write DEVICE.TAG=VALUE)")
     subject.proxy  # noqa: B018
-    async with _working(subject) as (driver, context):
+    driver = _writer(subject)
+    async with working(subject, driver) as context:
         tags = {tag.name: (device, tag) for device, tag in _writable(context)}
         name, value = next(iter(subject.writes.items()))
         if name not in tags:

@@ -13,7 +13,7 @@ from drivers.sim.driver import SimDriver
 from drivers.sim.settings import ChannelSettings, DeviceSettings, TagSettings
 from gateway.errors import DeviceUnavailable, LinkLost, RequestRefused
 from gateway.model import Access, ChannelSpec, Device, DeviceSpec, Schedule, Tag, TagSpec, Transform, ValueType
-from gateway.testing import ManualClock
+from gateway.testing import ManualClock, examine
 
 
 def tag(path: str, kind: str = "float64", access: str = "r", scale=None, **signal) -> TagSpec:
@@ -148,3 +148,10 @@ async def test_texts_bytes_and_objects_are_constants_that_begin_as_said_and_can_
 def test_a_text_that_is_no_value_of_the_type_is_found(kind, text):
     rig = Rig(tag("t", kind, signal="constant", text=text))
     assert [fault.path for fault in SPEC.check(rig.channel)] == ["devices.d.tags.t.text"]
+
+
+async def test_the_driver_keeps_the_contract():
+    rig = Rig(tag("x"), tag("n", "uint16", signal="counter"), tag("v", "bool", "rw", signal="constant"))
+    report = await examine(SPEC, rig.channel, writes={"d.v": True})
+    assert report.findings == []
+    assert {"read", "cancel-read", "write", "leaks", "away-and-back"}.isdisjoint(report.skipped)

@@ -15,13 +15,15 @@ from gateway.library import profile_texts
 from gateway.registry import Registry
 from gateway.settings.credentials import CredentialFolders
 from gateway.settings.loader import load_files
-from gateway.testing import check_driver
+from gateway.testing import examine
 from tests.drivers.system.kit import ask, channel, read
 
 
 async def test_it_keeps_the_contract_of_drivers(tmp_path):
     spec = channel("cpu/usage", "memory/available", "disk/free", "clock/synced", "system/hostname", "process/loop_lag")
-    assert await check_driver(SPEC, spec, unreachable=channel("cpu/usage", root=tmp_path)) == []
+    report = await examine(SPEC, spec, unreachable=channel("cpu/usage", root=tmp_path))
+    assert report.findings == []
+    assert {"read", "unreachable", "cancel-read", "leaks", "away-and-back"}.isdisjoint(report.skipped)
 
 
 async def test_this_machine_tells_what_every_machine_has():

@@ -76,9 +76,8 @@ class Channels:
         try:
             driver = self._registry.load(spec.driver)
         except PermanentError as error:
-            self._health.set(
-                "driver_unavailable", spec.id, str(error), f"install the driver: pip install 'fieldpost[{spec.driver}]'"
-            )
+            repair = f"`fieldpost driver ls` shows why; one of ours: pip install 'fieldpost[{spec.driver}]'"
+            self._health.set("driver_unavailable", spec.id, str(error), repair)
             return
         runner = self._runners[spec.id] = self._runner(spec, devices, driver)
         self._supervisor.add(self.unit(spec), runner.run)

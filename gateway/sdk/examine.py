@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
 from collections.abc import Callable, Collection, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.conformance import Report, Result, examine, reaching
-from gateway.conformance.bench import Bench
+from gateway.conformance.bench import Bench, Peer
 from gateway.errors import GatewayError
 from gateway.model import ChannelSpec, Value
 from gateway.registry import Registry
@@ -58,7 +60,7 @@ async def run_checks(
     async with AsyncExitStack() as stack:
         if wish.channel is None and (serve := own.peer()) is not None:
             bench = await stack.enter_async_context(Bench())
-            channel = _led_to(channel, await bench.peer(serve))
+            channel = _led_to(channel, await bench.peer(_bound(serve, channel)))
         return await examine(
             spec,
             channel,
@@ -71,6 +73,11 @@ async def run_checks(
             patience_s=wish.patience_s,
             told=told,
         )
+
+
+def _bound(serve: Callable[..., AbstractAsyncContextManager[Any]], channel: ChannelSpec) -> Peer:
+    """A peer may want to know which channel it is to answer."""
+    return functools.partial(serve, channel) if inspect.signature(serve).parameters else serve
 
 
 def _led_to(channel: ChannelSpec, where: Any) -> ChannelSpec:

@@ -24,9 +24,10 @@ class PapersWrong(GatewayError):
 class Conformance(Struct, frozen=True, forbid_unknown_fields=True):
     """How the driver finds a peer for its conformance checks.
 
-    `peer`: module:function, an async context manager that gives the port of a peer on 127.0.0.1; empty: the driver
-    needs none. `channel`: a channel file of the driver's package. `writes`: what may be written to that peer. `quiet`:
-    why the driver gives no values by itself. `proxied` False: no proxy with faults can stand before the peer.
+    `peer`: module:function, an async context manager that gives the port of a peer on 127.0.0.1; it may take the
+    channel that it is to answer. Empty: the driver needs none. `channel`: a channel file of the driver's package.
+    `writes`: what may be written to that peer. `quiet`: why the driver gives no values by itself. `proxied` False: no
+    proxy with faults can stand before the peer.
     """
 
     peer: str = ""
@@ -51,7 +52,7 @@ class Papers(Struct, frozen=True):
         found = place / file if place is not None else None
         return found.read_text(encoding="utf-8") if found is not None and found.is_file() else None
 
-    def peer(self) -> Callable[[], AbstractAsyncContextManager[Any]] | None:
+    def peer(self) -> Callable[..., AbstractAsyncContextManager[Any]] | None:
         """The function that serves the peer. Raises PapersWrong."""
         if self.conformance is None or not self.conformance.peer:
             return None
@@ -62,7 +63,7 @@ class Papers(Struct, frozen=True):
             raise PapersWrong(f"quality.yaml of {self.name}: peer {self.conformance.peer!r}: {error}") from error
         if not callable(found):
             raise PapersWrong(f"quality.yaml of {self.name}: peer {self.conformance.peer!r} cannot be called")
-        serve: Callable[[], AbstractAsyncContextManager[Any]] = found
+        serve: Callable[..., AbstractAsyncContextManager[Any]] = found
         return serve
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 import yaml
 
 import drivers
+from gateway.cli.main import main
+from gateway.sdk.quality import LEVELS, assess
 from gateway.settings.loader import load_tree
 
 FOLDER = Path(drivers.__file__).parent
@@ -35,4 +38,21 @@ def test_every_driver_has_its_papers_and_the_tests_they_name():
             tests = row.get("test", [])
             for test in [tests] if isinstance(tests, str) else tests:
                 assert (root / test).is_file(), (folder.name, rule)
-            assert row["done"] is bool(tests), (folder.name, rule)
+            assert row.get("done", False) is bool(tests), (folder.name, rule)
+
+
+@pytest.mark.parametrize("name", [path.parent.name for path in SAMPLES])
+def test_a_driver_has_the_quality_that_it_claims(name):
+    found = assess(name, FOLDER.parent)
+    assert found.claimed in LEVELS
+    assert (found.level, found.kept) == (found.claimed, True), found.summary
+
+
+@pytest.mark.parametrize("name", ["modbus", "sim", "system", "virtual"])
+def test_a_driver_that_brings_a_peer_passes_the_checks_on_it(name, capsys):
+    status = main(
+        ["driver", "test", name, "--json", *(f"--only={check}" for check in ("read", "run", "write", "looks"))]
+    )
+    found = json.loads(capsys.readouterr().out)
+    assert [finding for check in found["checks"] for finding in check["findings"]] == []
+    assert status == 0

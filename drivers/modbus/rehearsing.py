@@ -71,10 +71,14 @@ def _cells(table: Table, name: str, rows: Any) -> Iterator[tuple[int, int, tuple
             raise GivenError(path, f"`{key}` is no offset", _FORM) from None
         for number, word in enumerate(_words(written, path)):
             most = 1 if table.is_bits else 0xFFFF
-            if not isinstance(word, int) or not 0 <= word <= most:
+            if not _is_whole(word, bits=table.is_bits) or not 0 <= word <= most:
                 what = "a coil is 0 or 1" if table.is_bits else "a register is a number from 0 to 0xFFFF"
                 raise GivenError((*path, number), what, _FORM)
             yield first + number, int(word), path
+
+
+def _is_whole(word: Any, *, bits: bool) -> bool:
+    return isinstance(word, int) and (bits or not isinstance(word, bool))
 
 
 def _words(written: Any, path: tuple[str, str]) -> list[Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from gateway.cli.ruletests.tagvalues import value_fault, value_of
 from gateway.errors import Problem
@@ -32,7 +32,7 @@ class _Case(Struct, frozen=True):
     expect: dict[str, Any]
     source: str = ""
     device: dict[str, Any] = {}
-    requests: int | None = None
+    requests: Annotated[int, Meta(ge=0)] | None = None
 
 
 class _Reading(Struct, frozen=True):
@@ -115,6 +115,7 @@ def _read(file: str, document: Document, problems: Problems) -> CaseFile:
     content = None if data is None else section(_File, data, top, problems, what="a file of cases")
     if content is None:
         return CaseFile(file, "", ())
+    _check_keys(content.device, content.channel, top, problems)
     found: list[Case] = []
     for name, body in content.cases.items():
         place = top.child("cases", name)
@@ -122,6 +123,7 @@ def _read(file: str, document: Document, problems: Problems) -> CaseFile:
         raw = None if values is None else section(_Case, values, place, problems, what=f"the case `{name}`")
         if raw is None:
             continue
+        _check_keys(raw.device, {}, place, problems)
         if not raw.expect:
             problems.at_key(place.child("expect"), "the case expects nothing", "write a tag and its value")
         line = document.locate(place.path, at_key=True)[0]
@@ -132,6 +134,14 @@ def _read(file: str, document: Document, problems: Problems) -> CaseFile:
     if not content.cases:
         problems.at_key(top.child("cases"), "there is no case", _FORM)
     return CaseFile(file, content.driver or "", tuple(found))
+
+
+def _check_keys(device: dict[str, Any], channel: dict[str, Any], place: Origin, problems: Problems) -> None:
+    """Keys that would make it another profile's test."""
+    for section_, keys, own in (("device", device, ("profile",)), ("channel", channel, ("driver", "devices", "watch"))):
+        for key in own:
+            if key in keys:
+                problems.at_key(place.child(section_, key), f"`{key}` is not for a case to say", "remove it")
 
 
 def _over(below: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

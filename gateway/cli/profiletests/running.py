@@ -14,8 +14,9 @@ from gateway.cli.profiletests.loading import channel_of, driver_of, rehearsal_of
 from gateway.cli.profiletests.sources import Source
 from gateway.cli.ruletests.tagvalues import same_value
 from gateway.driver import DriverSpec
-from gateway.errors import ConfigError, GatewayError
+from gateway.errors import ConfigError, GatewayError, Problem
 from gateway.model import ChannelSpec, Quality, Value
+from gateway.registry import DriverNotUsable
 from gateway.rehearsal import GivenError, Rehearsal
 from gateway.settings.positions import Problems
 
@@ -62,7 +63,7 @@ def try_profile(source: Source, driver: str = "") -> Result:
     problems = Problems()
     files = [read_cases(name, raw, problems) for name, raw in source.cases.items()]
     problems.raise_if_any()
-    spec = driver_of(source, driver or next((each.driver for each in files if each.driver), ""))
+    spec = _spec(source, driver, files)
     rehearsal = rehearsal_of(spec)
     cases = [case for each in files for case in each.cases]
     first = cases[0] if cases else None
@@ -76,6 +77,16 @@ def try_profile(source: Source, driver: str = "") -> Result:
     checked = frozenset[str]().union(*(each.checked for each in results))
     remarks = remarks_of(channel, rehearsal, requests, checked if results else None)
     return Result(source, spec.name, tags, requests, tuple(results), tuple(remarks), rehearsal is not None)
+
+
+def _spec(source: Source, driver: str, files: Sequence[CaseFile]) -> DriverSpec:
+    """The driver as it was asked for, as a file of cases names it, or as its keys tell. Raises ConfigError."""
+    naming = next((each for each in files if each.driver), None)
+    try:
+        return driver_of(source, driver or (naming.driver if naming is not None else ""))
+    except DriverNotUsable as error:
+        file = source.file if driver or naming is None else naming.file
+        raise ConfigError([Problem(file, 1, 1, "driver", str(error), "")]) from error
 
 
 def _channel(source: Source, spec: DriverSpec, case: Case | None, files: Sequence[CaseFile]) -> ChannelSpec:

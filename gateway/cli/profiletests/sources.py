@@ -13,14 +13,13 @@ from msgspec.structs import replace
 from gateway.cli.session import CommandFailed, Exit
 from gateway.library import case_texts, profile_texts
 from gateway.registry import Registry
+from gateway.settings.foreign import is_foreign
 from gateway.settings.positions import Document, Problems
 from gateway.settings.tree import CASES, ROOT, read_tree
-from gateway.settings.yaml_reader import read_documents
+from gateway.settings.yaml_reader import MAX_BYTES, read_documents
 
 LIBRARY = "library"
 CONFIGURATION = "configuration"
-_FOREIGN = frozenset({"deviceResources", "apiVersion", "kind"})
-"""Keys of other makers' files: they may stand in `profiles/` too, and are no profiles of ours."""
 _OF_A_WIRE = frozenset(
     ("driver", "channel", "enabled", "devices", "watch", "url", "serial", "adapter", "tls", "username", "password")
 )
@@ -110,17 +109,18 @@ def _shared(channel: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def in_file(path: Path) -> list[Source]:
-    """The profiles of a file, or those that a file of cases is for. Raises CommandFailed."""
+    """The profiles of a file, or those that a file of cases is for. Raises CommandFailed, ConfigError."""
     if not path.is_file():
         raise CommandFailed(f"there is no file {path}", Exit.USAGE)
     if path.name.endswith(CASES):
         return _of_cases(path)
-    near = {
-        f"profiles/{each.name}": each.read_bytes() for each in sorted(path.parent.glob("*.yaml")) if _is_plain(each)
-    }
+    near = {f"profiles/{each.name}": _read(each) for each in sorted(path.parent.glob("*.yaml")) if _is_plain(each)}
     file = f"profiles/{path.name}"
-    files = {file: path.read_bytes(), **near}
+    files = {file: _read(path), **near}
     names = names_in(file, files[file])
+    problems = Problems()
+    read_documents(str(path), files[file], problems)
+    problems.raise_if_any()
     if not names:
         raise CommandFailed(f"{path} holds no profile", Exit.BAD_CONFIG)
     cases = _case_files(path.parent, f"{path.parent}/" if path.parent != Path() else "")
@@ -129,15 +129,21 @@ def in_file(path: Path) -> list[Source]:
 
 def _of_cases(path: Path) -> list[Source]:
     """The profile that a file of cases is for: of a file beside it."""
-    documents = read_quietly(path.name, path.read_bytes())
+    documents = read_quietly(path.name, _read(path))
     data = documents[0].data if documents else None
     named = data.get("profile") if isinstance(data, dict) else None
     name = named if isinstance(named, str) else path.name.removesuffix(CASES)
     for each in sorted(path.parent.glob("*.yaml")):
         if _is_plain(each) and name in names_in(each.name, each.read_bytes()):
             found = [source for source in in_file(each) if source.name == name]
-            return [replace(source, cases={str(path): path.read_bytes()}) for source in found]
+            return [replace(source, cases={str(path): _read(path)}) for source in found]
     raise CommandFailed(f"{path}: no file beside it has the profile {name}", Exit.BAD_CONFIG)
+
+
+def _read(path: Path) -> bytes:
+    """A file, or as much of it as tells that it is too large."""
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)
 
 
 def _is_plain(path: Path) -> bool:
@@ -145,11 +151,11 @@ def _is_plain(path: Path) -> bool:
 
 
 def bodies(files: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
-    """The profiles that files define, as written."""
+    """The profiles that files define, as written. Those of other gateways' files are drawn when a tree is loaded."""
     found: dict[str, dict[str, Any]] = {}
     for file, text in files.items():
         for document in read_quietly(file, text):
-            if isinstance(document.data, dict) and _FOREIGN.isdisjoint(document.data):
+            if isinstance(document.data, dict) and not is_foreign(document.data):
                 found |= {name: body for name, body in document.data.items() if isinstance(body, dict)}
     return found
 
@@ -178,7 +184,7 @@ def _case_files(folder: Path, shown: str) -> dict[str, dict[str, bytes]]:
     """Texts of case files by the profile they are for: the one they name, else that of their own name."""
     found: dict[str, dict[str, bytes]] = {}
     for path in sorted(folder.glob(f"*{CASES}")) if folder.is_dir() else ():
-        raw = path.read_bytes()
+        raw = _read(path)
         documents = read_quietly(path.name, raw)
         data = documents[0].data if documents else None
         named = data.get("profile") if isinstance(data, dict) else None

@@ -194,6 +194,10 @@ def test_a_bad_value_is_expected_by_its_quality(folder, capsys):
         ("factor: 1}", "faktor: 1}", "the parameter `faktor` is not used"),
         ("cases:\n", "cases: {}\nnothing:\n", "unknown key `nothing`"),
         ("cases:\n", "cases: [\n", "meter.cases.yaml:"),
+        ("requests: 2", "requests: -2", "7:15: `requests` is -2"),
+        ("cases:\n", "driver: modbuss\ncases:\n", "driver 'modbuss': there is no such driver"),
+        ("params: {factor: 1}", "profile: base", "1:10: `profile` is not for a case to say"),
+        ("[230, 0, 1, 2]", "[true]", "a register is a number"),
     ],
 )
 def test_a_wrong_file_of_cases_is_told_at_its_place_and_nothing_is_run(folder, capsys, old, new, problem):

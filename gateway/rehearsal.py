@@ -6,11 +6,12 @@ played with it. Nothing here touches a network, and nothing of it is used by a r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 
+from gateway.driver import Frame
 from gateway.model import ChannelSpec, Value
 
 
@@ -54,13 +55,16 @@ class Rehearsal(Struct, frozen=True):
     """`channel`, `device`: keys that a profile needs besides itself to be loaded (an address that nobody has).
 
     `play`: the values of a channel's only device when `given` is on the wire, in the driver's own words. Raises
-    GivenError; PermanentError when something is not installed. `places`: of the tags of that device.
+    GivenError; PermanentError when something is not installed. `places`: of the tags of that device. `recall`: what
+    frames of such a device, as a trace shows them, give as `given`; frames that say nothing of it are left out. Its
+    second argument is the id that the device had.
     """
 
     channel: Mapping[str, Any]
     device: Mapping[str, Any]
     play: Callable[[ChannelSpec, Mapping[str, Any]], Played]
     places: Callable[[ChannelSpec], Iterable[Place]] = no_places
+    recall: Callable[[ChannelSpec, str, Sequence[Frame]], Mapping[str, Any]] | None = None
 
 
 __all__ = ["GivenError", "Place", "Played", "Rehearsal", "no_places"]

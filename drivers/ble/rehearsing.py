@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from drivers.ble.address import AddressError, InAdvert, InGatt, Parsed, Radio, address_of
@@ -17,6 +17,7 @@ from drivers.ble.match import matcher_of
 from drivers.ble.parsers import Parser, belongs, parser_of
 from drivers.ble.settings import DeviceSettings
 from drivers.ble.uuids import uuid_of
+from gateway.driver import Frame
 from gateway.fake_context import bind_devices
 from gateway.model import ChannelSpec, Device, Value
 from gateway.rehearsal import GivenError, Place, Played, Rehearsal
@@ -25,6 +26,8 @@ _NOBODY = "C0:00:00:00:00:01"
 _RSSI = -60
 _FORM = 'adverts: ["0201060303AAFE..."]'
 _GATT = 'gatt: {2a19: "64"}'
+_MOST_ADVERTS = 8
+"""Of a recording: the newest of those that differ."""
 _MOST = 255
 """Bytes of an AD structure; extended adverts have no more in one piece."""
 _NAMES, _LISTS, _SERVICE16, _SERVICE128, _COMPANY, _POWER = (8, 9), (2, 3), 0x16, 0x21, 0xFF, 0x0A
@@ -33,7 +36,7 @@ _NAMES, _LISTS, _SERVICE16, _SERVICE128, _COMPANY, _POWER = (8, 9), (2, 3), 0x16
 
 def rehearsal() -> Rehearsal:
     """Of this driver."""
-    return Rehearsal(channel={}, device={"address": _NOBODY}, play=play, places=places)
+    return Rehearsal({}, {"address": _NOBODY}, play, places, recall)
 
 
 def play(channel: ChannelSpec, given: Mapping[str, Any]) -> Played:
@@ -143,6 +146,24 @@ def _structures(raw: bytes, place: tuple[str | int, ...]) -> Iterator[tuple[int,
             raise GivenError(place, f"an AD structure of {length} bytes is cut", "length, type, data: 02 01 06")
         yield raw[1], part
         raw = raw[length + 1 :]
+
+
+def recall(_channel: ChannelSpec, _device: str, frames: Sequence[Frame]) -> Mapping[str, Any]:
+    """The different adverts, each as it was heard last, and the latest value of each characteristic."""
+    adverts: dict[str, Any] = {}
+    gatt: dict[str, str] = {}
+    for frame in frames:
+        words = frame.text.split()
+        if frame.sending or len(words) < 2 or not frame.data:
+            continue
+        if words[1] in {"read", "notified"} and len(words) > 2:
+            gatt[words[2].removeprefix("gatt/").partition("#")[0]] = frame.data.hex()
+        elif words[2:3] == ["dBm"] and words[1].lstrip("-").isdecimal():
+            data = frame.data.hex()
+            adverts.pop(data, None)
+            adverts[data] = {"data": data, "rssi": int(words[1])}
+    found: dict[str, Any] = {"adverts": list(adverts.values())[-_MOST_ADVERTS:]} if adverts else {}
+    return found | ({"gatt": gatt} if gatt else {})
 
 
 def places(channel: ChannelSpec) -> Iterable[Place]:

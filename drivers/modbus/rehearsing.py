@@ -7,15 +7,18 @@ there on: registers as numbers, or one text of hex digits. Everything that a tag
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from drivers.modbus.address import Table
 from drivers.modbus.point import point_of
 from drivers.modbus.requests import Detail, plan_requests
+from drivers.modbus.served import READS
+from drivers.modbus.served import asked as asked_for
 from drivers.modbus.simulator.faults import Faults
 from drivers.modbus.simulator.image import Image
 from drivers.modbus.simulator.unit import Unit
+from gateway.driver import Frame
 from gateway.fake_context import bind_devices
 from gateway.model import Access, ChannelSpec, Value
 from gateway.rehearsal import GivenError, Place, Played, Rehearsal
@@ -26,7 +29,7 @@ _FORM = "input: {0: [0x4366, 0x8000]}"
 
 def rehearsal() -> Rehearsal:
     """Of this driver."""
-    return Rehearsal(channel={"url": "tcp://127.0.0.1"}, device={"unit_id": 1}, play=play, places=places)
+    return Rehearsal({"url": "tcp://127.0.0.1"}, {"unit_id": 1}, play, places, recall)
 
 
 def play(channel: ChannelSpec, given: Mapping[str, Any]) -> Played:
@@ -94,6 +97,44 @@ def _words(written: Any, path: tuple[str, str]) -> list[Any]:
     if not data or len(data) % 2:
         raise GivenError(path, "these are no registers: a list of numbers, or four hex digits for each", _FORM)
     return [int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2)]
+
+
+def recall(channel: ChannelSpec, _device: str, frames: Sequence[Frame]) -> Mapping[str, Any]:
+    """The latest answers to reads: hex digits of registers, a list of bits."""
+    known = Image(channel, channel.devices[0], static=True).cells
+    found: dict[str, dict[str, Any]] = {}
+    asked: bytes | None = None
+    for frame in frames:
+        pdu = _pdu(frame.data)
+        if frame.sending:
+            asked = pdu if len(pdu) == 5 and pdu[0] in READS else None
+        elif asked is not None and pdu[:1] == asked[:1]:
+            table, first, count = asked_for(asked)
+            places = [place for place in range(first, first + count) if place in known[table]]
+            if len(places) == count:  # what no tag reads was asked for by somebody else
+                rows = found.setdefault(table.value, {})
+                rows.pop(str(first), None)
+                rows[str(first)] = _said(table, pdu[2:], count)
+            asked = None
+    return found
+
+
+def _pdu(frame: bytes) -> bytes:
+    """Function code and data of a frame: over TCP, in ASCII, or as RTU."""
+    if frame[2:4] == b"\0\0" and len(frame) == 6 + int.from_bytes(frame[4:6], "big"):
+        return frame[7:]
+    if frame[:1] == b":":
+        try:
+            return bytes.fromhex(frame[1:].decode("ascii", "replace").strip())[1:-1]
+        except ValueError:
+            return b""
+    return frame[1:-2]
+
+
+def _said(table: Table, data: bytes, count: int) -> Any:
+    if table.is_bits:
+        return [data[i // 8] >> i % 8 & 1 for i in range(count)]
+    return data.hex(" ", 2)
 
 
 def places(channel: ChannelSpec) -> Iterable[Place]:

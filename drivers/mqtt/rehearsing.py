@@ -7,7 +7,7 @@ without a topic it is the device's own. The last value of each tag counts.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from drivers.mqtt.driver import maps_of
@@ -15,6 +15,8 @@ from drivers.mqtt.formats import BadPayload, decoder
 from drivers.mqtt.mapping import TopicMap
 from drivers.mqtt.point import PointError, below, points_of
 from drivers.mqtt.topics import is_wild, matches
+from drivers.mqtt.trace import MOST
+from gateway.driver import Frame
 from gateway.errors import PermanentError
 from gateway.fake_context import FakeContext
 from gateway.model import Access, ChannelSpec, Value
@@ -26,7 +28,7 @@ _PAYLOADS = ("json", "text", "hex", "msgpack", "cbor")
 
 def rehearsal() -> Rehearsal:
     """Of this driver."""
-    return Rehearsal(channel={"url": "mqtt://127.0.0.1"}, device={"topic": "device"}, play=play, places=places)
+    return Rehearsal({"url": "mqtt://127.0.0.1"}, {"topic": "device"}, play, places, recall)
 
 
 def play(channel: ChannelSpec, given: Mapping[str, Any]) -> Played:
@@ -116,6 +118,35 @@ def _packed(kind: str, value: Any) -> bytes:
 
 def _filters(maps: Iterable[TopicMap]) -> str:
     return f"known: {', '.join(sorted({each.filter for each in maps}))}"
+
+
+def recall(channel: ChannelSpec, device: str, frames: Sequence[Frame]) -> Mapping[str, Any]:
+    """The latest message of each topic that brings a tag, without the device's name."""
+    context = FakeContext(channel)
+    maps = maps_of(channel.settings, context.devices[0], context)
+    own = context.devices[0].spec.settings.topic
+    found: dict[str, dict[str, Any]] = {}
+    for frame in frames:
+        topic = frame.text.partition(" ")[0].replace(device, context.devices[0].id)
+        if frame.sending or len(frame.data) >= MOST or not any(matches(each.filter, topic) for each in maps):
+            continue
+        found.pop(topic, None)
+        below_own = bool(own) and topic.startswith(f"{own}/")
+        shown = f"~/{topic.removeprefix(f'{own}/')}" if below_own else topic
+        found[topic] = ({} if topic == own else {"topic": shown}) | _shown(frame.data)
+    return {"messages": list(found.values())} if found else {}
+
+
+def _shown(payload: bytes) -> dict[str, Any]:
+    try:
+        text = payload.decode()
+    except UnicodeDecodeError:
+        return {"hex": payload.hex()}
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {"text": text} if text.isprintable() else {"hex": payload.hex()}
+    return {"json": value} if isinstance(value, dict | list) else {"text": text}
 
 
 def places(channel: ChannelSpec) -> Iterable[Place]:

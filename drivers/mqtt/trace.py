@@ -5,13 +5,13 @@ from __future__ import annotations
 from drivers.mqtt.formats import guess
 from gateway.driver import Frame
 
-_MOST = 2000
+MOST = 2000
 
 
 def frame_of(ts: int, topic: str, payload: bytes, note: str, *, sending: bool) -> Frame:
     """A message as a frame: the topic is the first word of its text."""
-    shown = payload[:_MOST]
-    more = f" and {len(payload) - _MOST} bytes more" if len(payload) > _MOST else ""
+    shown = payload[:MOST]
+    more = f" and {len(payload) - MOST} bytes more" if len(payload) > MOST else ""
     form = guess(payload)
     content = (
         shown.decode(errors="replace") if form in {"json", "plain"} else f"{len(payload)} bytes, looks like {form}"

@@ -15,7 +15,7 @@ from gateway.settings.ids import did_you_mean
 
 
 def profiles(session: Session) -> int:
-    """List them, show one, or test some. A name alone shows it."""
+    """List them, show one, test some, or record a case. A name alone shows it."""
     what, names = session.args.what, list(session.args.name)
     if what is not None and what not in ACTIONS:
         what, names = "show", [what, *names]
@@ -24,6 +24,12 @@ def profiles(session: Session) -> int:
         from gateway.cli.commands.profiletest import test
 
         return test(session, chosen(session, names))
+    if what == "record":
+        from gateway.cli.commands.profilerecord import record
+
+        if len(names) != 1:
+            raise CommandFailed("profiles record takes one device", Exit.USAGE)
+        return record(session, names[0])
     if what == "show":
         if len(names) != 1:
             raise CommandFailed("profiles show takes one name", Exit.USAGE)
@@ -34,14 +40,14 @@ def profiles(session: Session) -> int:
     return Exit.OK
 
 
-_OWN = {"ls": set[str](), "show": {"write", "resolved", "param"}, "test": {"strict"}}
+_OWN = {"ls": set[str](), "show": {"write", "resolved", "param"}, "test": {"strict"}, "record": {"write", "lasting"}}
 
 
 def _refuse_foreign(session: Session, what: str) -> None:
     """Raises CommandFailed (usage) for options that this action would ignore."""
-    for name in ("write", "resolved", "param", "strict"):
+    for name, word in (("write",) * 2, ("resolved",) * 2, ("param",) * 2, ("strict",) * 2, ("lasting", "for")):
         if session.option(name) and name not in _OWN[what]:
-            raise CommandFailed(f"--{name} is not of profiles {what}", Exit.USAGE)
+            raise CommandFailed(f"--{word} is not of profiles {what}", Exit.USAGE)
 
 
 def known(session: Session) -> list[Source]:

@@ -15,7 +15,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -43,6 +43,9 @@ from gateway.vitals import Vitals
 from gateway.watchdog import Watchdog
 from gateway.wiring import Frame, Load, wire
 from rules.expression import RuleExpressions
+
+if TYPE_CHECKING:
+    from gateway.runtime.updating import Updating
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -202,6 +205,9 @@ async def _serve(config_dir: Path, settings: GatewaySettings, found: _Found, loa
     supervisor.add("actions", node.actor.run)
     supervisor.add("notifications", node.notifier.run)
     supervisor.add("vitals", vitals.run)
+    node.updating = _updating(node)
+    if node.updating is not None:
+        supervisor.add("updating", node.updating.run)
     names = TagTable.names(settings.channels)
     aliases = dict(zip(names, store.bind_aliases(names), strict=True))
     node.restored = store.last_values()
@@ -221,6 +227,17 @@ async def _serve(config_dir: Path, settings: GatewaySettings, found: _Found, loa
     for server in settings.servers:
         node.servers.start(server, settings.channels)
     return await _run_supervised(node, local.listening)
+
+
+def _updating(node: Node) -> Updating | None:
+    """The gateway's part in updates, where it runs from a release slot."""
+    if "/fieldpost/releases/" not in sys.prefix:
+        return None  # nothing of it is imported
+    from gateway.ota.slots import own_slot
+    from gateway.runtime.updating import Updating
+
+    own = own_slot()
+    return Updating(node, *own) if own else None
 
 
 def start_entry(wall_ms: int) -> dict[str, Any]:

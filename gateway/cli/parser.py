@@ -14,6 +14,7 @@ from gateway.cli.bundle_grammar import add_bundle
 from gateway.cli.discovery_grammar import add_browse, add_discovered
 from gateway.cli.driver_grammar import add_driver
 from gateway.cli.fleet_grammar import add_fleet
+from gateway.cli.ota_grammar import add_ota
 from gateway.cli.profiles_grammar import add_profiles
 from gateway.cli.rules_grammar import add_replays, add_rules
 from gateway.cli.session import Session
@@ -93,6 +94,7 @@ def build() -> argparse.ArgumentParser:
     add_driver(add("driver", "driver", "list drivers, begin a new one, test one, show its quality"), common)
     _add_delivery(add)
     _add_backup(add)
+    add_ota(add("ota", "ota", "install releases on this machine, and see how that went"), common)
     add_bundle(add("bundle", "bundle", "make, sign and check releases"), common)
     add_fleet(add("fleet", "fleet", "look at gateways and change their devices through a broker"), common)
     return parser

@@ -49,6 +49,7 @@ def handlers(node: Node) -> dict[str, Handler]:
         "server_map": ops.server_map,
         "refresh": ops.refresh,
         "rebirth": ops.rebirth,
+        "ota": ops.ota,
     }
     table = {name: Handler(fn, "read") for name, fn in reading.items()}
     table["write"] = Handler(ops.write, "operate", caller=True)
@@ -137,6 +138,10 @@ class _Ops:
 
     async def version(self, _args: dict[str, Any]) -> dict[str, Any]:
         return {"version": self._node.version}
+
+    async def ota(self, _args: dict[str, Any]) -> dict[str, Any]:
+        """The gateway's part in updates; empty where it does not run from a release slot."""
+        return self._node.updating.view() if self._node.updating else {}
 
     async def server_map(self, args: dict[str, Any]) -> dict[str, Any]:
         """Where a server offers its tags. Raises UnknownServer."""

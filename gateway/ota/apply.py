@@ -20,7 +20,7 @@ from gateway.ota.assembling import check_space, stage
 from gateway.ota.places import Places, kill_point
 from gateway.ota.release import Machine, Release, ReleaseRefused, check_fit, parse_release, slot_name, this_machine
 from gateway.ota.request import Request, read_request
-from gateway.ota.slots import SlotsError, SlotsView, ask, look
+from gateway.ota.slots import SlotsError, SlotsView, ask, look, own_slot
 from gateway.ota.trust import Floors, Now, Trust, Verified, verify
 from gateway.ota.wheels import WheelStore
 from gateway.release import release_ms, version
@@ -147,7 +147,8 @@ def _alone(places: Places) -> Iterator[None]:
 def main() -> int:
     """Entry of fieldpost-update.service."""
     os.umask(0o022)
-    return run(Places())
+    own = own_slot()
+    return run(own[0] if own else Places())
 
 
 if __name__ == "__main__":

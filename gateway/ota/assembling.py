@@ -29,6 +29,7 @@ from installer.utils import parse_entrypoints
 
 from gateway.ota.places import Places, kill_point
 from gateway.ota.release import Release, ReleaseRefused, Wheel
+from gateway.settings.whereabouts import store_path
 
 _MOST_UNPACKED = 1 << 30
 _SELFTEST_S = 180
@@ -165,7 +166,8 @@ def _self_test(places: Places, staged: Path) -> None:
 
 def _unusable(places: Places, python: Path) -> set[str]:
     """Channels whose driver does not load in the release of a Python. Raises ReleaseRefused where nothing works."""
-    argv = [str(python), "-I", "-B", "-m", "gateway.ota.selftest", str(places.config), str(places.home)]
+    state = store_path(places.config) or places.home
+    argv = [str(python), "-I", "-B", "-m", "gateway.ota.selftest", str(places.config), str(state)]
     env = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
     try:
         done = subprocess.run(  # noqa: S603 - a slot's own Python

@@ -66,10 +66,12 @@ def look(places: Places) -> SlotsView:
     return SlotsView()
 
 
-def own_slot(places: Places) -> str:
-    """The slot that this process runs from; empty when it runs from elsewhere."""
-    prefix = Path(sys.prefix)
-    return prefix.parent.name if prefix.name == "venv" and prefix.parent.parent == places.releases else ""
+def own_slot(prefix: str = sys.prefix) -> tuple[Places, str] | None:
+    """Where this process runs from: the machine's places and the slot; None when it runs from elsewhere."""
+    path = Path(prefix)
+    if path.name != "venv" or path.parts[-5:-2] != ("opt", "fieldpost", "releases"):
+        return None
+    return Places(Path(*path.parts[:-5])), path.parent.name
 
 
 def ask(places: Places, command: str, *words: str, asked: Mapping[str, Any] | None = None) -> str:

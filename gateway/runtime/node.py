@@ -45,6 +45,7 @@ from gateway.uplink.commanddesk import CommandDesk
 
 if TYPE_CHECKING:
     from gateway.runtime.ruling import Ruling
+    from gateway.runtime.updating import Updating
 
 MAX_ENTRIES = 10_000
 
@@ -89,6 +90,8 @@ class Node:
     explorer: Explorer = field(init=False)
     ops: OpTable = field(init=False)
     desk: CommandDesk = field(init=False)
+    updating: Updating | None = None
+    """Where the gateway was started from a release slot."""
     ready: bool = False
     drift: bool = False
     restored: Mapping[tuple[str, str], Any] = field(default_factory=dict)

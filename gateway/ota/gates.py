@@ -1,0 +1,115 @@
+"""Whether a tried release is as well as the one before was: pictures of a gateway, and what must not be worse.
+
+Only what was up before must be up after: a device that was dead, or a site without its link, blocks no update.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from gateway.ota.files import regular, sync_folder
+from gateway.ota.release import ReleaseRefused
+
+OK = "ok"
+MOST_LAG_MS = 250.0
+_MOST = 4 << 20
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+class Picture(Struct, frozen=True):
+    """A gateway at one moment. `up`: as `channel:ID`, `uplink:NAME`, `server:NAME`; `last`: highest number per stream
+    of the journal's `epoch`; `issues`: of the configuration and the store.
+    """
+
+    up: frozenset[str] = frozenset()
+    epoch: int = 0
+    last: Mapping[str, int] = {}
+    issues: frozenset[str] = frozenset()
+
+
+class Vital(Struct, frozen=True):
+    """What is measured rather than compared. `store`: what is wrong with a probe of the store, else empty."""
+
+    lag_ms: float
+    memory: int
+    most_memory: int | None
+    store: str = ""
+
+
+def judge(before: Picture, now: Picture, known: frozenset[str], vital: Vital) -> dict[str, str]:
+    """Each gate with `ok` or what is missing. `known`: what is configured; what is not is not waited for."""
+    missing = sorted((before.up & known) - now.up)
+    channels = [name.partition(":")[2] for name in missing if not name.startswith("uplink:")]
+    uplinks = [name.partition(":")[2] for name in missing if name.startswith("uplink:")]
+    worse = sorted(now.issues - before.issues) if before.epoch else []  # without a picture nothing is compared
+    return {
+        "config": f"new: {', '.join(worse)}" if worse else OK,
+        "store": vital.store or OK,
+        "channels": f"not up again: {', '.join(channels)}" if channels else OK,
+        "uplinks": f"not up again: {', '.join(uplinks)}" if uplinks else OK,
+        "journal": _journal(before, now),
+        "loop": OK if vital.lag_ms < MOST_LAG_MS else f"wakes up {vital.lag_ms:.0f} ms late",
+        "memory": _memory(vital),
+    }
+
+
+def passed(gates: Mapping[str, str]) -> bool:
+    """Whether all is well."""
+    return all(verdict == OK for verdict in gates.values())
+
+
+def was_offline(before: Picture) -> bool:
+    """No uplink was up before: the gateway cannot be asked to reach anybody now."""
+    return not any(name.startswith("uplink:") for name in before.up)
+
+
+def save(path: Path, before: Picture) -> None:
+    """Keep the picture over the restart. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}.tmp")
+    fresh.write_bytes(msgspec.json.encode(before))
+    fresh.replace(path)
+    sync_folder(path.parent)
+
+
+def restore(path: Path) -> Picture:
+    """The picture that was kept; an empty one, which asks nothing, where there is none."""
+    with contextlib.suppress(OSError, ReleaseRefused, ValueError, msgspec.DecodeError), regular(path) as file:
+        return msgspec.json.decode(file.read(_MOST), type=Picture)
+    return Picture()
+
+
+def own_memory() -> int:
+    """Bytes of this process that are its own: pages mapped from the store's file do not count."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("RssAnon:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def most_memory() -> int | None:
+    """`MemoryHigh=` of the unit, None without one."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines():
+            if line.startswith("0::/"):
+                return int((_CGROUPS / line[4:] / "memory.high").read_text(encoding="ascii"))
+    return None
+
+
+def _journal(before: Picture, now: Picture) -> str:
+    if before.epoch and now.epoch != before.epoch:
+        return f"the store began anew: epoch {now.epoch} after {before.epoch}"
+    lost = [stream for stream, last in before.last.items() if now.last.get(stream, 0) < last]
+    return f"lost its end: {', '.join(sorted(lost))}" if lost else OK
+
+
+def _memory(vital: Vital) -> str:
+    if vital.most_memory is None or vital.memory < vital.most_memory:
+        return OK
+    return f"{vital.memory >> 20} MiB of {vital.most_memory >> 20} MiB"

@@ -1,0 +1,104 @@
+"""A gateway that updates itself while it polls: it makes room, is measured by what was up before, is kept or taken back."""
+
+import pytest
+
+from tests.support import counting
+from tests.support.eventually import wait_until
+from tests.support.managed import Managed
+
+OLD, NEW = "1.1.0-aaaaaaaaaaaa", "1.2.0-bbbbbbbbbbbb"
+
+
+@pytest.fixture
+def managed(tmp_path, processes, make_plant):
+    """Reads two lines from OLD; nobody answers on the second."""
+    plant = make_plant(2)
+    made = Managed(tmp_path / "machine", processes)
+    made.places.confirm.parent.mkdir(parents=True)
+    made.make_real(OLD)
+    assert made.run("adopt", OLD) == 0, made.output
+    made.gateway.write_main(uplinks={})
+    made.gateway.write("profiles/counter.yaml", counting.profile(5))
+    for line in range(2):
+        made.gateway.write(
+            f"channels/line{line:02d}.yaml", counting.channel(plant, line, interval="200ms", timeout="300ms")
+        )
+    dead = {"driver": "modbus", "url": "tcp://127.0.0.1:9", "devices": {"dead": {"unit_id": 1, "profile": "counter"}}}
+    made.gateway.write("channels/dead.yaml", dead)
+    made.start()
+    made.gateway.wait_ready()
+    wait_until(lambda: _online(made) == {"line00", "line01"}, 30, every=0.2)
+    yield made
+    made.gateway.process.end()
+    made.gateway.close()
+
+
+def _online(managed):
+    channels = managed.gateway.status()["channels"]
+    return {name for name, channel in channels.items() if channel["state"] == "online"}
+
+
+def _try(managed, confirm_s=40, soak_s=1):
+    asked = {"slot": NEW, "job": "j1", "tries": 3, "confirm_s": confirm_s, "soak_s": soak_s}
+    assert managed.run("trial", asked=asked) == 0, managed.output
+
+
+def _end(managed):
+    """Let the service manager work until the trial has ended."""
+
+    def ended():
+        managed.pump()
+        return managed.loaded().state.phase != "TRIAL"
+
+    wait_until(ended, 60, every=0.1, why=lambda: managed.gateway.log()[-3000:])
+    return managed.loaded().state
+
+
+def _journal(managed, kind):
+    entries = managed.gateway.ask("journal", "--stream", "event", "--limit", "200")["entries"]
+    return [entry for entry in entries if entry.get("kind") == kind]
+
+
+def test_a_release_as_good_as_the_one_before_is_kept(managed):
+    managed.make_real(NEW)
+    _try(managed)
+    state = _end(managed)
+    assert (state.good, state.prev, state.phase) == (NEW, OLD, "PROBATION")
+    assert managed.starts == [OLD, NEW]
+    gates = state.result["gates"]
+    assert gates.pop("confirmed_offline") is True
+    assert set(gates.values()) == {"ok"}
+    assert _online(managed) == {"line00", "line01"}
+    (job,) = wait_until(lambda: _journal(managed, "job"), 20, every=0.3)
+    assert (job["job"], job["op"], job["state"], job["detail"]["slot"]) == ("j1", "ota", "succeeded", NEW)
+    shown = managed.gateway.ask("ota", "status")
+    assert (shown["running"], shown["phase"]) == (NEW, "PROBATION")
+    assert managed.gateway.ask("ota", "history")["jobs"][-1]["outcome"] == "SUCCEEDED"
+
+
+def test_a_release_that_ends_at_its_start_is_given_up_and_told(managed):
+    managed.make_real(NEW, "import os\nos._exit(3)\n")
+    _try(managed)
+    state = _end(managed)
+    assert (state.good, state.result["reason"]) == (OLD, "tries")
+    assert managed.starts == [OLD, NEW, NEW, NEW, OLD]
+    managed.gateway.wait_ready()
+    (issue,) = [one for one in managed.gateway.issues() if one["id"] == "update_failed"]
+    assert "3 starts without a confirmation" in issue["text"]
+    (job,) = wait_until(lambda: _journal(managed, "job"), 20, every=0.3)
+    assert (job["state"], job["detail"]["rolled_back"]) == ("failed", True)
+
+
+def test_a_release_that_loses_a_channel_is_taken_back(managed):
+    fault = "import sys\nsys.modules['drivers.modbus.driver'] = None\nsys.modules['pymodbus'] = None\n"
+    managed.make_real(NEW, fault)
+    _try(managed, confirm_s=12)
+    wait_until(lambda: (managed.pump(), managed.starts[-1] == NEW)[1], 30, every=0.1)
+    managed.gateway.wait_ready()
+    verdict = wait_until(lambda: managed.gateway.ask("ota", "status")["gates"].get("channels"), 10, every=0.2)
+    assert verdict == "not up again: line00, line01", "the one that was dead before is not waited for"
+    state = _end(managed)
+    assert (state.good, state.bad, state.result["reason"]) == (OLD, [NEW], "deadline")
+    wait_until(lambda: (managed.pump(), managed.starts[-1] == OLD)[1], 30, every=0.1)
+    managed.gateway.wait_ready()
+    wait_until(lambda: _online(managed) == {"line00", "line01"}, 30, every=0.2)

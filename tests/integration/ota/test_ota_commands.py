@@ -1,0 +1,106 @@
+"""`fieldpost ota` on a machine without a running gateway."""
+
+import json
+import threading
+import time
+
+import pytest
+
+from gateway.cli.commands import ota as command
+from gateway.cli.main import main
+from gateway.ota.places import Places
+from tests.support.slots import SlotBox
+from tests.unit.ota.publisher import Publisher
+
+OLD, NEW = "1.1.0-aaaaaaaaaaaa", "1.2.0-bbbbbbbbbbbb"
+
+
+@pytest.fixture
+def box(tmp_path, monkeypatch):
+    """A machine on which OLD runs and NEW is staged; the command thinks that it is there, and root."""
+    made = SlotBox(tmp_path)
+    made.install_slotctl()
+    made.make(OLD)
+    made.make(NEW)
+    assert made.run("adopt", OLD) == 0
+    monkeypatch.setattr(command, "own_slot", lambda: (Places(tmp_path), OLD))
+    monkeypatch.setattr(command.os, "geteuid", lambda: 0)
+    (tmp_path / "var/lib/fieldpost").mkdir(parents=True)
+    return made
+
+
+def _ota(capsys, *words):
+    code = main(["ota", *words, "--json", "--socket", "/nonexistent/socket"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_status_without_a_gateway_shows_the_slots(box, capsys):
+    code, shown = _ota(capsys, "status")
+    assert (code, shown["phase"], shown["good"], shown["running"]) == (0, "IDLE", OLD, "")
+    box.run("trial", asked={"slot": NEW, "job": "j1"})
+    assert _ota(capsys, "status")[1]["trial"] == {"slot": NEW, "job": "j1", "tries_left": 3}
+    assert main(["ota", "status", "--socket", "/nonexistent/socket"]) == 0
+    assert f"tried    {NEW}, 3 of 3 starts left" in capsys.readouterr().out
+
+
+def test_a_trial_can_be_kept_by_hand(box, capsys):
+    box.run("trial", asked={"slot": NEW, "job": "j1"})
+    assert _ota(capsys, "confirm")[0] == 1, "it has not been started yet"
+    box.run("boot")
+    assert _ota(capsys, "confirm")[0] == 0
+    assert _ota(capsys, "status")[1]["good"] == NEW
+    code, shown = _ota(capsys, "history")
+    assert (code, shown["jobs"][-1]["outcome"], shown["jobs"][-1]["gates"]) == (0, "SUCCEEDED", {"by": "hand"})
+
+
+def test_nobody_but_root_changes_slots(box, capsys, monkeypatch):
+    monkeypatch.setattr(command.os, "geteuid", lambda: 1000)
+    for action in (("confirm",), ("rollback",), ("gc",), ("install", "x.fpb")):
+        code, shown = _ota(capsys, *action)
+        assert code == 1
+        assert "run it as root" in shown["text"]
+
+
+def test_a_machine_without_slots_says_so(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(command, "own_slot", lambda: (Places(tmp_path), OLD))
+    code, shown = _ota(capsys, "status")
+    assert code == 1
+    assert "has no release slots" in shown["text"]
+
+
+def test_a_file_that_is_no_bundle_asks_nothing(box, capsys, tmp_path):
+    wrong = tmp_path / "wrong.fpb"
+    wrong.write_bytes(b"not a bundle" * 100)
+    code, shown = _ota(capsys, "install", str(wrong))
+    assert code == 1
+    assert "not a bundle" in shown["text"]
+    assert not Places(tmp_path).request.exists()
+    code, shown = _ota(capsys, "install", str(tmp_path / "missing.fpb"))
+    assert code == 2
+
+
+@pytest.mark.parametrize("job", ["a b", "../x", "", "x" * 65])
+def test_an_id_that_no_job_may_have_is_refused(box, capsys, job):
+    assert _ota(capsys, "install", "x.fpb", f"--job={job}")[0] in {1, 2}
+    assert not box.root.joinpath("var/lib/fieldpost/ota").exists()
+
+
+def test_install_asks_the_updater_and_waits_for_the_end(box, capsys, tmp_path):
+    publisher = Publisher(tmp_path / "publisher")
+    bundle = publisher.bundle(publisher.release("1.2.0"))
+    request = Places(tmp_path).request
+
+    def updater():
+        while not request.exists():
+            time.sleep(0.05)
+        assert json.loads(request.read_text()) == {"job": "j7"}
+        box.run("result", asked={"job": "j7", "outcome": "FAILED", "reason": "disk", "text": "no room"})
+
+    thread = threading.Thread(target=updater)
+    thread.start()
+    code, shown = _ota(capsys, "install", str(bundle), "--job", "j7", "--wait", "20s")
+    thread.join(20)
+    assert (code, shown["ok"], shown["state"], shown["text"]) == (1, False, "failed", "no room")
+    names = {path.relative_to(Places(tmp_path).inbox).parts[0] for path in Places(tmp_path).inbox.rglob("*.json")}
+    assert names == {"metadata", "targets"}
+    assert _ota(capsys, "install", str(bundle), "--job", "j8", "--no-wait")[1]["state"] == "requested"

@@ -29,6 +29,7 @@ from gateway.polling import Poller
 from gateway.preloading import preload
 from gateway.publishing import Polled, PublishDurable, Publisher
 from gateway.pushing import Pushing
+from gateway.refining import Refiner
 from gateway.scanning import ScanJob, looking
 from gateway.stats import ErrorKind, Stats
 from gateway.wire import DriverStalled
@@ -76,11 +77,11 @@ class ChannelRunner:
         self._timezone = timezone
         self._log = logging.LoggerAdapter(logging.getLogger("fieldpost.driver"), {"unit": self.unit})
         self._publisher = Publisher(publish, polled, clock)
-        self._counters = Counters(memory, clock)
         self._stats = Stats()
         self._sighted = sighted
         self._hurry = hurry
         self._lines = {device.id: self._make_line(device) for device in devices if device.spec.enabled}
+        self._refiner = Refiner(Counters(memory, clock), self._lines)
         self._parts = Parts(
             channel,
             self._lines,
@@ -88,7 +89,7 @@ class ChannelRunner:
             health=health,
             memory=memory,
             publisher=self._publisher,
-            counters=self._counters,
+            refiner=self._refiner,
             stats=self._stats,
             emit=emit,
             log=self._log,
@@ -123,6 +124,7 @@ class ChannelRunner:
         finally:
             self._poller = None
             self._pushed = None
+            self._publisher.close()
 
     async def write(self, write: Write) -> WriteResult:
         """Put a value on the wire and wait for its result. Never raises for what a device or driver does."""
@@ -308,7 +310,9 @@ class ChannelRunner:
         context = Context(self, self._parts, group)
         if not isinstance(driver, PollingDriver):
             timeout_s, name = self.channel.timeout_s, self.spec.name
-            self._pushed = Pushing(driver, self._lines, self._publisher, self._clock, name=name, timeout_s=timeout_s)
+            self._pushed = Pushing(
+                driver, self._lines, self._publisher, self._refiner, self._clock, name=name, timeout_s=timeout_s
+            )
         await contained(driver.run(context))
         raise EndedUnasked("the driver's run returned")
 
@@ -321,7 +325,7 @@ class ChannelRunner:
             driver,
             planner=self._planner,
             publisher=self._publisher,
-            counters=self._counters,
+            refiner=self._refiner,
             stats=self._stats,
             clock=self._clock,
             log=self._log,

@@ -61,6 +61,8 @@ class DeviceMonitor:
         self._issue_open = False
         self._repair = _REPAIR
         self._held_until: float | None = None
+        self._unmet: dict[str, str] | None = None
+        self._clean = True
 
     @property
     def away(self) -> bool:
@@ -76,15 +78,32 @@ class DeviceMonitor:
         """An answer came. `clean` False: another request of this device still fails, so it stays degraded."""
         self.failures = 0
         self.next_probe = None
-        state = DeviceState.ONLINE if clean else DeviceState.DEGRADED
+        self._clean = clean
+        state = DeviceState.ONLINE if clean and not self._unmet else DeviceState.DEGRADED
         if self.state is not state:
-            reason = "" if clean else self.reason
-            if clean and self.state is not DeviceState.UNKNOWN:
+            reason = next(iter(self._unmet.values())) if self._unmet else "" if clean else self.reason
+            if state is DeviceState.ONLINE and self.state is not DeviceState.UNKNOWN:
                 self._recoveries.append(self._clock.mono())
                 self._watch_flapping()
             self._become(state, reason)
         elif self._issue_open or self.flapping:
             self._watch_steady()
+
+    def expected(self, path: str, why: str) -> bool:
+        """A tag that must have a certain value has another one, as `why` says; without a text it has that value. One
+        such tag keeps the device degraded. Whether that is news.
+        """
+        if why:
+            before, self._unmet = self._unmet, {**(self._unmet or {}), path: why}
+            if self.state is DeviceState.ONLINE:
+                self._become(DeviceState.DEGRADED, why)
+            return before is None or before.get(path) != why
+        if self._unmet is None or self._unmet.pop(path, None) is None:
+            return False
+        self._unmet = self._unmet or None
+        if self._unmet is None and self.state is DeviceState.DEGRADED:
+            self.good(clean=self._clean)
+        return True
 
     def failed(self, reason: str) -> None:
         """A request brought nothing."""

@@ -9,14 +9,13 @@ from typing import Any, Protocol
 
 from gateway.abilities import Sighting
 from gateway.clock import Clock
-from gateway.counters import Counters
 from gateway.deviceevents import DeviceEvents
 from gateway.driver import Columns, Memory, PollingDriver
 from gateway.health import Health
 from gateway.model import Block, ChannelSpec, Device, Tag, Value
 from gateway.plans import Line
 from gateway.publishing import Publisher
-from gateway.remarks import Remarks
+from gateway.refining import Refiner
 from gateway.stats import Stats
 
 
@@ -47,7 +46,7 @@ class Parts:
         health: Health,
         memory: Memory,
         publisher: Publisher,
-        counters: Counters,
+        refiner: Refiner,
         stats: Stats,
         emit: Callable[[dict[str, Any]], None],
         log: logging.LoggerAdapter[logging.Logger],
@@ -58,9 +57,9 @@ class Parts:
         self.health = health
         self.memory = memory
         self.publisher = publisher
-        self.counters = counters
+        self.refiner = refiner
         self.stats = stats
-        self.remarks = Remarks()
+        self.remarks = refiner.remarks
         self.events = DeviceEvents(channel.id, clock, emit, log)
         self.log = log
 
@@ -90,8 +89,8 @@ class Context:
     ) -> None:
         parts = self._parts
         columns = Columns(values, quality, index, ts)
-        if block.counters:
-            columns = parts.counters.apply(block, columns)
+        if block.refined:
+            columns = parts.refiner.apply(block, columns)
         parts.publisher.put(block, columns, on_durable)
         line = parts.lines.get(block.device)
         if line is not None:

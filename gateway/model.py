@@ -301,14 +301,18 @@ class Device(Struct, frozen=True, eq=False):
         return next((tag for tag in self.tags if tag.path == path), None)
 
 
+_NOTHING: dict[int, Any] = {}
+
+
 class Block:
     """Tags of one device that arrive together. Made once per plan, shared by all its batches.
 
     `start` is the first slot where the slots are consecutive (so that columns are copied as a slice), else -1.
-    `counters`: positions of tags whose value is a total (`wrap`).
+    `counters`: positions of tags whose value is a total (`wrap`). `expects`: by position, the value that a tag must
+    have. `refined`: there is one of either.
     """
 
-    __slots__ = ("aliases", "counters", "device", "slots", "start", "tags")
+    __slots__ = ("aliases", "counters", "device", "expects", "refined", "slots", "start", "tags")
 
     def __init__(self, device: str, tags: Sequence[Tag]) -> None:
         self.device = device
@@ -316,6 +320,8 @@ class Block:
         self.slots = [tag.slot for tag in tags]
         self.aliases = [tag.alias for tag in tags]
         self.counters = frozenset(i for i, tag in enumerate(tags) if tag.spec.wrap is not None)
+        self.expects = {i: tag.spec.expect for i, tag in enumerate(tags) if tag.spec.expect is not None} or _NOTHING
+        self.refined = bool(self.counters or self.expects)
         consecutive = bool(tags) and self.slots == list(range(self.slots[0], self.slots[0] + len(tags)))
         self.start = self.slots[0] if consecutive else -1
 

@@ -14,7 +14,6 @@ from typing import TypeVar
 from gateway.agenda import Agenda
 from gateway.arbiter import Arbiter
 from gateway.clock import Clock
-from gateway.counters import Counters
 from gateway.cutting import Cutter
 from gateway.driver import Columns, DriverContext, PollingDriver, Request
 from gateway.errors import BadFrame, DeviceUnavailable, LinkLost, RequestRefused
@@ -23,6 +22,7 @@ from gateway.ondemand import Job, OnDemand
 from gateway.plans import Line, Planner, Poll
 from gateway.publishing import Publisher
 from gateway.reconnecting import Reconnect
+from gateway.refining import Refiner
 from gateway.stats import ErrorKind, Stats
 from gateway.wire import CallGuard, DriverStalled
 from gateway.writes import PendingWrite
@@ -47,7 +47,7 @@ class Poller:
         *,
         planner: Planner,
         publisher: Publisher,
-        counters: Counters,
+        refiner: Refiner,
         stats: Stats,
         clock: Clock,
         log: logging.LoggerAdapter[logging.Logger],
@@ -63,7 +63,7 @@ class Poller:
         self._driver = driver
         self._planner = planner
         self._publisher = publisher
-        self._counters = counters
+        self._refiner = refiner
         self._stats = stats
         self._clock = clock
         self._log = log
@@ -136,8 +136,8 @@ class Poller:
         self._book_success(line, columns, start)
         if not publish:
             return columns
-        if request.block.counters:
-            columns = self._counters.apply(request.block, columns)
+        if request.block.refined:
+            columns = self._refiner.apply(request.block, columns)
         if request.block.tags:
             self._publisher.put(request.block, columns)
         return columns
@@ -244,8 +244,8 @@ class Poller:
             poll.seconds = self._book_success(line, columns, start)
             if poll.bad is not None or poll.failures or poll.refusals:
                 self._mend(poll)
-            if poll.request.block.counters:
-                columns = self._counters.apply(poll.request.block, columns)
+            if poll.request.block.refined:
+                columns = self._refiner.apply(poll.request.block, columns)
             self._publisher.put(poll.request.block, columns)
 
     def _book_success(self, line: Line, columns: Columns, start: float) -> float:

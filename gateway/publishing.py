@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from gateway.clock import Clock
+from gateway.clock import Clock, Timer
 from gateway.driver import Columns
 from gateway.model import Batch, Block, Quality, Tag
 from gateway.report import ReportFilter
@@ -30,6 +30,7 @@ class Publisher:
         self._polled = polled
         self._clock = clock
         self._filters: dict[Block, ReportFilter | None] = {}
+        self._timers: dict[Block, Timer] = {}
 
     def put(self, block: Block, columns: Columns, on_durable: Callable[[], None] | None = None) -> None:
         """Publish what passes the block's filter. `on_durable` is called in any case, with the last batch."""
@@ -46,6 +47,28 @@ class Publisher:
         if not columns.quality:
             self._polled(block.device, mono, None)
         self._send(block, parts, ts, mono, on_durable)
+        if report.limited and block not in self._timers:
+            self._flush_later(block, report, mono)
+
+    def _flush_later(self, block: Block, report: ReportFilter, mono: float) -> None:
+        """When the report interval of a tag is over, its last value goes out, whether another one comes or not."""
+        due = report.due()
+        if due is not None:
+            self._timers[block] = self._clock.call_later(max(0.0, due - mono), lambda: self._flush(block))
+
+    def _flush(self, block: Block) -> None:
+        self._timers.pop(block, None)
+        report = self._filters.get(block)
+        if report is not None:
+            mono = self._clock.mono()
+            self._send(block, report.flush(mono), self._clock.wall_ms(), mono, None)
+            self._flush_later(block, report, mono)
+
+    def close(self) -> None:
+        """The attempt has ended: nothing that was held back is told any more by itself."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
 
     def pass_on(self, block: Block, columns: Columns) -> None:
         """Publish what somebody asked for: no filter holds it back, none is remembered for the block."""
@@ -83,7 +106,10 @@ class Publisher:
 
     def _remember(self, block: Block) -> ReportFilter | None:
         if len(self._filters) >= _MAX_BLOCKS:
-            del self._filters[next(iter(self._filters))]
+            oldest = next(iter(self._filters))
+            del self._filters[oldest]
+            if oldest in self._timers:
+                self._timers.pop(oldest).cancel()
         report = ReportFilter(block)
         self._filters[block] = None if report.plain else report
         return self._filters[block]

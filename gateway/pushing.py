@@ -17,6 +17,7 @@ from gateway.model import Block, Quality, Tag, Write, WriteResult, WriteState
 from gateway.ondemand import Row, nothing
 from gateway.plans import Line
 from gateway.publishing import Publisher
+from gateway.refining import Refiner
 from gateway.scanning import Begin, Finding
 from gateway.wire import CallGuard, DriverStalled
 from gateway.writes import PendingWrite, matches, read_back_tag
@@ -35,6 +36,7 @@ class Pushing:
         driver: Driver,
         lines: Mapping[str, Line],
         publisher: Publisher,
+        refiner: Refiner,
         clock: Clock,
         *,
         name: str,
@@ -43,6 +45,7 @@ class Pushing:
         self._driver = driver
         self._lines = lines
         self._publisher = publisher
+        self._refiner = refiner
         self._clock = clock
         self._name = name
         self._limit_s = timeout_s * 2.0
@@ -173,6 +176,8 @@ class Pushing:
         found = await self._guarded(driver.ask(line.device, tags))
         answers = [found] if isinstance(found, Columns) else sorted(found, key=lambda each: each.ts or 0)
         block = Block(line.device.id, tags)
+        if block.expects:
+            answers = [self._refiner.check(block, columns) for columns in answers]
         for columns in answers if publish else ():
             if columns.values:
                 self._publisher.pass_on(block, columns)

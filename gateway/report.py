@@ -1,8 +1,9 @@
 """Report by exception: which readings of a poll go on to the bus.
 
 A tag reports every poll (plain), on change, or beyond a deadband; never more seldom than its heartbeat. A change of
-quality always passes. Before a value that jumps after silence, the last reading that was held back is sent with its
-own time, so that a trend draws a step and not a ramp over the silence.
+quality always passes. One with a report interval (`report_every`) reports at most once in it: the last value, at its
+end if nothing newer comes (`due`, `flush`). Before a value that jumps after silence, the last reading that was held
+back is sent with its own time, so that a trend draws a step and not a ramp over the silence.
 
 Columnar: a block whose tags are all plain costs one attribute test; a poll equal to the one before costs one
 comparison of two sequences.
@@ -30,6 +31,7 @@ class ReportFilter:
     __slots__ = (
         "_count",
         "_deadbands",
+        "_every",
         "_heartbeats",
         "_held",
         "_held_code",
@@ -41,6 +43,7 @@ class ReportFilter:
         "_sent",
         "_sent_at",
         "_sent_code",
+        "limited",
         "plain",
     )
 
@@ -48,9 +51,13 @@ class ReportFilter:
         reports = [tag.spec.report for tag in block.tags]
         self.plain = all(report.is_plain for report in reports)
         """Every reading passes: the caller may skip this object altogether."""
+        self.limited = any(report.every_s is not None for report in reports)
+        """A tag has a report interval: `due` and `flush` are to be asked."""
         self._count = len(reports)
         self._plain = [i for i, report in enumerate(reports) if report.is_plain]
         self._deadbands = [_deadband(report) for report in reports]
+        every = [report.every_s or 0.0 for report in reports]
+        self._every = every if any(every) else None
         self._heartbeats = [_NEVER if r.heartbeat_s is None else r.heartbeat_s for r in reports]
         self._sent: list[Value] = [None] * self._count
         self._sent_code = [-1] * self._count
@@ -130,11 +137,18 @@ class ReportFilter:
         self._next_beat = min(
             (at + beat for at, beat in zip(self._sent_at, self._heartbeats, strict=True)), default=_NEVER
         )
+        if self._every is not None:
+            ends = (at + every for at, every in zip(self._sent_at, self._every, strict=True) if every)
+            self._next_beat = min(self._next_beat, *ends)
         return [*before, *_subset(columns, index, passed)]
 
     def _verdict(self, i: int, value: Value, code: int, mono: float) -> bool | None:
         """None: hold back. True: a jump, preceded by what was held. False: passes as it is."""
         deadband = self._deadbands[i]
+        if self._every is not None and self._every[i]:
+            if code != self._sent_code[i]:
+                return False
+            return False if mono >= self._sent_at[i] + self._every[i] and self._is_news(i, value, mono) else None
         if deadband is None:
             return False
         if code != self._sent_code[i]:
@@ -142,6 +156,42 @@ class ReportFilter:
         if _differs(value, self._sent[i], deadband):
             return True
         return False if mono - self._sent_at[i] >= self._heartbeats[i] else None
+
+    def _is_news(self, i: int, value: Value, mono: float) -> bool:
+        """Whether a value of the quality that was sent last is worth a report."""
+        deadband = self._deadbands[i]
+        if deadband is None or _differs(value, self._sent[i], deadband):
+            return True
+        return mono - self._sent_at[i] >= self._heartbeats[i]
+
+    def due(self) -> float | None:
+        """The boot-clock time at which `flush` has something: the last value of a tag with a report interval that was
+        held back and is news. None when there is none.
+        """
+        if self._every is None:
+            return None
+        self._unfold_repeat()
+        waiting = [
+            self._sent_at[i] + every
+            for i, every in enumerate(self._every)
+            if every and self._held_ts[i] is not None and self._is_news(i, self._held[i], -_NEVER)
+        ]
+        return min(waiting, default=None)
+
+    def flush(self, mono: float) -> Sequence[Columns]:
+        """The held values whose report interval is over, with their own times: nothing newer may come for long."""
+        if self._every is None:
+            return ()
+        self._unfold_repeat()
+        ended = [
+            i
+            for i, every in enumerate(self._every)
+            if every and self._held_ts[i] is not None and mono >= self._sent_at[i] + every
+        ]
+        ended = [i for i in ended if self._is_news(i, self._held[i], mono)]
+        for i in ended:
+            self._sent[i], self._sent_code[i], self._sent_at[i] = self._held[i], self._held_code[i], mono
+        return self._release(ended)
 
     def _release(self, members: Sequence[int]) -> list[Columns]:
         """The held readings of `members`, one item per time, oldest first."""
@@ -160,8 +210,8 @@ class ReportFilter:
 
 
 def _deadband(report: Report) -> float | None:
-    """None for a plain tag; 0 for every change."""
-    if report.is_plain:
+    """None for a tag whose every value is news; 0 for every change."""
+    if not report.on_change and report.deadband is None:
         return None
     return report.deadband or 0.0
 

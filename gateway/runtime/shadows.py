@@ -22,6 +22,7 @@ from gateway.shadows.desk import ACKED, Desk
 from gateway.shadows.feed import Feed
 from gateway.shadows.keeper import Keeper
 from gateway.shadows.reporting import Reporter
+from gateway.shadows.wishes import WISHED, Wishes
 from gateway.shadows.writing import WriteThrough
 from gateway.store import Store
 from gateway.tags import TagTable
@@ -98,6 +99,7 @@ def make_shadows(
         rids=store.table(RIDS).items(),
         acked=store.table(ACKED).items(),
     )
-    writes = WriteThrough(keeper, reporter, tags, _Wires(channels, commands, latest), clock)
+    wishes = Wishes(keeper, tags, clock, store.table(WISHED).items(), lambda: settings().max_bytes)
+    writes = WriteThrough(keeper, reporter, tags, _Wires(channels, commands, latest), clock, wishes)
     writes.on_end(desk.ended)
     return Shadows(desk, writes)

@@ -52,6 +52,8 @@ class Model:
         rows = []
         for row in sorted(self._aliases().values(), key=lambda row: row.alias):
             tag = self._tags.get(row.device, row.tag)
+            if tag is not None and tag.spec.local:
+                continue
             if tag is None:  # removed; its readings may still wait in the journal
                 rows.append(TagRow(row.alias, row.device, row.tag, "", "", ""))
             else:
@@ -131,7 +133,7 @@ class FlatFeed:
 
     def _one(self, tag: Tag) -> Latest | None:
         current = self._latest.current(tag)
-        if current.ts is None:
+        if current.ts is None or tag.spec.local:
             return None
         device = self._tags.device(tag.device)
         channel = device.channel if device else ""

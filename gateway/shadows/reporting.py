@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct, structs
 
@@ -24,6 +24,7 @@ from gateway.shadows.delta import delta
 from gateway.shadows.keeper import RESERVE, Keeper
 from gateway.shadows.values import ReportedLeaf, Shadow
 
+T = TypeVar("T")
 _ISSUE = "shadow_too_large"
 _AT_ONCE = 200
 
@@ -173,7 +174,8 @@ class Reporter:
             await self._next_version(device)
 
     def _body(self, device: Device, shadow: Shadow) -> dict[str, Any]:
-        shown = self._fitting(device, self.leaves(device.id))
+        kept = {paths.shadow_path(tag.path) for tag in device.tags if tag.spec.local}
+        shown = self._fitting(device, _without(self.leaves(device.id), kept))
         body: dict[str, Any] = {
             "v": 1,
             "ver": self._versions[device.id],
@@ -183,8 +185,8 @@ class Reporter:
             "state": nest({path: leaf.value for path, leaf in shown.items()}),
             "meta": {path: [leaf.ver, leaf.ts] for path, leaf in shown.items()},
         }
-        body.update(_sides(shadow, shown))
-        body["delta"] = list(delta(shadow, self.leaves(device.id), device))
+        body.update(_sides(shadow, shown, kept))
+        body["delta"] = [path for path in delta(shadow, self.leaves(device.id), device) if path not in kept]
         return body
 
     def _fitting(self, device: Device, leaves: Mapping[str, ReportedLeaf]) -> Mapping[str, ReportedLeaf]:
@@ -219,16 +221,20 @@ def _shown(leaf: ReportedLeaf) -> dict[str, Any]:
     return row if leaf.quality is Quality.GOOD else {**row, "quality": leaf.quality.text}
 
 
-def _sides(shadow: Shadow, shown: Mapping[str, ReportedLeaf]) -> dict[str, Any]:
+def _without(leaves: Mapping[str, T], kept: set[str]) -> Mapping[str, T]:
+    """What may leave over an uplink: all but the tags that stay here (`local`)."""
+    return {path: leaf for path, leaf in leaves.items() if path not in kept} if kept else leaves
+
+
+def _sides(shadow: Shadow, shown: Mapping[str, ReportedLeaf], kept: set[str]) -> dict[str, Any]:
     """The optional parts: qualities that are not good, local edits, how far each desired leaf has come."""
     found: dict[str, Any] = {}
     quality = {path: leaf.quality.text for path, leaf in shown.items() if leaf.quality is not Quality.GOOD}
     if quality:
         found["quality"] = quality
-    if shadow.edits:
-        found["local"] = {
-            path: [edit.value, edit.base_ver, edit.n, edit.ts, edit.who] for path, edit in shadow.edits.items()
-        }
+    edits = _without(shadow.edits, kept)
+    if edits:
+        found["local"] = {path: [edit.value, edit.base_ver, edit.n, edit.ts, edit.who] for path, edit in edits.items()}
     if shadow.progress:
         found["apply"] = {path: [one.phase.value, one.ver, one.code, one.text] for path, one in shadow.progress.items()}
     return found

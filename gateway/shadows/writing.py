@@ -22,6 +22,7 @@ from gateway.shadows.keeper import Keeper
 from gateway.shadows.paths import tag_path
 from gateway.shadows.reporting import Reporter
 from gateway.shadows.values import Edit, Origin, Phase, Progress, Shadow, ShadowError
+from gateway.shadows.wishes import Wishes
 from gateway.tags import TagTable
 from gateway.writes import matches, read_back_tag
 
@@ -100,7 +101,10 @@ def _stands(edit: Edit | None) -> bool:
 class WriteThrough:
     """A supervised unit: `run` serves all devices for ever. `wake` may be called at any time."""
 
-    def __init__(self, keeper: Keeper, reporter: Reporter, tags: TagTable, wires: Wires, clock: Clock) -> None:
+    def __init__(
+        self, keeper: Keeper, reporter: Reporter, tags: TagTable, wires: Wires, clock: Clock, wishes: Wishes
+    ) -> None:
+        self._wishes = wishes
         self._keeper = keeper
         self._reporter = reporter
         self._tags = tags
@@ -134,6 +138,7 @@ class WriteThrough:
         async with asyncio.TaskGroup() as group:
             while True:
                 self._news.clear()
+                await self._wishes.look()
                 for device in self._waiting():
                     if device in self._busy or len(self._busy) >= AT_ONCE:
                         self._touched.add(device)

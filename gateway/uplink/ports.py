@@ -50,7 +50,9 @@ class ModelView(Protocol):
 
     @property
     def rows(self) -> Sequence[TagRow]:
-        """All tags, those included that were removed while an alias of theirs is still held in the journal."""
+        """All tags that may leave over an uplink, those included that were removed while an alias of theirs is still
+        held in the journal. What has no row here is not carried.
+        """
         ...
 
     @property

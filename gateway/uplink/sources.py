@@ -16,7 +16,7 @@ from gateway.settings.types import UplinkSettings
 from gateway.uplink.codecs.base import BATCH_JSON, Codec, Encoded, Names, entries_message, gap_message, pack_json
 from gateway.uplink.lanes import Parcel
 from gateway.uplink.order import BACKLOG, GAP, LIVE
-from gateway.uplink.ports import Identity
+from gateway.uplink.ports import Identity, ModelView
 from gateway.uplink.select import Chosen
 from gateway.uplink.slices import cut, join, joinable
 
@@ -50,6 +50,7 @@ class Sources:
         codec: Codec | None,
         limits: Limits,
         dict_ready: Callable[[int], bool],
+        model: Callable[[], ModelView] | None = None,
     ) -> None:
         self._settings = settings
         self._identity = identity
@@ -60,6 +61,8 @@ class Sources:
         self._names: dict[int, tuple[str, str] | None] = {}
         self._chosen = Chosen(settings.select.devices)
         self._names_of = -1
+        self._model = model
+        self._model_of: ModelView | None = None
         self._readings = settings.batch_readings
         self._mark = _START
         self._live = _START
@@ -164,8 +167,17 @@ class Sources:
         return None
 
     def carried(self, aliases: Mapping[int, AliasRow]) -> Names:
-        """Names for the codec; None for tags that this uplink does not carry."""
-        return {alias: (row.device, row.tag) if self._chosen(row.device) else None for alias, row in aliases.items()}
+        """Names for the codec; None for tags that this uplink does not carry, and for those that no uplink does."""
+        named = self._leaving(None if self._model is None else self._model())
+        return {
+            alias: (row.device, row.tag) if self._chosen(row.device) and (named is None or alias in named) else None
+            for alias, row in aliases.items()
+        }
+
+    @staticmethod
+    def _leaving(model: ModelView | None) -> set[int] | None:
+        """Aliases of the tags that may leave over an uplink; None: all."""
+        return None if model is None else {row.alias for row in model.rows}
 
     def again(self, segment: Segment, names: Names) -> tuple[Segment, list[Outgoing]]:
         """The first entries of a held segment as a historical message; none for those that cannot be one. The cursor
@@ -268,12 +280,10 @@ class Sources:
             return None
 
     def _aliases(self) -> dict[int, tuple[str, str] | None]:
-        if self._names_of != self._consumer.dict_no:
-            self._names_of = self._consumer.dict_no
-            self._names = {
-                alias: (row.device, row.tag) if self._chosen(row.device) else None
-                for alias, row in self._consumer.aliases().items()
-            }
+        model = None if self._model is None else self._model()
+        if self._names_of != self._consumer.dict_no or model is not self._model_of:
+            self._names_of, self._model_of = self._consumer.dict_no, model
+            self._names = dict(self.carried(self._consumer.aliases()))
         return self._names
 
     def _parcel(self, kind: str, segment: Segment, encoded: Encoded, now: float) -> Parcel:

@@ -10,7 +10,7 @@ from gateway.journal import Consumer
 from gateway.settings.types import UplinkSettings
 from gateway.uplink.codecs.base import Codec
 from gateway.uplink.counters import Counters
-from gateway.uplink.ports import Identity
+from gateway.uplink.ports import Identity, ModelView
 from gateway.uplink.sources import Limits, Sources
 
 if TYPE_CHECKING:
@@ -27,12 +27,14 @@ class Supply:
         health: Health,
         counters: Counters,
         resources: Callable[[], Mapping[int, Resource]],
+        model: Callable[[], ModelView],
     ) -> None:
         self._settings = settings
         self._identity = identity
         self._health = health
         self._counters = counters
         self._resources = resources
+        self._model = model
 
     def sources(self, consumer: Consumer, limits: Limits, dict_ready: Callable[[int], bool]) -> Sources:
         settings, identity = self._settings, self._identity
@@ -48,7 +50,7 @@ class Supply:
                 all_qualities=settings.quality == "all",
             )
             return EventSources(settings, identity, consumer, events, limits, self._resources, self._lost)
-        return Sources(settings, identity, consumer, self._codec(), limits, dict_ready)
+        return Sources(settings, identity, consumer, self._codec(), limits, dict_ready, self._model)
 
     def _codec(self) -> Codec:
         if self._settings.codec == "json":

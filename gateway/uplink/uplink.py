@@ -99,7 +99,7 @@ class Uplink:
         self._receiver = Receiver(
             settings.name, gateway, consumer, desk, health, self._counters, self._shadow, self._twins
         )
-        self._supply = Supply(settings, gateway, health, self._counters, resources)
+        self._supply = Supply(settings, gateway, health, self._counters, resources, model)
         self._flat = self._make_flat(latest)
         self._side = SideMessages(settings.name, settings.max_payload, clock)
         self._connection: Connection | None = None

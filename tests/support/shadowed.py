@@ -39,6 +39,7 @@ from gateway.shadows.desk import ACKED, Desk
 from gateway.shadows.feed import Feed
 from gateway.shadows.keeper import Keeper
 from gateway.shadows.reporting import Reporter
+from gateway.shadows.wishes import WISHED, Wishes
 from gateway.shadows.writing import WriteThrough
 from gateway.store import Store
 from gateway.tags import TagTable
@@ -260,7 +261,10 @@ class ShadowGateway:
             acked=self.store.table(ACKED).items(),
         )
         self.wires = ScriptedWires(self.devices, self.tags, self.latest, self.clock)
-        self.writes = WriteThrough(self.keeper, self.reporter, self.tags, self.wires, self.clock)
+        wishes = Wishes(
+            self.keeper, self.tags, self.clock, self.store.table(WISHED).items(), lambda: self.settings.max_bytes
+        )
+        self.writes = WriteThrough(self.keeper, self.reporter, self.tags, self.wires, self.clock, wishes)
         self.writes.on_end(self.desk.ended)
 
     def _allows(self, tag: Tag, via: str) -> None:

@@ -136,3 +136,67 @@ def test_a_receiver_that_holds_the_last_value_is_never_further_off_than_the_dead
         assert abs(value - last) <= deadband
     if heartbeat is not None:
         assert all(b - a <= heartbeat for a, b in itertools.pairwise(times))
+
+
+EVERY = Report(every_s=10.0)
+
+
+def flush(filter_: ReportFilter, at: float):
+    return rows(filter_.flush(at), int(at))
+
+
+def test_a_report_interval_lets_one_report_through_the_last_value_at_its_end():
+    filter_ = filter_of(EVERY)
+    found = []
+    for at in range(25):
+        found += rows(filter_.select(Columns([at]), at, float(at)), at)
+    assert found == [(0, 0, 0, 0), (0, 10, 0, 10), (0, 20, 0, 20)]
+    assert filter_.due() == 30.0
+    assert flush(filter_, 29.9) == []
+    assert flush(filter_, 30.0) == [(0, 24, 0, 24)], "nothing newer came: the last value, with its own time"
+    assert (filter_.due(), flush(filter_, 50.0)) == (None, [])
+
+
+def test_an_unchanged_value_is_reported_once_an_interval_and_on_change_not_at_all():
+    polls = [(at, [5, 5]) for at in range(31)]
+    found = play([EVERY, Report(on_change=True, every_s=10.0)], polls)
+    assert [(i, ts) for i, _, _, ts in found] == [(0, 0), (1, 0), (0, 10), (0, 20), (0, 30)]
+
+
+def test_within_an_interval_changes_are_held_and_a_way_back_is_no_news():
+    filter_ = filter_of(Report(on_change=True, every_s=10.0))
+    for at, value in ((0, 1), (1, 2), (2, 3), (3, 1)):
+        filter_.select(Columns([value]), at, float(at))
+    assert (filter_.due(), flush(filter_, 10.0)) == (None, [])
+    assert rows(filter_.select(Columns([2]), 11, 11.0), 11) == [(0, 2, 0, 11)], "and no held value before it"
+
+
+def test_quality_changes_pass_at_once_within_an_interval():
+    filter_ = filter_of(EVERY)
+    found = rows(filter_.select(Columns([1]), 0, 0.0), 0)
+    found += rows(filter_.select(Columns([None], [COMM]), 1, 1.0), 1)
+    found += rows(filter_.select(Columns([2]), 2, 2.0), 2)
+    assert found == [(0, 1, 0, 0), (0, None, COMM, 1), (0, 2, 0, 2)]
+
+
+def test_neighbours_of_a_tag_with_an_interval_report_as_ever():
+    found = play([EVERY, Report(), ON_CHANGE], [(at, [at, 7, 7]) for at in range(3)])
+    assert found == [(0, 0, 0, 0), (1, 7, 0, 0), (2, 7, 0, 0), (1, 7, 0, 1), (1, 7, 0, 2)]
+
+
+@given(
+    values=st.lists(st.tuples(st.floats(0.1, 4.0), st.integers(0, 3)), max_size=40),
+    on_change=st.booleans(),
+)
+def test_never_two_reports_in_an_interval_and_the_last_value_always_arrives(values, on_change):
+    filter_ = filter_of(Report(on_change=on_change, every_s=10.0))
+    at, sent = 0.0, []
+    for pause, value in values:
+        at += pause
+        if (due := filter_.due()) is not None and due <= at:
+            sent += [(due, row[1]) for row in rows(filter_.flush(due), 0)]
+        sent += [(at, row[1]) for row in rows(filter_.select(Columns([value]), int(at * 1000), at), 0)]
+    if (due := filter_.due()) is not None:
+        sent += [(due, row[1]) for row in rows(filter_.flush(due), 0)]
+    assert all(later - earlier >= 9.999 for (earlier, _), (later, _) in itertools.pairwise(sent))
+    assert not values or sent[-1][1] == values[-1][1]

@@ -233,10 +233,11 @@ class VirtualRig:
         journal = None if settings.get("codec") == "flat" else self.journal
         presence = settings.pop("presence", None)
         resources = settings.pop("resources", self.resources)
+        model = settings.pop("model", lambda: JournalModel(self.journal))
         desk = make_desk(settings.pop("handler", ops), self.clock, self.table)
         self._tasks.append(asyncio.ensure_future(desk.run()))
         uplink = Uplink(
-            UplinkSettings("cloud", (URL,), "gw1", **settings), IDENTITY, journal, lambda: JournalModel(self.journal),
+            UplinkSettings("cloud", (URL,), "gw1", **settings), IDENTITY, journal, model,
             self.values, self.clock, self.health, desk, random=random or Random(1), connect=self.broker.connect,
             resources=resources, **({} if presence is None else {"presence": presence}),
         )  # fmt: skip

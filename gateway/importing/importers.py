@@ -47,13 +47,34 @@ def kind_of_view(view: View) -> str:
         return "kubeedge"
     if {"kind", "items"} <= keys and _peek_items(view, "apiVersion").startswith(KUBEEDGE):
         return "kubeedge"
-    if keys & {"deviceResources", "deviceList"} or {"identifiers", "discoveredDevice"} <= keys:
+    if _is_edgex(view, keys):
         return "edgex"
     if _is_thingsboard(view):
         return "thingsboard"
     if "id" in keys and "group" in keys and "points" in _peek_keys(view, "group"):
         return "sunspec"
     return ""
+
+
+EDGEX_WRAPPERS = {
+    "profile": "profile",
+    "profiles": "profile",
+    "device": "device",
+    "devices": "device",
+    "provisionwatcher": "watcher",
+    "provisionWatchers": "watcher",
+}
+"""Keys of requests and answers of EdgeX' core-metadata that hold what its files hold."""
+
+
+def _is_edgex(view: View, keys: set[str]) -> bool:
+    first = next(view.items(), None)
+    if first is not None:  # a list of devices, or of requests to core-metadata
+        names = set(first.keys())
+        return {"name", "protocols"} <= names or _is_edgex(first, names)
+    if keys & {"deviceResources", "deviceList"} or {"identifiers", "discoveredDevice"} <= keys:
+        return True
+    return "apiVersion" in keys and not keys.isdisjoint(EDGEX_WRAPPERS.keys())
 
 
 def kind_of_table(source: Source) -> str:

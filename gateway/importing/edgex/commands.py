@@ -42,8 +42,11 @@ class Command(Struct):
     view: View
 
 
-def read_commands(view: View, resources: Mapping[str, Resource], draft: Draft) -> dict[str, Command]:
-    """The commands of a profile by EdgeX' names; what is wrong in one of them is reported and leaves it out."""
+def read_commands(view: View, resources: Mapping[str, Resource], broken: set[str], draft: Draft) -> dict[str, Command]:
+    """The commands of a profile by EdgeX' names; what is wrong in one of them is reported and leaves it out.
+
+    `broken`: resources whose faults were told; names of commands that are left out are added.
+    """
     found: dict[str, Command] = {}
     names = Names(draft.report, "command")
     listed = view.get("deviceCommands")
@@ -56,12 +59,14 @@ def read_commands(view: View, resources: Mapping[str, Resource], draft: Draft) -
             draft.report.error(each.place, "a device command needs a `name`")
         elif name in found:
             draft.report.error(each.place, f"there are two device commands `{name}`", "rename one")
-        elif (command := _read(each, name, names, resources)) is not None:
+        elif (command := _read(each, name, names, resources, broken)) is not None:
             found[name] = command
+        else:
+            broken.add(name)
     return found
 
 
-def _read(view: View, name: str, names: Names, resources: Mapping[str, Resource]) -> Command | None:
+def _read(view: View, name: str, names: Names, resources: Mapping[str, Resource], broken: set[str]) -> Command | None:
     written = view.get("readWrite")
     access = _ACCESS.get(written.text.strip().upper()) if written is not None else "r"
     if access is None:
@@ -70,21 +75,25 @@ def _read(view: View, name: str, names: Names, resources: Mapping[str, Resource]
     operations = view.get("resourceOperations")
     members: dict[str, Member] = {}
     for each in (operations.as_list() or ()) if operations is not None else ():
-        if each.as_map() is not None and (member := _member(each, name, resources)) is not None:
+        if each.as_map() is not None and (member := _member(each, name, resources, broken)) is not None:
             if member.resource.name in members:
                 view.report.ignored(each.place, f"`{name}` has `{member.resource.name}` already")
             else:
                 members[member.resource.name] = member
     command = Command(name, names.id_of(name, view.place), access, list(members.values()), view)
+    if not command.members and broken:
+        return None
     return command if _narrowed(command) else None
 
 
-def _member(view: View, command: str, resources: Mapping[str, Resource]) -> Member | None:
+def _member(view: View, command: str, resources: Mapping[str, Resource], broken: set[str]) -> Member | None:
     found = view.get("deviceResource")
     name = found.as_text() if found is not None else None
     if name is None:
         if found is None:
             view.report.error(view.place, f"an operation of `{command}` names no `deviceResource`")
+        return None
+    if name in broken:
         return None
     if name not in resources:
         place = found.place if found else view.place

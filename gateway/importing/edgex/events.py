@@ -75,6 +75,8 @@ def _paths(source: str, profile: Profile | None, named: View) -> list[str] | Non
         members = (member.resource for member in profile.commands[source].members)
         return [resource.path for resource in members if "r" in resource.access]
     resource = profile.resources.get(source)
+    if resource is None and source in profile.broken:
+        return None
     if resource is None or resource.method is not None:
         hint = f"known: {', '.join([*profile.commands, *profile.resources][:20])}"
         named.report.error(named.place, f"the profile `{profile.name}` has no `{source}`", hint)

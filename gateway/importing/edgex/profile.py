@@ -20,7 +20,10 @@ _IGNORED = ("id", "created", "modified")
 
 
 class Profile(Struct):
-    """`name` as EdgeX has it, `id` here. `protocol` is that of its attributes: modbus, opcua or any (empty)."""
+    """`name` as EdgeX has it, `id` here. `protocol` is that of its attributes: modbus, opcua or any (empty).
+
+    `broken`: names of resources and commands that have faults of their own, all reported.
+    """
 
     name: str
     id: str
@@ -29,7 +32,7 @@ class Profile(Struct):
     commands: dict[str, Command]
     meta: dict[str, str]
     place: Place
-    view: View
+    broken: frozenset[str]
 
     def tags(self) -> list[Resource]:
         """Resources that are tags, in the order of the file."""
@@ -51,10 +54,11 @@ def read_profile(view: View, draft: Draft) -> Profile | None:
         view.get(key)
     keep_rest(view, _KNOWN, meta)
     protocol = _protocol(view)
-    resources = _resources(view, protocol, draft)
-    commands = read_commands(view, resources, draft)
+    broken: set[str] = set()
+    resources = _resources(view, protocol, broken, draft)
+    commands = read_commands(view, resources, broken, draft)
     share_labels(commands, draft)
-    return Profile(name, profile_id, protocol, resources, commands, meta, view.place, view)
+    return Profile(name, profile_id, protocol, resources, commands, meta, view.place, frozenset(broken))
 
 
 def _version(view: View, draft: Draft) -> None:
@@ -71,7 +75,7 @@ def _protocol(view: View) -> str:
     return next(filter(None, found), "")
 
 
-def _resources(view: View, protocol: str, draft: Draft) -> dict[str, Resource]:
+def _resources(view: View, protocol: str, broken: set[str], draft: Draft) -> dict[str, Resource]:
     found: dict[str, Resource] = {}
     paths = Names(draft.report, "tag")
     listed = view.get("deviceResources")
@@ -87,12 +91,13 @@ def _resources(view: View, protocol: str, draft: Draft) -> dict[str, Resource]:
             draft.report.error(each.place, f"there are two resources `{name}`", "rename one")
             continue
         resource = read_resource(each, name, paths.path_of(name, each.place), draft)
-        if resource is None:
-            continue
-        if resource.protocol != protocol:
+        if resource is not None and resource.protocol != protocol:
             _no_address(resource, protocol, draft)
-            continue
-        found[name] = resource
+            resource = None
+        if resource is None:
+            broken.add(name)
+        else:
+            found[name] = resource
     return found
 
 

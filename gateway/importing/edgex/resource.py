@@ -164,6 +164,9 @@ def _transforms(properties: View, made: Resource, draft: Draft) -> None:
         number = found.as_whole(-63 if key == "shift" else 0) if whole else found.as_number()
         if number is None or number == unset:
             continue
+        if key == "scale" and number == 0:
+            report.error(found.place, "a scale of 0 makes every value 0", "remove `scale` or write 1")
+            continue
         if not made.kind.is_number or (whole and made.kind.is_float):
             report.ignored(found.place, f"EdgeX has no {key} for a {made.kind.name}")
             continue

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,7 +14,7 @@ from gateway.errors import ConfigError
 from gateway.importing.report import Report
 from gateway.importing.takeover import take_over
 from gateway.importing.writing import files_of
-from tests.unit.importing.edgex.kit import drawn, load
+from tests.unit.importing.edgex.kit import draw, drawn, load
 
 CASES = Path(__file__).parents[3] / "cases/imports/edgex"
 FILES = {path.name: path.read_text() for path in sorted(CASES.iterdir())}
@@ -37,25 +39,25 @@ ODD = [
 
 
 @st.composite
-def broken(draw: st.DrawFn) -> dict[str, bytes]:
+def broken(pick: st.DrawFn) -> dict[str, bytes]:
     """The files with lines taken out, doubled, cut, or with one of their values replaced."""
-    name = draw(st.sampled_from(sorted(FILES)))
+    name = pick(st.sampled_from(sorted(FILES)))
     lines = FILES[name].splitlines()
-    for _ in range(draw(st.integers(1, 3))):
-        at = draw(st.integers(0, len(lines) - 1))
-        match draw(st.sampled_from(["out", "double", "cut", "value", "indent"])):
+    for _ in range(pick(st.integers(1, 3))):
+        at = pick(st.integers(0, len(lines) - 1))
+        match pick(st.sampled_from(["out", "double", "cut", "value", "indent"])):
             case "out" if len(lines) > 1:
                 del lines[at]
             case "double":
                 lines.insert(at, lines[at])
             case "cut":
-                lines[at] = lines[at][: draw(st.integers(0, len(lines[at])))]
+                lines[at] = lines[at][: pick(st.integers(0, len(lines[at])))]
             case "indent":
-                lines[at] = " " * draw(st.integers(0, 6)) + lines[at].lstrip()
+                lines[at] = " " * pick(st.integers(0, 6)) + lines[at].lstrip()
             case _:
                 parts = lines[at].split(": ")
-                part = draw(st.integers(0, len(parts) - 1))
-                parts[part] = draw(st.sampled_from(ODD))
+                part = pick(st.integers(0, len(parts) - 1))
+                parts[part] = pick(st.sampled_from(ODD))
                 lines[at] = ": ".join(parts)
     return {**{each: text.encode() for each, text in FILES.items()}, name: "\n".join(lines).encode()}
 
@@ -106,3 +108,33 @@ def test_fl_64_fifty_megabytes_are_refused_before_they_are_read():
     report = Report()
     take_over({"h.yaml": b"deviceList:\n" + b"  - {name: d}\n" * 3_600_000}, report)
     assert "larger than" in str(report.problems.sorted()[0])
+
+
+def test_requests_to_and_answers_of_core_metadata_hold_the_same_as_files():
+    profile, devices, watcher = (yaml.safe_load(text) for text in FILES.values())
+    forms = (
+        (
+            [{"apiVersion": "v3", "requestId": "1", "profile": profile}],
+            [{"apiVersion": "v3", "device": each} for each in devices["deviceList"]],
+            [{"apiVersion": "v3", "provisionwatcher": watcher}],
+        ),
+        (
+            {"apiVersion": "v3", "statusCode": 200, "totalCount": 1, "profiles": [profile]},
+            {"apiVersion": "v3", "statusCode": 200, "devices": devices["deviceList"]},
+            {"apiVersion": "v3", "provisionWatchers": [watcher]},
+        ),
+        (profile, devices["deviceList"], watcher),
+    )
+    wanted = data_of(drawn(*FILES.values())[0])
+    for form in forms:
+        assert data_of(drawn(*map(json.dumps, form))[0]) == wanted
+
+
+def data_of(draft):
+    return {"profiles": draft.profiles, "channels": draft.channels}
+
+
+def test_a_device_of_a_list_without_a_name_is_an_error_whatever_holds_it():
+    for text in ("deviceList: [{protocols: {}}]", '{"apiVersion": "v3", "devices": [{"protocols": {}}]}'):
+        _, report = draw(text)
+        assert "a device needs a `name`" in str(report.problems.sorted()[0])

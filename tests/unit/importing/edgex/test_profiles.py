@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from drivers.modbus.address import parse_address
-from tests.unit.importing.edgex.kit import draw, drawn, load, modbus, notes, profile, tag
+from tests.unit.importing.edgex.kit import device, draw, drawn, load, modbus, notes, profile, tag
 
 ARRAYS = [f"{name}Array" for name in ("Bool", "String", "Uint8", "Int16", "Uint64", "Float32", "Float64")]
 
@@ -266,8 +266,7 @@ def test_a_default_is_the_commands_else_the_resources_and_left_out_where_it_does
     found = tags["m"].get("default") if isinstance(tags, dict) else None
     assert found == default
     assert ("is left out" in notes(report)) == (default is None)
-    device = "deviceList: [{name: d, profileName: P, protocols: {modbus-tcp: {Address: h, Port: 1, UnitID: 1}}}]"
-    load(drawn(profile(MODE, command(f"{{deviceResource: m, {written}}}")), device)[0])
+    load(drawn(profile(MODE, command(f"{{deviceResource: m, {written}}}")), device())[0])
 
 
 def test_a_default_of_a_reading_command_means_nothing():
@@ -288,6 +287,15 @@ def test_an_unknown_resource_of_a_command_is_an_error_with_its_line():
     assert len(found) == 1
     assert found[0].startswith("a.yaml:5:")
     assert "did you mean `m`?" in found[0]
+
+
+def test_what_follows_from_a_fault_that_was_told_is_not_told():
+    text = profile(f"{MODE.replace('Int16', 'Int17')}\n{SWITCH}", command("{deviceResource: m}, {deviceResource: s}"))
+    events = "autoEvents: [{interval: 1s, sourceName: m}, {interval: 1s, sourceName: C}]"
+    (found,) = problems(text, device(more=events))
+    assert "`Int17` is no value type" in found
+    (found,) = problems(profile(MODE.replace("maximum: 5", "scale: 0"), command("{deviceResource: m}")))
+    assert "a scale of 0 makes every value 0" in found
 
 
 def test_all_errors_of_a_file_are_told_at_once():

@@ -92,6 +92,7 @@ def test_fl_62_modbus_files_run_as_they_are_over_tcp_and_over_a_serial_line(gate
             "FanSpeed": 4,
             "Temperature": pytest.approx(25.1),
         }
+        gateway.stop()
 
 
 def test_files_of_our_own_of_the_same_shape_run_with_swaps_bits_and_events(gateway: Gateway, seed: int) -> None:
@@ -106,3 +107,4 @@ def test_files_of_our_own_of_the_same_shape_run_with_swaps_bits_and_events(gatew
         assert json.dumps(status).count("Control") >= 1
         assert gateway.ask("command", "call", "skid-1", "Control", "Run=ON")["state"] == "done"
         assert (peer.read(3, "coil", 3), peer.read(3, "holding", 21)) == ([1], [2]), "the default is sent with it"
+        gateway.stop()

@@ -55,6 +55,7 @@ def test_fl_62_the_opc_ua_files_read_and_write_the_nodes_that_they_name(gateway:
         assert gateway.ask("command", "call", "SimulationServer", "ConstantNum", "Constant=7.5")["state"] == "done"
         assert server.read(ids["Constant"]) == 7.5
         assert gateway.cli("write", "SimulationServer.Counter=1").code != 0, "R in the profile"
+        gateway.stop()
 
 
 MQTT_DEVICE = """
@@ -138,7 +139,8 @@ def test_fl_67_edgex_files_come_back_as_events_with_edgexs_names_types_units_and
             uplinks={"edgex": {"urls": [broker.url], "codec": "edgex"}},
         )
         wait_until(lambda: latest(sink, "Room 7").keys() == readings.keys(), 20, why=lambda: str(sink.messages[-1:]))
-        found = latest(sink, "Room 7")
+        gateway.stop()
+    found = latest(sink, "Room 7")
     for resource in profile["deviceResources"]:
         reading, wanted = found[resource["name"]], readings[resource["name"]]
         kind = resource["properties"]["valueType"]
@@ -192,6 +194,7 @@ def test_fl_29_every_vector_through_a_real_device_and_out_again(
         sent = {name: want for name, want in numbers.items() if strict or not isinstance(want, str)}
         wait_until(lambda: latest(sink, "d").keys() >= sent.keys(), 20, why=lambda: str(latest(sink, "d").keys()))
         rows = {row["tag"]: row for row in gateway.ask("tags")["tags"]}
+        gateway.stop()
     found = latest(sink, "d")
     for name, want in numbers.items():
         vector = vectors[int(name[1:])]

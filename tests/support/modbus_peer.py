@@ -36,25 +36,30 @@ def _device(unit: int, tables: Tables) -> SimDevice:
 
 @contextlib.contextmanager
 def _serving(make: Any) -> Iterator[None]:
-    ready, loop = threading.Event(), asyncio.new_event_loop()
+    ready, loop, end = threading.Event(), asyncio.new_event_loop(), asyncio.Event()
 
     async def serve() -> None:
         server = make()
         await server.serve_forever(background=True)
-        loop.call_soon(ready.set)
-        await server.serving
+        ready.set()
+        await end.wait()
+        await server.shutdown()
+        left = asyncio.all_tasks() - {asyncio.current_task()}  # requests that were under way: let them begin and end
+        if left:
+            await asyncio.wait(left, timeout=5)
 
     def run() -> None:
-        with contextlib.suppress(asyncio.CancelledError):
-            loop.run_until_complete(serve())
+        loop.run_until_complete(serve())
         loop.close()
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     assert ready.wait(20)
-    yield
-    loop.call_soon_threadsafe(lambda: [task.cancel() for task in asyncio.all_tasks(loop)])
-    thread.join(20)
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(end.set)
+        thread.join(20)
 
 
 @dataclass(frozen=True)

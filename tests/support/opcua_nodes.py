@@ -56,6 +56,15 @@ class OpcuaNodes:
             server.bserver._server.close()
 
 
+async def _end_all() -> None:
+    """End what asyncua leaves behind."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left, timeout=5)
+
+
 @contextlib.contextmanager
 def opcua_nodes(nodes: dict[str, tuple[str, Any]]) -> Iterator[OpcuaNodes]:
     """A server with these variables: id -> (type, value)."""
@@ -64,10 +73,7 @@ def opcua_nodes(nodes: dict[str, tuple[str, Any]]) -> Iterator[OpcuaNodes]:
 
     def run() -> None:
         loop.run_until_complete(made.serve(nodes, ready, end))
-        left = asyncio.all_tasks(loop)  # asyncua's own
-        for task in left:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.run_until_complete(_end_all())
         loop.close()
 
     thread = threading.Thread(target=run, daemon=True)

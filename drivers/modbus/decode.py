@@ -140,7 +140,7 @@ def _bit(place: int) -> Callable[[int], bool]:
 
 
 def _number(point: Point, kind: ValueType, place: int) -> Callable[[int], Any]:
-    size, mask = point.count // 8, (1 << point.count) - 1
+    size, mask = len(point.order), (1 << point.count) - 1
     order = value_positions(point.order)
     unpack = struct.Struct(">" + CODES[kind]).unpack
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from drivers.modbus.address import LAST_OFFSET, Address, Range, parse_address, parse_range
 from drivers.modbus.settings import ChannelSettings, DeviceSettings, TagSettings, WriteWith
-from drivers.modbus.words import HALVES, PACKED, REGISTERS, TEXTS, text_order, wire_order
+from drivers.modbus.words import HALVES, PACKED, REGISTERS, TEXTS, UNSIGNED, text_order, wire_order
 from gateway.model import DeviceSpec, TagSpec
 
 _BITS = re.compile(r"\s*(?:coil|discrete)/[^-]*-", re.IGNORECASE)
@@ -46,8 +46,8 @@ class Point(Struct, frozen=True):
 
     @property
     def is_packed(self) -> bool:
-        """A number over several coils or discrete inputs."""
-        return self.count > 1 and self.address.table.is_bits
+        """A number over coils or discrete inputs."""
+        return bool(self.order) and self.address.table.is_bits
 
     @property
     def registers(self) -> int:
@@ -100,14 +100,18 @@ def point_of(channel: ChannelSettings, device: DeviceSpec, spec: TagSpec) -> Poi
 
 
 def _packed(spec: TagSpec, bits: Range, order: str) -> tuple[Address, int, str]:
-    """Address, number of bits and order of a number over the bits of a range: the first is the lowest of its byte."""
+    """Address, number of bits and order of a number over the bits of a range: the first is the lowest of its byte, and
+    the lowest of all where there are fewer bits than the type has.
+    """
     count = bits.last - bits.first + 1
     wanted = 8 if spec.type in HALVES else 16 * REGISTERS.get(spec.type, 0)
     example = f"{bits.table}/{bits.first}-{bits.first + max(wanted, 8) - 1}"
     if spec.type not in PACKED:
         hint = f"type: uint16 with address {bits.table}/{bits.first}-{bits.first + 15}"
         raise PointError("type", f"{bits} is a row of bits and cannot hold a {spec.type.value}", hint)
-    if count != wanted:
+    if count < wanted and spec.type in UNSIGNED:
+        order = "DCBA"
+    elif count != wanted:
         raise PointError("address", f"{bits} is {count} bits, a {spec.type.value} has {wanted}", example)
     return Address(bits.table, bits.first), count, "A" if wanted == 8 else wire_order(order, wanted // 16)
 

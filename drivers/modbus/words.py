@@ -45,6 +45,9 @@ PACKED = {
 }
 """Types that a row of coils or discrete inputs may hold."""
 
+UNSIGNED = {ValueType.UINT8, ValueType.UINT16, ValueType.UINT32, ValueType.UINT64}
+"""Of these, the ones whose row may be shorter than the type."""
+
 FOUR = {"ABCD", "BADC", "CDAB", "DCBA"}
 _SINGLE = {"AB": "AB", "BA": "BA", "ABCD": "AB", "CDAB": "AB", "BADC": "BA", "DCBA": "BA"}
 _LONG = {

@@ -13,7 +13,7 @@ from drivers.modbus.decode import half_place
 from drivers.modbus.point import Point
 from drivers.modbus.wire import Wire
 from drivers.modbus.words import HALVES, TEXTS, text_positions, wire_positions
-from gateway.errors import BadFrame, RequestRefused
+from gateway.errors import BadFrame, RequestRefused, WriteRejected
 from gateway.model import ValueType
 
 READ_HOLDING = 3
@@ -53,9 +53,7 @@ class RegisterWriter:
     async def write(self, unit: int, point: Point, kind: ValueType, raw: Any) -> None:
         """Write `raw`, as `gateway.transform.to_raw` gave it. Raises as `Writer.write` says."""
         if point.is_packed:
-            data = wire_bytes(point, kind, raw)
-            payload = struct.pack(">HHB", point.address.offset, point.count, len(data)) + data
-            await self._confirmed(unit, WRITE_COILS, payload, payload[:4])
+            await self._write_row(unit, point, kind, raw)
         elif point.address.table is Table.COIL:
             await self._write_coil(unit, point, bool(raw))
         elif point.address.bit is not None:
@@ -66,6 +64,18 @@ class RegisterWriter:
             await self._write_part(unit, point, mask, byte * 0x0101 & mask)
         else:
             await self._write_registers(unit, point, wire_bytes(point, kind, raw))
+
+    async def _write_row(self, unit: int, point: Point, kind: ValueType, raw: Any) -> None:
+        """A number over coils; one coil alone is written as every coil is."""
+        data = wire_bytes(point, kind, raw)
+        if int.from_bytes(data, "little") >> point.count:
+            raise WriteRejected(f"{raw} does not fit {point.count} bits from {point.address.short}", code=422)
+        if point.count == 1:
+            await self._write_coil(unit, point, bool(raw))
+            return
+        data = data[: (point.count + 7) // 8]
+        payload = struct.pack(">HHB", point.address.offset, point.count, len(data)) + data
+        await self._confirmed(unit, WRITE_COILS, payload, payload[:4])
 
     async def _write_coil(self, unit: int, point: Point, value: bool) -> None:
         offset = point.address.offset

@@ -147,13 +147,18 @@ def _bind(prop: Property, config: View | None, place: View, context: Context) ->
         for key in _VISITOR_KEYS:
             config.get(key)
         return None
-    found.keys["address"] = f"{table}/{offset if offset < _CLASSIC_FROM else hex(offset)}"
+    found.keys["address"] = f"{table}/{_shown(offset)}"
     found.writable = table not in _READ_ONLY
-    made = _bits(config, limit) if table in _BITS else _registers(config, kind, limit)
+    made = _bits(config, kind, table, offset, limit) if table in _BITS else _registers(config, kind, limit)
     if made is None:
         return None
     found.keys |= made
     return found
+
+
+def _shown(offset: int) -> str:
+    """An offset as our driver reads it: great ones could be taken for classic numbers."""
+    return str(offset) if offset < _CLASSIC_FROM else hex(offset)
 
 
 def _table(config: View) -> str | None:
@@ -187,8 +192,8 @@ def _kind(config: View, prop: Property) -> str | None:
     return prop.kind
 
 
-def _bits(config: View, limit: int) -> dict[str, Any] | None:
-    """Coils and discrete inputs: swaps and scale mean nothing there."""
+def _bits(config: View, kind: str, table: str, offset: int, limit: int) -> dict[str, Any] | None:
+    """Coils and discrete inputs: swaps and scale mean nothing there. An `int` stays a number, 0 and 1 for one coil."""
     for key in ("isSwap", "isRegisterSwap"):
         swap = config.get(key)
         if swap is not None and swap.as_flag():
@@ -197,12 +202,16 @@ def _bits(config: View, limit: int) -> dict[str, Any] | None:
     if scale is not None and scale.as_number() not in {None, 0, 1}:
         config.report.ignored(scale.place, "`scale` has no effect on coils")
     config.get("signed")
-    if limit > 1:
+    if kind == "boolean" and limit == 1:
+        return {"type": "bool"}
+    bits = next((bits for bits in (8, 16, 32, 64) if bits >= limit), 0)
+    if kind != "int" or not bits or offset + limit > _LAST + 1:
         found = config.get("limit")
         place = config.place if found is None else found.place
-        config.report.error(place, f"one property over {limit} coils is not known", "a property for each coil")
+        config.report.error(place, f"{limit} coils make no {kind}", "an int of at most 64 coils, or a boolean of one")
         return None
-    return {"type": "bool"}
+    order = {"word_order": "DCBA"} if limit == bits > 8 else {}
+    return {"address": f"{table}/{_shown(offset)}-{_shown(offset + limit - 1)}", "type": f"uint{bits}"} | order
 
 
 def _registers(config: View, kind: str, limit: int) -> dict[str, Any] | None:

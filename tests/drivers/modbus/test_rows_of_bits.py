@@ -86,6 +86,27 @@ def test_fl_28_what_is_written_is_what_the_coils_hold_and_reads_back_beside_sing
     asyncio.run(play())
 
 
+async def test_a_row_may_be_shorter_than_an_unsigned_type_and_its_first_bit_is_the_lowest():
+    async with FaultServer().running() as server:
+        specs = [
+            tag_spec("one", "coil/3-3", "uint8", access="rw"),
+            tag_spec("three", "coil/4-6", "uint8", access="rw"),
+            tag_spec("twelve", "coil/8-19", "uint16", access="rw"),
+        ]
+        device = device_of(specs)
+        channel = channel_of(device, port=server.port)
+        assert list(check(channel)) == []
+        async with driver_on(channel, device) as driver:
+            assert await read_all(driver, device) == {"one": 1, "three": 0b010, "twelve": 0xAAA}
+            for tag, value in zip(device.tags, (0, 0b101, 0x0F3), strict=True):
+                await driver.write(device, tag, value)
+            assert await read_all(driver, device) == {"one": 0, "three": 0b101, "twelve": 0x0F3}
+            assert [server.coil(1, place) for place in range(2, 9)] == [0, 0, 1, 0, 1, 1, 1], "others stay"
+            for tag, value in zip(device.tags, (2, 8, 0x1000), strict=True):
+                with pytest.raises(WriteRejected, match="does not fit"):
+                    await driver.write(device, tag, value)
+
+
 async def test_discrete_inputs_hold_numbers_that_are_never_written():
     async with FaultServer().running() as server:
         device = device_of([tag_spec("n", "discrete/0-15", "uint16", word_order="DCBA")])
@@ -98,6 +119,8 @@ async def test_discrete_inputs_hold_numbers_that_are_never_written():
 @pytest.mark.parametrize(
     ("address", "kind", "field", "says"),
     [
+        ("coil/0-6", "int8", "address", "coil/0-6 is 7 bits, a int8 has 8"),
+        ("coil/0-8", "uint8", "address", "coil/0-8 is 9 bits, a uint8 has 8"),
         ("coil/0-15", "int32", "address", "coil/0-15 is 16 bits, a int32 has 32"),
         ("coil/0-15", "bool", "type", "is a row of bits and cannot hold a bool"),
         ("coil/0-15", "string", "type", "cannot hold a string"),

@@ -39,7 +39,7 @@ def test_a_modbus_thermometer_with_one_register_and_a_coil() -> None:
     assert (temperature.write.minimum, temperature.write.maximum) == (1.0, 100.0)
     assert "wins over 0 of the model" in only_note(report, "changed", "limit 1").text
     assert temperature.access is switch.access is Access.READ_WRITE
-    assert (switch.source.address, switch.desired) == ("coil/0", True)
+    assert (switch.source.address, switch.desired) == ("coil/0-0", 1)
     assert device.schedule.every_s == 10 and not temperature.local
     assert {command.name for command in device.commands} == {"SwitchControl", "UpdateTemperature"}
 
@@ -77,7 +77,7 @@ def test_old_modbus_samples_have_coils_without_swaps_and_five_seconds() -> None:
     settings, report = settings_of(fixtures(*names, "v1alpha2.modbusrtu-device-instance.yaml"))
     devices = devices_of(settings)
     tcp = {tag.path: tag for tag in devices["modbustcp-device"].tags}
-    assert tcp["temperature"].source.address == "coil/0" and tcp["temperature"].type is ValueType.BOOL
+    assert tcp["temperature"].source.address == "coil/0-0" and tcp["temperature"].type is ValueType.UINT8
     assert devices["modbustcp-device"].schedule.every_s == 5
     serial = next(channel for channel in settings.channels if channel.settings.serial)
     assert serial.settings.serial == {"port": "/dev/ttyS0", "line": "9600-8E1"}
@@ -89,7 +89,7 @@ def test_twins_of_a_cluster_seed_what_is_wanted_only_when_asked() -> None:
     names = [f"v1alpha2.{name}.yaml" for name in ("modbus-device-model", "modbustcp-device-instance")]
     settings, report = settings_of(fixtures(*names), Options(seed_shadow=True))
     tags = {tag.path: tag for tag in devices_of(settings)["modbustcp-device"].tags}
-    assert tags["temperature-enable"].desired is False
+    assert tags["temperature-enable"].desired == 0
     assert tags["temperature"].desired is None
     assert not [text for text in notes_of(report) if "--seed-shadow" in text]
 

@@ -63,8 +63,8 @@ def test_data_type_and_limit_make_the_type_on_the_wire(words: str, kind: str, wa
 @pytest.mark.parametrize(
     ("register", "offset", "address"),
     [
-        ("CoilRegister", 3, "coil/3"),
-        ("discreteinputregister", 0, "discrete/0"),
+        ("CoilRegister", 3, "coil/3-3"),
+        ("discreteinputregister", 0, "discrete/0-0"),
         ("InputRegister", 9999, "input/9999"),
         ("HoldingRegister", 40100, "holding/0x9ca4"),
         ("HoldingRegister", '"5"', "holding/5"),
@@ -72,6 +72,21 @@ def test_data_type_and_limit_make_the_type_on_the_wire(words: str, kind: str, wa
 )
 def test_tables_and_offsets_count_from_zero(register: str, offset: object, address: str) -> None:
     assert tag_of(f"register: {register}, offset: {offset}, limit: 1")["address"] == address
+
+
+@pytest.mark.parametrize(
+    ("limit", "kind", "want"),
+    [
+        (1, "BOOLEAN", {"address": "coil/3", "type": "bool"}),
+        (1, "INT", {"address": "coil/3-3", "type": "uint8"}),
+        (8, "INT", {"address": "coil/3-10", "type": "uint8"}),
+        (12, "INT", {"address": "coil/3-14", "type": "uint16"}),
+        (16, "INT", {"address": "coil/3-18", "type": "uint16", "word_order": "DCBA"}),
+        (64, "INT", {"address": "coil/3-66", "type": "uint64", "word_order": "DCBA"}),
+    ],
+)
+def test_a_whole_number_over_coils_stays_one(limit: int, kind: str, want: dict[str, Any]) -> None:
+    assert tag_of(f"register: CoilRegister, offset: 3, limit: {limit}, scale: 1", kind) == want
 
 
 def test_what_cannot_be_written_there_is_read_only() -> None:
@@ -135,7 +150,7 @@ def test_devices_share_a_connection_and_a_line_has_one_speed() -> None:
         ("register: HoldingRegister, offset: 70000", "", "not within 0 and 65535"),
         ("register: HoldingRegister, offset: 010", "", "a number is wanted"),
         ("register: HoldingRegister, limit: 5", "", "5 registers make no int"),
-        ("register: CoilRegister, limit: 3", "", "over 3 coils"),
+        ("register: CoilRegister, limit: 65", "", "65 coils make no int"),
         ("register: HoldingRegister, isSwap: on", "", "true or false"),
         ("register: CoilRegister", "{protocolName: modbus, configData: {port: 1}}", "has no `ip`"),
         ("register: CoilRegister", "{protocolName: modbus, configData: {ip: '${env:X}'}}", "cannot be an address"),

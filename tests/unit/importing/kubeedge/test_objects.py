@@ -102,7 +102,7 @@ def test_lists_of_kubectl_are_taken_apart() -> None:
         (MODEL + device("[{name: a}]"), "has no configuration"),
         (MODEL + device(ENTRY[:-1] + ", " + ENTRY[1:]), "is here twice"),
         (MODEL + device(ENTRY, head="  methods: [{name: x, propertyNames: [y]}]\n"), "has no property `y`"),
-        (MODEL + device(ENTRY.replace("}}}", "}}, desired: {value: maybe}}")), "neither true nor false"),
+        (MODEL + device(ENTRY.replace("}}}", "}}, desired: {value: maybe}}")), "is no number"),
         (MODEL + device(ENTRY.replace("}}}", "}}, collectCycle: -5}")), "is negative"),
         (MODEL + device(ENTRY).replace("deviceModelRef: {name: m}", "deviceModelRef: {}"), "names no model"),
     ],

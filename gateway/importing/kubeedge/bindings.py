@@ -13,6 +13,7 @@ from gateway.importing.kubeedge.model import Property
 from gateway.importing.views import View
 
 _PLAIN = re.compile(r"[^\s{}$\"'\\\x00-\x1f\x7f]+")
+_LONGEST = 50
 _NOT_ID = re.compile(r"[^A-Za-z0-9]+")
 
 
@@ -44,6 +45,25 @@ class Bound(Struct):
     meta: dict[str, str] = {}
 
 
+class Secrets:
+    """Passwords of an import by reference: devices that log in alike share one, and with it their channel."""
+
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+        self._names: dict[tuple[str, str, str], str] = {}
+
+    def password(self, device: str, place: str, user: str, view: View) -> str:
+        """A reference to the password of `user` at `place`; it is named after the first device that needs it."""
+        key = (place, user, view.text)
+        if key not in self._names:
+            base = _NOT_ID.sub("_", device).strip("_")[:_LONGEST] or "device"
+            name, number = f"{base}_password", 2
+            while name in self._draft.credentials:
+                name, number = f"{base}_{number}_password", number + 1
+            self._names[key] = name
+        return self._draft.credential(self._names[key], f"password of {user} at {place}", view.place)
+
+
 class Context(Struct, frozen=True):
     """What a protocol may look at: `config` of the device, `common` (v1alpha2), and its name."""
 
@@ -53,6 +73,7 @@ class Context(Struct, frozen=True):
     config: View | None
     common: View | None
     meta: dict[str, str]
+    secrets: Secrets
     protocol: str = ""
 
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from gateway.importing.draft import Draft
 from gateway.importing.kubeedge import bluetooth, modbus, mqtt, opcua, other
-from gateway.importing.kubeedge.bindings import Binding, Bound, Connection, Context
+from gateway.importing.kubeedge.bindings import Binding, Bound, Connection, Context, Secrets
 from gateway.importing.kubeedge.channels import Channels
 from gateway.importing.kubeedge.kept import keep_rest
 from gateway.importing.kubeedge.methods import commands_of
@@ -53,6 +53,7 @@ class Devices:
         self._draft = draft
         self._models = models
         self._channels = Channels(draft)
+        self._secrets = Secrets(draft)
         self._taken = {each for channel in draft.channels.values() for each in channel.get("devices", {})}
         """Ids of devices, those of other importers too."""
 
@@ -147,7 +148,8 @@ class Devices:
             common = common if common is None or common.as_map() is not None else None
             known = {"protocolName", "configData", "common", "customizedProtocol", protocol}
             keep_rest(view, known, meta)
-        return Context(self._draft, device.name, device.spec if view is None else view, config, common, meta, protocol)
+        place = device.spec if view is None else view
+        return Context(self._draft, device.name, place, config, common, meta, self._secrets, protocol)
 
     def _tags(
         self, device: Resource, visits: list[Visit], model: Model | None, binding: Binding, context: Context

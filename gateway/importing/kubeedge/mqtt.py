@@ -38,11 +38,13 @@ def _connect(context: Context) -> Connection | None:
     data: dict[str, Any] = {"driver": "mqtt", "url": url}
     if config is not None:
         user, password = config.get(*_USER), config.get("password")
-        if user is not None and (name := plain(user)) is not None:
+        name = plain(user) if user is not None else None
+        if name is not None:
             data["username"] = name
-        if password is not None:
-            secret = f"{id_from(context.name).replace('-', '_')}_password"
-            data["password"] = context.draft.credential(secret, "password at the broker", password.place)
+        if name is not None and password is not None:
+            data["password"] = context.secrets.password(context.name, url, name, password)
+        elif password is not None:
+            password.report.ignored(password.place, "a password without `userName` is not used")
         if (qos := config.get("qos")) is not None and (number := qos.as_whole(0, 2)) is not None:
             data["qos"] = min(number, 1)
         keep_rest(config, _DEVICE_KEYS, context.meta)

@@ -42,7 +42,7 @@ def _connect(context: Context) -> Connection | None:
     data: dict[str, Any] = {"driver": "opcua", "url": address}
     if security := _security(config, context):
         data["security"] = security
-    if identity := _identity(config, context):
+    if identity := _identity(config, context, address):
         data["identity"] = identity
     return Connection(name, data)
 
@@ -79,7 +79,7 @@ def _word(config: View, key: str, known: dict[str, str]) -> str | None:
     return word
 
 
-def _identity(config: View, context: Context) -> dict[str, str]:
+def _identity(config: View, context: Context, address: str) -> dict[str, str]:
     user, password = config.get("userName", "username"), config.get("password")
     name = plain(user) if user is not None else None
     if name is None:
@@ -88,7 +88,7 @@ def _identity(config: View, context: Context) -> dict[str, str]:
         return {}
     found = {"user": name}
     if password is not None:
-        found["password"] = context.draft.credential(f"{_id(context)}_password", f"password of {name}", password.place)
+        found["password"] = context.secrets.password(context.name, address, name, password)
     return found
 
 
@@ -100,10 +100,6 @@ def _tell_server(config: View, values: View | None, context: Context) -> None:
             text = f"put the server's certificate ({found.text}) into opcua/trusted of the state directory"
             context.draft.report.warning(found.place, text)
     keep_rest(values, {"remoteCertificate"}, context.meta)
-
-
-def _id(context: Context) -> str:
-    return id_from(context.name).replace("-", "_")
 
 
 def _bind(prop: Property, config: View | None, place: View, context: Context) -> Bound | None:

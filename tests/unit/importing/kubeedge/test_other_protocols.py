@@ -61,3 +61,14 @@ def test_mqtt_without_a_broker_takes_that_of_the_edge_node() -> None:
     assert draft.channels["mqtt-127-0-0-1-1883"]["url"] == "mqtt://127.0.0.1:1883"
     assert any("edge node's own" in text for text in notes_of(report, "guessed"))
     settings_of(MODEL + device(visit, "{protocolName: mqtt}"))
+
+
+def test_devices_that_log_in_alike_share_a_channel_and_its_credential() -> None:
+    visit = "[{name: a, visitors: {configData: {nodeID: ns=2;i=2}}}]"
+    first = MODEL + device(visit, OPCUA.format("userName: u, password: p"), name="one")
+    alike = device(visit, OPCUA.format("userName: u, password: p"), name="two")
+    other = device(visit, OPCUA.format("userName: u, password: other"), name="one.")
+    draft, report = draft_of(f"{first}---\n{alike}---\n{other}")
+    assert not len(report.problems)
+    held = {channel["identity"]["password"]: list(channel["devices"]) for channel in draft.channels.values()}
+    assert held == {"${credential:one_password}": ["one", "two"], "${credential:one_2_password}": ["one_"]}

@@ -11,37 +11,39 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 
+from gateway.cli.tagcells import IN_QUOTES, SCALAR, TEXT, YAML, Written, cells_of
+from gateway.driver import DriverSpec
 from gateway.errors import ConfigError, Problem
-from gateway.model import WRITERS, DeviceSpec, Schedule, TagSpec, Value
 from gateway.settings.positions import Problems
 from gateway.settings.types import GatewaySettings
 from gateway.settings.yaml_reader import read_documents
-from gateway.settings.yaml_writer import flow
 
 FIRST = ("device", "tag")
 KERNEL = ("type", "unit", "access", "scale", "offset", "range_low", "range_high", "deadband", "group", "interval")
+COMPUTED = ("value", "counts", "hours", "integral", "reset", "initial")
+"""Of tags without an address."""
 RARE = (
     *("mask", "shift", "base", "invalid", "scale_from", "wrap", "coherent", "labels", "on_change", "heartbeat"),
     *("write", "verify", "tolerance", "on_reconnect", "conflict", "momentary", "on_demand", "hidden", "shadow"),
     *("description", "meta", "expect", "report_every", "local", "desired", "strict_edgex"),
+    *COMPUTED,
 )
 """Columns that a list has only where a tag needs them."""
 _TEXTS = {
     *("type", "unit", "access", "group", "interval", "scale_from", "coherent", "heartbeat", "word_order", "conflict"),
-    *("description", "report_every"),
+    *("description", "report_every", "value", "counts", "hours", "integral"),
 }
-_YAML = {"invalid", "labels", "write", "verify", "on_reconnect", "meta", "expect", "desired"}
+_YAML = {"invalid", "labels", "write", "verify", "on_reconnect", "meta", "expect", "desired", "reset", "initial"}
 MOST_ROWS = 100_000
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_SPECIAL = re.compile(r'[,;"\t\r\n]|^\s|\s$')
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-Groups = Mapping[str, Mapping[str, Schedule]]
-"""The poll groups of each channel."""
 
 
 class Row(Struct, frozen=True):
@@ -60,13 +62,11 @@ class Row(Struct, frozen=True):
         return list(self.cells).index(name) + 1 if name in self.cells else 1
 
 
-def columns_of(settings: GatewaySettings) -> list[str]:
-    """All columns that the configuration's tags need, the driver's own after the names."""
+def columns_of(settings: GatewaySettings, load: Callable[[str], DriverSpec]) -> list[str]:
+    """All columns that tags of the configuration's channels may need, their drivers' own after the names."""
     own: dict[str, None] = {}
-    for channel in settings.channels:
-        for device in channel.devices:
-            for tag in _of_the_device(device):
-                own |= dict.fromkeys(type(tag.source).__struct_fields__)
+    for tag in {channel.driver: load(channel.driver).tag for channel in settings.channels}.values():
+        own |= dict.fromkeys(tag.__struct_fields__)
     return [*FIRST, *(name for name in own if name not in (*KERNEL, *RARE)), *KERNEL, *RARE]
 
 
@@ -75,137 +75,31 @@ def needed(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> list[st
     return [column for column in columns if column not in RARE or any(row.get(column) for row in rows)]
 
 
-def rows_of(settings: GatewaySettings, groups: Groups, devices: Sequence[str] = ()) -> Iterator[dict[str, str]]:
-    """The tags of all devices, or of some, as cells."""
+def rows_of(
+    settings: GatewaySettings, written: Mapping[str, Written], devices: Sequence[str] = ()
+) -> Iterator[dict[str, str]]:
+    """The tags of all devices, or of some, as cells. `written`: what each channel says for its tags."""
     for channel in settings.channels:
+        around = written.get(channel.id, Written())
         for device in channel.devices:
             if not devices or device.id in devices:
-                for tag in _of_the_device(device):
-                    yield {"device": device.id, "tag": tag.path, **cells_of(tag, groups.get(channel.id, {}))}
-
-
-def _of_the_device(device: DeviceSpec) -> list[TagSpec]:
-    """Tags with an address. Computed ones are made of expressions, which no list has a column for."""
-    return [tag for tag in device.tags if tag.virtual is None]
-
-
-def cells_of(tag: TagSpec, groups: Mapping[str, Schedule]) -> dict[str, str]:
-    """A tag's keys as cells; what is not set is empty."""
-    cells = {name: _text(getattr(tag.source, name)) for name in type(tag.source).__struct_fields__}
-    group = next((name for name, schedule in groups.items() if schedule == tag.schedule), "")
-    alone = tag.schedule is not None and not group and not tag.schedule.align
-    transform, report = tag.transform, tag.report
-    cells |= {
-        "type": tag.type.value,
-        "unit": tag.unit,
-        "access": "" if tag.access.value == "r" else tag.access.value,
-        "scale": _text(transform.scale),
-        "offset": _text(transform.offset),
-        "range_low": _text(tag.range[0] if tag.range else None),
-        "range_high": _text(tag.range[1] if tag.range else None),
-        "deadband": _text(report.deadband),
-        "group": group,
-        "interval": _seconds(tag.schedule.every_s) if tag.schedule is not None and alone else "",
-        "mask": _text(transform.mask),
-        "shift": _text(transform.shift or None),
-        "base": _text(transform.base),
-        "invalid": _text(list(transform.invalid) or None),
-        "on_change": _flag(report.on_change),
-        "heartbeat": "" if report.heartbeat_s is None else _seconds(report.heartbeat_s),
-        "report_every": "" if report.every_s is None else _seconds(report.every_s),
-    }
-    return cells | _more_cells(tag) | _kept_cells(tag)
-
-
-def _more_cells(tag: TagSpec) -> dict[str, str]:
-    limits, verify = tag.write, tag.verify
-    write: dict[str, Any] = {"min": limits.minimum, "max": limits.maximum}
-    write["rate"] = None if limits.rate is None else f"{limits.rate[0]}/{limits.rate[1]:.0f}s"
-    write["max_change"] = limits.max_change
-    write["allow"] = None if limits.allow == WRITERS else list(limits.allow)
-    write["while"] = limits.interlock or None
-    check: dict[str, Any] = {"tag": verify.tag, "settle": _seconds(verify.settle_s) if verify.settle_s else None}
-    whole = any(check.values())
-    if whole:
-        check["tolerance"] = verify.tolerance
-    return {
-        "scale_from": _text(tag.scale_from),
-        "wrap": _text(tag.wrap),
-        "coherent": tag.coherent,
-        "labels": _text(dict(tag.labels) or None),
-        "write": _text(_given(write) or None),
-        "verify": _text(_given(check) or None),
-        "tolerance": "" if whole else _text(verify.tolerance),
-        "momentary": _flag(tag.momentary),
-        "on_demand": _flag(tag.on_demand),
-        "hidden": _flag(tag.hidden),
-        "shadow": _flag(tag.shadow),
-    }
-
-
-def _kept_cells(tag: TagSpec) -> dict[str, str]:
-    """What goes with a tag besides reading and writing it."""
-    edgex = tag.transform.edgex
-    reapply = None if tag.reapply_s is None else {"reapply": _seconds(tag.reapply_s)}
-    return {
-        "on_reconnect": _text(reapply),
-        "conflict": tag.conflict or "",
-        "description": tag.description,
-        "meta": _text(dict(tag.meta) or None),
-        "expect": "" if tag.expect is None else _value(tag.expect),
-        "local": _flag(tag.local),
-        "desired": "" if tag.desired is None else _value(tag.desired),
-        "strict_edgex": "" if edgex is None else "true" if edgex is tag.type else edgex.value,
-    }
-
-
-def _value(value: Value) -> str:
-    """A value of a tag as it stands in the files: a text that looks like a number has quotes."""
-    return flow(value.hex() if isinstance(value, bytes) else _tidy(value))
-
-
-def _given(keys: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: _tidy(value) for key, value in keys.items() if value is not None}
-
-
-def _tidy(value: Any) -> Any:
-    """A whole number without a fraction."""
-    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else value
-
-
-def _flag(value: bool) -> str:
-    return "true" if value else ""
-
-
-def _seconds(value: float) -> str:
-    return f"{_text(value)}s"
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, dict | list | tuple):
-        return flow(value)
-    if not isinstance(value, float):
-        return str(value)
-    short = f"{value:.12g}"
-    return short if float(short) == value else repr(value)
+                for tag in device.tags:
+                    yield {"device": device.id, "tag": tag.path, **cells_of(tag, around, settings.timezone)}
 
 
 def to_csv(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:
     """Comma separated text for any spreadsheet."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([_safe(row.get(column, "")) for column in columns])
-    return out.getvalue()
+    lines = [columns, *([_safe(row.get(column, "")) for column in columns] for row in rows)]
+    return "".join(",".join(map(_quoted, line)) + "\n" for line in lines)
+
+
+def _quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"' if _SPECIAL.search(cell) else cell
 
 
 def _safe(cell: str) -> str:
-    return f"'{cell}" if cell.startswith((*_FORMULA, "'")) and not _is_number(cell) else cell
+    marked = cell.startswith((*_FORMULA, "'")) and not _is_number(cell)
+    return f"'{cell}" if marked or cell != cell.strip() else cell
 
 
 def _is_number(cell: str) -> bool:
@@ -288,15 +182,20 @@ def _check_keys(name: str, rows: list[Row], problems: list[Problem]) -> None:
 
 
 def _plain(cell: str) -> str:
+    """A cell without the apostrophe that keeps it a text, and without blanks around what has none."""
+    if cell.startswith("'") and (cell[1:2] in (*_FORMULA, "'") or cell[1:] != cell[1:].strip()):
+        return cell[1:]
     cell = cell.strip()
     return cell[1:] if cell.startswith("'") and cell[1:2] in (*_FORMULA, "'") else cell
 
 
-def value_of(cell: str, column: str = "") -> Any:
-    """A cell as a configuration value: a number where it is one. `007` is a name, and six digits an address."""
-    if column in _TEXTS:
+def value_of(cell: str, column: str = "", kind: str = SCALAR) -> Any:
+    """A cell as a configuration value: a number where it is one. `007` is a name, and six digits an address; a number
+    in double quotes is a text. `kind`: of a driver's own column.
+    """
+    if column in _TEXTS or kind == TEXT:
         return cell
-    if column in _YAML:
+    if column in _YAML or kind == YAML or IN_QUOTES.fullmatch(cell):
         documents = read_documents("", cell, Problems())
         return documents[0].data if documents else cell
     if _WHOLE.fullmatch(cell):

@@ -169,10 +169,11 @@ class _Model:
             )
             return None
         raw, size = _TYPES[kind]
-        given = sized.as_whole(1, _REACH) if sized is not None else None
+        given = sized.as_whole(1, _MOST_REGISTERS) if sized is not None else None
         size = given or size
         if not size or (given and raw not in {"string", "bytes", ""} and given != _TYPES[kind][1]):
             self._report.error((sized or entry).place, f"the size of `{name}` does not fit its type {kind}")
+            _ = entry.data
             return None
         offset, self._offset = self._offset, self._offset + size
         if self._offset > _MOST_REGISTERS:
@@ -202,7 +203,10 @@ class _Model:
             return None
         keys: dict[str, Any] = {"address": f"holding/0x{{base + {point.offset}:x}}", "type": point.raw}
         if point.raw in {"string", "bytes"}:
-            keys["length"] = 2 * point.size
+            keys["length"] = 2 * min(point.size, _REACH)
+            if point.size > _REACH:
+                text = f"`{point.path}` is longer than one request: its first {2 * _REACH} bytes are read"
+                self._report.changed(view.place, text)
         if point.kind in _INVALID:
             keys["invalid"] = [_INVALID[point.kind]]
         if (unit := view.get("units")) is not None and unit.text:

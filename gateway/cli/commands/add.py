@@ -179,9 +179,15 @@ def _document(changes: Changes, file: str, number: int) -> Document:
     return [each for each in read_documents(file, changes.after[file], Problems()) if each.data is not None][number]
 
 
+def data_of(changes: Changes, file: str, document: int) -> dict[str, Any]:
+    """A document as it is written."""
+    found = _document(changes, file, document).data
+    return found if isinstance(found, dict) else {}
+
+
 def devices_of(changes: Changes, file: str, document: int) -> dict[str, Any]:
     """The devices as they are written in a document."""
-    found = _document(changes, file, document).data.get("devices")
+    found = data_of(changes, file, document).get("devices")
     return found if isinstance(found, dict) else {}
 
 

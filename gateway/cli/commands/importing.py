@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from gateway.importing.writing import files_of
 _ASKED = (
     *("strict_edgex", "interval", "node", "seed_shadow", "channel", "device", "url", "unit", "word_order", "repeat"),
 )
+_OUR_JSON = re.compile(r'\s*\{\s*(?:"ok"\s*:\s*true\s*,\s*)?"tags"\s*:\s*\[\s*(?:\{\s*"device"|\])')
+"""What `fieldpost export --json` begins with."""
 _MOST_FILES = 2000
 _MOST_NOTES = 200
 """Notes that people get at once; `--json` has all of them."""
@@ -81,6 +84,8 @@ def _is_our_list(files: dict[str, bytes]) -> bool:
         return False
     name, raw = next(iter(files.items()))
     source = Source(name, raw, Report())
+    if source.is_json:
+        return _OUR_JSON.match(raw[:4096].decode("utf-8-sig", "replace")) is not None
     kind = "" if source.is_zip else kind_of_table(source)
     return kind == OURS or (not kind and not source.is_zip and Path(name).suffix.lower() in {".csv", ".tsv"})
 

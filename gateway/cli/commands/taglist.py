@@ -9,15 +9,17 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gateway.cli.commands.add import devices_of, document_of, groups_of
+from gateway.cli.commands.add import data_of, devices_of, document_of, groups_of
 from gateway.cli.commands.servermap import server_map
 from gateway.cli.editing import Changes, finish
 from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.cli.splicing import Merge, Removed
-from gateway.cli.taglist import FIRST, Row, columns_of, decoded, from_csv, needed, rows_of, to_csv, value_of
+from gateway.cli.tagcells import SCALAR, Written, kinds_of, literal
+from gateway.cli.taglist import COMPUTED, FIRST, Row, columns_of, decoded, from_csv, needed, rows_of, to_csv, value_of
+from gateway.cli.tagsfromjson import from_json
 from gateway.cli.writing import write_all
 from gateway.errors import ConfigError, GatewayError, Problem
-from gateway.model import Schedule
+from gateway.registry import Registry
 from gateway.settings.types import GatewaySettings
 
 _TAG_PATH = re.compile(r"devices\.(?P<device>[^.]+)\.tags\.(?P<tag>[^.\[]+)(?:\.(?P<key>[^.\[]+))?")
@@ -39,11 +41,11 @@ def export(session: Session) -> int:
     unknown = set(devices) - {device.id for channel in settings.channels for device in channel.devices}
     if unknown:
         raise CommandFailed(f"there is no device {', '.join(sorted(unknown))}")
-    rows = list(rows_of(settings, _groups(changes, settings), devices))
+    rows = list(rows_of(settings, _written(changes, settings), devices))
     if session.out.as_json:
         session.out.result({"tags": rows})
         return Exit.OK
-    text = to_csv(needed(columns_of(settings), rows), rows)
+    text = to_csv(needed(columns_of(settings, Registry().load), rows), rows)
     if session.option("output"):
         write_all({Path(session.args.output): text.encode()})
         session.out.line(f"{len(rows)} tags in {session.args.output}")
@@ -56,15 +58,21 @@ def import_list(session: Session, name: str, raw: bytes) -> int:
     """Changes that a list of our own makes, as a diff; --write writes them. Raises ConfigError."""
     if len(raw) > MOST_BYTES:
         raise CommandFailed(f"{name} is larger than {MOST_BYTES} bytes")
-    text = decoded(name, raw)
     changes = Changes(session.config_dir)
     settings = changes.settings()
     problems: list[Problem] = []
-    rows = from_csv(name, text, columns_of(settings), problems)
-    known = {(row["device"], row["tag"]): row for row in rows_of(settings, _groups(changes, settings))}
+    columns = columns_of(settings, Registry().load)
+    if raw.lstrip()[:1] == b"{":
+        rows = from_json(name, raw, columns, problems)
+    else:
+        rows = from_csv(name, decoded(name, raw), columns, problems)
+    known = {(row["device"], row["tag"]): row for row in rows_of(settings, _written(changes, settings))}
     places = _Places(changes, settings)
     edits = _edits(name, rows, known, places, problems)
     if session.option("prune"):
+        if not any(column in row.cells for row in rows for column in COMPUTED):
+            computed = _computed(settings)  # the list has no columns for them
+            known = {key: row for key, row in known.items() if key not in computed}
         _prune(rows, known, places, edits, problems, name)
     here = {row.key: row for row in rows}
     if problems:
@@ -85,7 +93,7 @@ def _edits(
     """What the rows change, by place. What cannot be changed goes to `problems`."""
     edits: Edits = {}
     for row in rows:
-        changed = _changed(row, known.get(row.key))
+        changed = _changed(row, known.get(row.key), places.kinds(row.key[0]))
         problems += _half_range(name, row, known.get(row.key))
         if not changed and row.key in known:
             continue
@@ -119,9 +127,14 @@ def _position(problem: Problem) -> tuple[str, int, int]:
     return problem.file, problem.line, problem.column
 
 
-def _groups(changes: Changes, settings: GatewaySettings) -> dict[str, dict[str, Schedule]]:
-    """The poll groups of each channel by name: a finished tag knows only when it is read."""
-    return {channel.id: groups_of(changes, channel.id) for channel in settings.channels}
+def _written(changes: Changes, settings: GatewaySettings) -> dict[str, Written]:
+    """What each channel's file says for its tags."""
+    found = {}
+    for channel in settings.channels:
+        place = document_of(changes, channel.id)
+        defaults = data_of(changes, *place).get("defaults") if place is not None else None
+        found[channel.id] = Written(groups_of(changes, channel.id), defaults if isinstance(defaults, dict) else {})
+    return found
 
 
 def _inherited(name: str, row: Row, changed: dict[str, Any], own: Mapping[str, Any]) -> list[Problem]:
@@ -154,6 +167,9 @@ class _Places:
     def __init__(self, changes: Changes, settings: GatewaySettings) -> None:
         self._changes = changes
         self._channels = {device.id: channel.id for channel in settings.channels for device in channel.devices}
+        drivers = {device.id: channel.driver for channel in settings.channels for device in channel.devices}
+        loaded = {driver: kinds_of(Registry().load(driver).tag) for driver in set(drivers.values())}
+        self._kinds = {device: loaded[driver] for device, driver in drivers.items()}
         self._files: dict[str, tuple[str, int] | None] = {}
         self._literal: dict[tuple[str, int], dict[str, Any]] = {}
 
@@ -173,6 +189,10 @@ class _Places:
             return f"{device} is one of a range: change its profile, or write it out in {place[0]}"
         return place
 
+    def kinds(self, device: str) -> Mapping[str, str]:
+        """The kinds of the columns that are the device's driver's."""
+        return self._kinds.get(device, {})
+
     def written(self, device: str, tag: str) -> Mapping[str, Any]:
         """A tag's keys as they are written in its device itself."""
         place = self.of(device)
@@ -180,14 +200,14 @@ class _Places:
         return ((entry or {}).get("tags") or {}).get(tag) or {}
 
 
-def _changed(row: Row, known: dict[str, str] | None) -> dict[str, Any]:
+def _changed(row: Row, known: dict[str, str] | None, kinds: Mapping[str, str]) -> dict[str, Any]:
     """Keys that the row gives another value than the configuration has. None removes a key."""
     cells = {column: cell for column, cell in row.cells.items() if column not in {*FIRST, *_RANGE}}
     before = known or {}
     changed: dict[str, Any] = {
-        column: value_of(cell, column) if cell else None
+        column: literal(value_of(cell, column, kinds.get(column, SCALAR)), column) if cell else None
         for column, cell in cells.items()
-        if not _same(column, cell, before.get(column, ""))
+        if not _same(column, cell, before.get(column, ""), kinds.get(column, SCALAR))
     }
     span = _span(row, known)
     half = any(span) and not all(span)  # is told as such
@@ -200,8 +220,16 @@ def _span(row: Row, known: dict[str, str] | None) -> list[str]:
     return [row.cells.get(name, (known or {}).get(name, "")) for name in _RANGE]
 
 
-def _same(column: str, cell: str, known: str) -> bool:
-    return cell == known.strip() or (bool(cell) and bool(known) and value_of(cell, column) == value_of(known, column))
+def _same(column: str, cell: str, known: str, kind: str = SCALAR) -> bool:
+    if cell == known or cell == known.strip() or (not cell and known == "false"):
+        return True
+    return bool(cell) and bool(known) and value_of(cell, column, kind) == value_of(known, column, kind)
+
+
+def _computed(settings: GatewaySettings) -> set[tuple[str, str]]:
+    """Device and path of every tag without an address."""
+    devices = (device for channel in settings.channels for device in channel.devices)
+    return {(device.id, tag.path) for device in devices for tag in device.tags if tag.virtual is not None}
 
 
 def _prune(rows: list[Row], known: Any, places: _Places, edits: Any, problems: list[Problem], name: str) -> None:

@@ -229,7 +229,7 @@ class _Field:
         place = self.view.get("address")
         offset = place.as_whole(0, registers.LAST) if place is not None else None
         if offset is None:
-            return place is not None or self._error("address", "a field needs its `address`")
+            return place is None and self._error("address", "a field needs its `address`")
         self.offset = offset
         return self._named() and self._typed(text_of(self.view, "type").upper(), _TYPES, order)
 
@@ -238,7 +238,7 @@ class _Field:
         listed = self.view.get("address")
         places = [each.as_whole(0, registers.LAST) for each in (listed.as_list() if listed is not None else None) or []]
         if not places or None in places:
-            return listed is not None or self._error("address", "a field needs its `address`", "address = [0]")
+            return listed is None and self._error("address", "a field needs its `address`", "address = [0]")
         numbers = [number for number in places if number is not None]
         self.offset, self.registers = numbers[0], len(numbers)
         if numbers != list(range(numbers[0], numbers[0] + len(numbers))):

@@ -220,9 +220,9 @@ class _Model:
             keys["expect"] = self._id
             keys.pop("invalid", None)
         self._symbols(point, keys)
-        text = view.get("desc") or view.get("label")
-        if text is not None and text.text:
-            keys["description"] = literal(text.text.strip())
+        said = view.get("desc") or view.get("label")
+        if said is not None and said.text:
+            keys["description"] = literal(said.text.strip())
         return tags.add(point.path, keys, view.place, "/")
 
     def _symbols(self, point: _Point, keys: dict[str, Any]) -> None:

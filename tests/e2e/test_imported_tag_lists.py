@@ -1,4 +1,4 @@
-"""Tag lists of other gateways, imported by the command, read by the running gateway from devices that hold known bytes.
+"""FL-65: Tag lists of other gateways, imported by the command, read by the running gateway from devices that hold known bytes.
 
 The registers are written here as the tools' own documents say the bytes lie; what must be shown is computed by hand.
 """

@@ -1,4 +1,4 @@
-"""A configuration that goes out as a list and into a folder without these tags is the same configuration, of any driver,
+"""FL-65: A configuration that goes out as a list and into a folder without these tags is the same configuration, of any driver,
 with every key of a tag, whatever its texts look like.
 """
 
@@ -18,7 +18,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gateway.cli.main import main
+from gateway.cli.taglist import KERNEL, RARE
 from gateway.errors import ConfigError
+from gateway.settings.convert import fields_of
+from gateway.settings.keys import TagKeys
 from gateway.settings.loader import load_tree
 from rules.expression import RuleExpressions
 
@@ -207,6 +210,11 @@ def test_a_list_and_a_folder_without_tags_give_the_configuration_again(driver, d
         code, said = run("import", str(listed), "--write", "--config", str(bare))
         assert code == 0, (said, listed.read_text())
         assert meaning(bare) == wanted, listed.read_text()
+
+
+def test_every_key_of_a_tag_has_a_column():
+    columns = {*KERNEL, *RARE} - {"range_low", "range_high"} | {"range"}
+    assert set(fields_of(TagKeys)) == columns
 
 
 PROFILED = {

@@ -174,6 +174,10 @@ class Devices:
         self._draft.at(link.place, "channels", channel.id)
         for text in link.warnings:
             self._report.warning(link.place, text)
+        if link.secret is not None:
+            secret = self._draft.credential(f"{channel.id}_password", "password of the connection", link.secret)
+            holder = link.keys.get("identity", link.keys)
+            holder["password"] = secret
         return channel
 
     def _is_locked(self, view: View) -> bool:

@@ -12,6 +12,24 @@ from gateway.importing.views import View
 
 _LONGEST = 1000
 _FOREIGN = re.compile(r"[^\w. -]")
+_SECRET = re.compile(r"passw|passphrase|secret|token|private_?key|credential|api_?key", re.IGNORECASE)
+HIDDEN = "(not copied)"
+
+
+def is_secret(key: str) -> bool:
+    """Whether a key's name says that its value is nobody's business."""
+    return _SECRET.search(key) is not None
+
+
+def without_secrets(key: str, value: Any) -> Any:
+    """Plain data with everything hidden that a key calls a secret."""
+    if is_secret(key):
+        return HIDDEN
+    if isinstance(value, dict):
+        return {name: without_secrets(name, each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [without_secrets("", each) for each in value]
+    return value
 
 
 def text_of(value: Any) -> str:
@@ -25,7 +43,7 @@ def text_of(value: Any) -> str:
 
 def put(meta: dict[str, str], key: str, view: View | None) -> None:
     """Keep what stands in a key that is there."""
-    if view is not None and (text := text_of(view.data)):
+    if view is not None and (text := text_of(without_secrets(key, view.data))):
         meta[_FOREIGN.sub("_", key)] = literal(text)
 
 

@@ -8,13 +8,14 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from gateway.importing.edgex.kept import put
 from gateway.importing.edgex.times import duration_of, seconds_of
-from gateway.importing.names import literal
 from gateway.importing.report import Place
 from gateway.importing.views import View
 
 MODBUS_PORT = 502
 _PARITIES = {"N": "N", "NONE": "N", "E": "E", "EVEN": "E", "O": "O", "ODD": "O"}
+_LOGIN = re.compile(r"://[^/@]*@")
 _TIMES = ("Timeout", "IdleTimeout", "LinkRecoveryTimeout", "ProtocolRecoveryTimeout", "ConnectDelay")
 
 
@@ -22,7 +23,7 @@ class Link(Struct):
     """A connection that devices share. `key`: links with the same key are one channel. `slug`: a name for it.
 
     `keys`: of the channel; `device`: of the device on it. `times`: seconds by our key. `stub`: nobody here speaks it.
-    `warnings`: said once for the channel.
+    `warnings`: said once for the channel. `secret`: where a password stands, which is not copied.
     """
 
     driver: str
@@ -35,6 +36,7 @@ class Link(Struct):
     stub: str = ""
     warnings: list[str] = field(default_factory=list)
     command_topic: str = ""
+    secret: Place | None = None
 
 
 def link_of(protocol: str, block: View, device: str) -> Link | None:
@@ -142,10 +144,17 @@ def _opcua(name: str, block: View, device: str) -> Link | None:  # noqa: ARG001 
     url = _text(block, "Endpoint")
     if url is None:
         return None
+    bare = _LOGIN.sub("://", url)
+    if bare != url:
+        block.report.warning(block.place, "the login in `Endpoint` is not copied: write `identity` into the channel")
+        url = bare
     slug = _slug(name, url.partition("://")[2] or url)
     link = Link("opcua", ("opcua", url), slug, block.place, keys={"url": url}, times=_times(block))
-    for key, value in _security(block).items():
-        link.keys[key] = value
+    link.keys |= _security(block)
+    user, secret = block.get_folded("Username") or block.get_folded("User"), block.get_folded("Password")
+    if user is not None and user.text.strip():
+        link.keys["identity"] = {"user": user.text.strip()}
+        link.secret = secret.place if secret is not None else None
     link.warnings.append(
         "EdgeX keeps security policy, mode and certificates in the service's configuration: write `security` if the "
         "server asks for them"
@@ -178,6 +187,10 @@ def _mqtt(name: str, block: View, device: str) -> Link | None:  # noqa: ARG001 -
             f"EdgeX has the broker in its service configuration (MQTTBrokerInfo): {url} is a guess, as are the topics"
         )
         link.warnings.append(text)
+    user, secret = block.get_folded("User") or block.get_folded("Username"), block.get_folded("Password")
+    if user is not None and user.text.strip():
+        link.keys["username"] = user.text.strip()
+        link.secret = secret.place if secret is not None and secret.text else None
     topic = block.get_folded("CommandTopic")
     link.command_topic = topic.text.strip().strip("/") if topic is not None else ""
     return link
@@ -201,9 +214,11 @@ def stub_of(protocol: str, block: View | None, attributes: str, place: Place) ->
     shown = f"the protocol `{protocol}`" if protocol else "a device without a protocol"
     link.warnings.append(f"nobody here speaks {shown}: the channel is a stub and disabled")
     if block is not None:
+        meta: dict[str, str] = {}
         for key, view in block.entries():
             block.get(key)
-            link.device.setdefault("meta", {})[f"{protocol}.{key}"] = literal(str(view.data)[:200])
+            put(meta, f"{protocol}.{key}", view)
+        link.device["meta"] = meta
     return link
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.importing.draft import Known
+from gateway.importing.writing import files_of
 from tests.unit.importing.edgex.kit import device, draw, drawn, load, modbus, notes, profile
 
 ONE = modbus("startingAddress: 1").replace("name: t", "name: a")
@@ -324,3 +325,22 @@ def test_values_that_block_are_compared_as_texts():
     assert rule.fits({"port": "504", "Site": "b"}), "case counts"
     assert not rule.fits({"port": "504", "Site": "a*"})
     assert not rule.fits({"port": "504", "Site": "B"})
+
+
+def test_passwords_are_credentials_or_left_out_and_never_copied():
+    mqtt = "mqtt: {Host: b, User: me, Password: hunter2, CommandTopic: c}"
+    draft, report = drawn(
+        PLAIN, device(protocol=mqtt, more="properties: {token: hunter2, list: [{secretKey: hunter2}]}")
+    )
+    (channel,) = draft.channels.values()
+    assert (channel["username"], channel["password"]) == ("me", "${credential:mqtt-b_password}")
+    assert draft.credentials == {"mqtt-b_password": "password of the connection"}
+    stub, stubbed = drawn(PLAIN, device(protocol="bus: {Address: x, Password: hunter2, auth: {privateKey: hunter2}}"))
+    login = "opcua: {Endpoint: 'opc.tcp://me:hunter2@h:1', Username: me, Password: hunter2}"
+    opcua, told = drawn(PLAIN, device(protocol=login))
+    (session,) = opcua.channels.values()
+    assert session["url"] == "opc.tcp://h:1"
+    assert session["identity"] == {"user": "me", "password": "${credential:opcua-h-1_password}"}
+    for made, notes_of in ((draft, report), (stub, stubbed), (opcua, told)):
+        assert "hunter2" not in str(files_of(made))
+        assert "hunter2" not in notes(notes_of)

@@ -92,15 +92,31 @@ def configured(folder: Path) -> list[Source]:
     """All profiles of a configuration folder. Raises ConfigError when a file cannot be read."""
     tree = {name: bytes(text) for name, text in read_tree(folder).items()}
     files = {name: text for name, text in tree.items() if name.startswith("profiles/")}
-    users = _users(tree)
+    users = _with_extended(_users(tree), bodies(files))
     cases = _case_files(folder / "profiles", "profiles/")
     variables = _variables(tree)
-    return [
+    found = [
         Source(name, CONFIGURATION, driver, file, _with_bases(file, files), cases.get(name, {}), channel, variables)
         for file, text in files.items()
         for name in names_in(file, text)
         for driver, channel in [_shared(users.get(name, {}))]
     ]
+    return _with_library_cases(found)
+
+
+def _with_library_cases(sources: list[Source]) -> list[Source]:
+    """A copy of a library profile that nobody changed has the library's cases, unless it has its own."""
+    known = {
+        (each.driver, each.name): each
+        for each in library(dict.fromkeys(each.driver for each in sources if each.driver and not each.cases))
+    }
+    return [_cases_of(known.get((each.driver, each.name)), each) for each in sources]
+
+
+def _cases_of(original: Source | None, copy: Source) -> Source:
+    if original is None or copy.cases or original.chain != copy.chain:
+        return copy
+    return replace(copy, cases={f"library/{name}": text for name, text in original.cases.items()})
 
 
 def _shared(channel: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -206,6 +222,19 @@ def _users(tree: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
                 profile = device.get("profile") if isinstance(device, dict) else None
                 if isinstance(profile, str) and isinstance(data.get("driver"), str):
                     found.setdefault(profile, data)
+    return found
+
+
+def _with_extended(
+    users: dict[str, dict[str, Any]], known: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """The same for what those profiles extend: it is for the same driver."""
+    found = dict(users)
+    for profile, channel in users.items():
+        base = known.get(profile, {}).get("extends")
+        while isinstance(base, str) and base not in found:
+            found[base] = channel
+            base = known.get(base, {}).get("extends")
     return found
 
 

@@ -282,6 +282,21 @@ def test_a_library_profile_is_copied_with_what_it_extends(folder, capsys, monkey
     assert {path.name for path in (folder / "profiles").iterdir()} >= {"small.yaml", "large.yaml"}
 
 
+def test_an_unchanged_copy_of_a_library_profile_has_its_cases_and_what_it_extends_has_the_same_driver(folder, capsys):
+    words = ["--profile", "huawei_sun2000_battery", "--write"]
+    assert main(["add", "modbus", "192.0.2.8", *words]) == 0
+    capsys.readouterr()
+    rows = {row["name"]: row for row in answer(capsys)[1]["profiles"] if row["from"] == "configuration"}
+    assert {name: (row["driver"], row["cases"]) for name, row in rows.items() if "huawei" in name} == {
+        "huawei_sun2000": ("modbus", 1),
+        "huawei_sun2000_battery": ("modbus", 2),
+    }
+    assert answer(capsys, "test", "huawei_sun2000")[0] == 0
+    copy = folder / "profiles" / "huawei_sun2000.yaml"
+    copy.write_text(copy.read_text().replace("scale: 0.01", "scale: 0.1"))
+    assert answer(capsys, "test", "huawei_sun2000")[1]["cases"] == 0
+
+
 def test_a_profile_of_the_library_comes_with_what_it_extends():
     found = profiles_of("modbus", "huawei_sun2000_battery")
     assert list(found) == ["huawei_sun2000_battery", "huawei_sun2000"]

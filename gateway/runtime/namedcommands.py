@@ -102,9 +102,10 @@ async def _write(
     if (code := all_or_nothing(items)) != 200:
         return {"code": code, "items": items}
     answer = await write_tags(node, call, device, values)
+    items = {path: answer["items"][path] for path in values}  # what is refused comes first there
     for item in command.items:
-        _add_label(answer["items"][item.path], item, device.tag(item.path))
-    return answer
+        _add_label(items[item.path], item, device.tag(item.path))
+    return {"code": answer["code"], "items": items}
 
 
 def _wanted(item: CommandItem, tag: Tag | None, given: Mapping[str, Any]) -> Any:

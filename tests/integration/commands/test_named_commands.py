@@ -112,6 +112,7 @@ async def test_one_bad_value_means_that_nothing_is_written(bench: Bench, args: A
     answer = await bench.ask("call", "pump", method="Drive", args=args)
     assert answer["state"] == "rejected"
     assert code_of(answer) == codes
+    assert list(answer["items"]) == list(codes), "in the command's order"
     assert bench.writes() == []
 
 

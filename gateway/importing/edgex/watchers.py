@@ -75,6 +75,8 @@ def _tell(view: View, name: str, channel: Channel, draft: Draft) -> None:
 
 def _match(view: View) -> dict[str, list[str]] | None:
     found = view.get("identifiers")
+    if found is None:
+        view.report.error(view.place, "a provision watcher needs `identifiers`", "identifiers: {Port: '502'}")
     if found is None or found.as_map() is None:
         return None
     match: dict[str, list[str]] = {}

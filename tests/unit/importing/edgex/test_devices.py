@@ -308,6 +308,11 @@ def test_what_is_no_pattern_is_an_error_at_its_line(pattern):
     assert found[0].startswith("c.yaml:2:")
 
 
+def test_a_watcher_without_identifiers_is_an_error():
+    text = '{"apiVersion": "v3", "provisionwatcher": {"name": "W", "discoveredDevice": {"profileName": "P"}}}'
+    assert "a provision watcher needs `identifiers`" in problems(PROFILE, device(), text)[0]
+
+
 def test_a_watcher_of_nobodys_channel_gets_a_stub():
     draft, report = drawn(PLAIN, watcher("{Address: x}", "serviceName: device-simple"))
     assert list(draft.channels) == ["device-simple"]

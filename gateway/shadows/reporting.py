@@ -235,6 +235,7 @@ def _sides(shadow: Shadow, shown: Mapping[str, ReportedLeaf], kept: set[str]) ->
     edits = _without(shadow.edits, kept)
     if edits:
         found["local"] = {path: [edit.value, edit.base_ver, edit.n, edit.ts, edit.who] for path, edit in edits.items()}
-    if shadow.progress:
-        found["apply"] = {path: [one.phase.value, one.ver, one.code, one.text] for path, one in shadow.progress.items()}
+    progress = _without(shadow.progress, kept)
+    if progress:
+        found["apply"] = {path: [one.phase.value, one.ver, one.code, one.text] for path, one in progress.items()}
     return found

@@ -172,3 +172,22 @@ async def test_a_device_with_neither_values_nor_wishes_has_no_document_and_leave
     assert await gateway.do(gateway.desk.document("nobody")) is None
     assert gateway.keeper.devices() == []
     await gateway.close()
+
+
+async def test_tags_that_stay_here_are_seen_here_and_not_in_the_document_for_the_uplinks(tmp_path):
+    specs = (state_tag("speed"), state_tag("secret", local=True), state_tag("wish", local=True, desired=5))
+    device = ScriptedDevice({"speed": 10, "secret": 42, "wish": 1})
+    gateway = ShadowGateway(tmp_path / "kept", {DEV: (device_spec(*specs), device)})
+    gateway.open()
+    gateway.start()
+    gateway.poll(DEV)
+    await gateway.do(gateway.desk.set(DEV, {"secret": 43, "speed": 11}, who="anna"))
+    await gateway.advance(3)
+    view = await gateway.do(gateway.desk.view(DEV))
+    assert view["reported"]["secret"]["value"] == 43
+    document = await gateway.do(gateway.desk.document(DEV))
+    assert document.body["state"] == {"speed": 11}
+    assert "secret" not in repr(document.body)
+    assert device.values["wish"] == 5
+    assert "wish" not in repr(document.body)
+    await gateway.close()

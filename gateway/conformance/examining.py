@@ -107,6 +107,7 @@ async def _run(subject: Subject, checks: Sequence[Check], told: Told) -> list[Re
     try:
         subject.polling = isinstance(subject.create(), PollingDriver)
         with LoopWatch(subject.folder) as watch:
+            subject.watch = watch
             kind = "polling" if subject.polling else "pushing"
             for check in checks:
                 if check.kind in {"any", kind}:

@@ -6,8 +6,9 @@ Every call ends by itself, with values or with the contract's errors; nothing th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -24,6 +25,8 @@ FLOOD_BYTES = 4 * 1024 * 1024
 """More than this in memory of what a peer sends without end is no bound."""
 FLOOD_S = 0.6
 _ASKED_S = 0.05
+_FEW_TURNS = 3
+"""Turns of the loop in a time-out that tell of a driver that waits in it; one that does not leaves it tens."""
 
 
 async def _prepared(subject: Subject, driver: PollingDriver, context: FakeContext) -> list[Request]:
@@ -57,12 +60,24 @@ async def silence(subject: Subject) -> None:
     async with subject.context(subject.hasty) as context:
         requests = await _prepared(subject, driver, context)
         await subject.fault(Fault.SILENT)
-        outcome = await subject.call(driver.read(requests[0]), subject.limit_s(subject.hasty))
+        with _waiting(subject):
+            outcome = await subject.call(driver.read(requests[0]), subject.limit_s(subject.hasty))
         judge(subject, "read of a silent peer", outcome)
         await _close(subject, driver)
         outcome = await subject.call(driver.connect(context), subject.limit_s(subject.hasty))
         judge(subject, "connect to a silent peer", outcome, connecting=True)
         await _close(subject, driver)
+
+
+@contextlib.contextmanager
+def _waiting(subject: Subject) -> Iterator[None]:
+    """A wait for a silent peer: whoever waits in the loop itself leaves it no turns."""
+    loop, watch = asyncio.get_running_loop(), subject.watch
+    began, turns = loop.time(), watch.turns if watch is not None else 0
+    yield
+    waited = loop.time() - began >= subject.hasty.timeout_s / 2
+    if watch is not None and waited and watch.turns - turns <= _FEW_TURNS:
+        watch.stalls["a read of a silent peer, until its timeout"] = 0
 
 
 async def old_values(subject: Subject) -> None:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.conformance.bench import Bench
+from gateway.conformance.loopwatch import LoopWatch
 from gateway.conformance.proxy import Fault, Pattern, Proxy
 from gateway.conformance.report import NotApplicable
 from gateway.driver import DriverSpec, PollingDriver
@@ -21,9 +22,9 @@ from gateway.errors import AuthError, BadFrame, DeviceUnavailable, PermanentErro
 from gateway.fake_context import FakeContext
 from gateway.model import ChannelSpec, Value
 
-GRACE_S = 2.5
+GRACE_S = 2.0
 """What a call may take beyond twice its timeout before it counts as one that does not end: a busy machine."""
-HASTY_S = 0.3
+HASTY_S = 0.2
 """The timeout of a channel whose peer is made faulty."""
 WIRE_ERRORS = (DeviceUnavailable, RequestRefused, BadFrame, AuthError, PermanentError)
 """What read and write may raise. DeviceUnavailable includes LinkLost."""
@@ -72,6 +73,7 @@ class Subject:
         self.found: list[str] = []
         self.polling = False
         self.abandoned: list[asyncio.Task[Any]] = []
+        self.watch: LoopWatch | None = None
 
     @property
     def hasty(self) -> ChannelSpec:

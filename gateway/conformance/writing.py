@@ -99,13 +99,15 @@ def _value(outcome: Outcome) -> Value:
 
 
 async def bad_writes_are_refused(subject: Subject) -> None:
-    """A text, no number, a number that the type cannot hold: WriteRejected, and not a byte."""
+    """A text, no number, a number that the type cannot hold: WriteRejected, and not a byte. Of tags that may be written
+    only: a driver that does not refuse must not put rubbish into somebody's plant.
+    """
+    allowed = subject.writes
+    if not allowed:
+        raise NotApplicable("nothing may be written here (--write DEVICE.TAG=VALUE)")
     driver = _writer(subject)
     async with working(subject, driver) as context:
-        tags = _writable(context)
-        if not tags:
-            raise NotApplicable("no tag of the channel can be written")
-        for device, tag in tags[:10]:
+        for device, tag in [each for each in _writable(context) if each[1].name in allowed]:
             for value in _unfit(tag):
                 before = subject.proxy.up_bytes if subject.has_proxy else 0
                 outcome = await subject.call(driver.write(device, tag, value), subject.limit_s(subject.channel))

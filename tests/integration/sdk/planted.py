@@ -20,7 +20,7 @@ LEFT: list[object] = []
 
 class Blocks(Good):
     async def read(self, request):
-        time.sleep(0.3)
+        time.sleep(0.5)
         return await super().read(request)
 
 

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from gateway.testing import Bench, examine
+from gateway.testing import Bench, FakeContext, examine
 from tests.integration.sdk import planted
-from tests.integration.sdk.lines import Good, GoodPushing, channel, peer, spec_of
+from tests.integration.sdk.lines import VALUES, Good, GoodPushing, channel, peer, spec_of
 
 WRITES = {"d.set": 7.5}
 
@@ -86,9 +86,8 @@ async def examined(create, *only, **more):
         )
 
 
-@pytest.mark.parametrize("driver", [Good, GoodPushing])
-async def test_a_good_driver_has_no_finding(driver):
-    report = await examined(driver)
+async def test_a_good_driver_that_pushes_has_no_finding():  # one that asks: test_the_page.py
+    report = await examined(GoodPushing)
     assert report.findings == []
 
 
@@ -117,3 +116,20 @@ async def test_what_cannot_be_checked_is_skipped_with_its_reason():
         "counters": "the driver has no counters of its own",
         "looks": "the driver neither scans nor browses",
     }
+
+
+@pytest.mark.parametrize("driver", [Good, planted.WritesAnything])
+async def test_nothing_is_written_where_nothing_may_be(driver):
+    async with Bench() as bench:
+        there = channel(await bench.peer(peer), writable=True)
+        report = await examine(
+            spec_of(driver), there, only=("read", "cancel-write", "write", "write-refused", "write-silent")
+        )
+        async with FakeContext(there) as context:
+            reader = driver()
+            await reader.connect(context)
+            found = [await reader.exchange(f"{word}?") for word in VALUES]
+            await reader.close()
+    assert {*report.skipped} == {"cancel-write", "write", "write-refused", "write-silent"}
+    assert report.findings == []
+    assert found == list(VALUES.values())

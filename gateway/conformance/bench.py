@@ -20,6 +20,7 @@ Peer = Callable[[], AbstractAsyncContextManager[Any]]
 """Serves until its end; what it gives is a TCP or UDP port on 127.0.0.1, or whatever else its user knows."""
 
 _PATIENCE_S = 20.0
+_END_S = 0.5
 
 
 class Bench:
@@ -90,8 +91,18 @@ class Bench:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0.01))
+        self._loop.run_until_complete(_emptied())
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
+
+
+async def _emptied() -> None:
+    """Handlers of peers end with their connections; those that do not are cancelled."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    if left:
+        await asyncio.wait(left, timeout=_END_S)
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left, timeout=_END_S)
+    await asyncio.sleep(0.01)  # transports that were closed just now close their sockets

@@ -45,7 +45,7 @@ async def peer() -> AsyncIterator[int]:
 
     async def serve(reader, writer):
         pushing = None
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.closing(writer), contextlib.suppress(OSError, ValueError):
             while line := await reader.readline():
                 word, _, value = line.decode("ascii", "replace").strip().partition(" ")
                 if word == "SUBSCRIBE":
@@ -60,7 +60,6 @@ async def peer() -> AsyncIterator[int]:
                     writer.write(b"ERR unknown\n")
         if pushing is not None:
             pushing.cancel()
-        writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:

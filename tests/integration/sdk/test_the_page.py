@@ -35,7 +35,7 @@ async def instrument():
     values = {"TEMP": "21.3", "SETPOINT": "12.5"}
 
     async def serve(reader, writer):
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.closing(writer), contextlib.suppress(OSError, ValueError):
             while line := await reader.readline():
                 word, _, value = line.decode("ascii", "replace").strip().partition(" ")
                 if word.endswith("?") and word[:-1] in values:
@@ -45,7 +45,6 @@ async def instrument():
                     writer.write(b"OK\n")
                 else:
                     writer.write(b"ERR unknown\n")
-        writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:

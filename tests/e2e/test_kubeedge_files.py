@@ -88,6 +88,7 @@ def test_modbus_over_tcp_and_a_serial_line(make_gateway, field):
         texts = {"/dev/ttyS0": line.port, "parity: even": "parity: none"}  # a pseudo-terminal has none
         place(gateway, "v1alpha2.modbusrtu-device-instance.yaml", texts=texts)
         gateway.start()
+        wait_until(lambda: (0, 0xFF00) in thermometer.writes(), 20, why="what is wanted is written once it is online")
 
         def good():
             devices = ("temperature-instance", "modbustcp-device", "modbusrtu-device")
@@ -95,8 +96,7 @@ def test_modbus_over_tcp_and_a_serial_line(make_gateway, field):
 
         wait_until(good, 20, why="all are read")
         assert rows(gateway, "temperature-instance")["temperature"]["value"] == 23.5
-        assert gateway.cli("write", "temperature-instance.temperature-switch=1").code == 0
-        assert thermometer.server.coils[1, 0] is True
+        assert read(gateway, "temperature-instance.temperature-switch") == 1
         thermometer.server.registers[1, 0] = 0x10000 - 75
         assert read(gateway, "temperature-instance.temperature") == -7.5
         assert gateway.cli("write", "temperature-instance.temperature=41.2").code == 0

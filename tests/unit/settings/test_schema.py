@@ -10,6 +10,7 @@ import pytest
 
 from gateway.registry import Registry
 from gateway.serving.registry import ServerRegistry
+from gateway.settings.foreign import is_foreign_file
 from gateway.settings.positions import Problems
 from gateway.settings.schema import as_text, generate
 from gateway.settings.yaml_reader import read_documents
@@ -38,8 +39,12 @@ def schema_for(path: Path, data: Any) -> str:
     return by_folder.get(path.parent.name) or f"channel-{data['driver']}.json"
 
 
-# Beside a tree may be files about it that are no part of it: the tests of its rules.
-FILES = sorted(path for path in CONFIG.rglob("*.yaml") if path.parent.name != "tests")
+def is_ours(path: Path) -> bool:
+    """Beside a tree may be files about it that are no part of it (the tests of its rules), inside it those of others."""
+    return path.parent.name != "tests" and not is_foreign_file(f"{path.parent.name}/{path.name}", path.read_bytes())
+
+
+FILES = sorted(filter(is_ours, CONFIG.rglob("*.yaml")))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CONFIG)))

@@ -18,7 +18,6 @@ from gateway import objects
 from gateway.audit import Audit
 from gateway.changelimit import ChangeLimit, Row
 from gateway.clock import Clock
-from gateway.edgexmath import takes
 from gateway.errors import WriteRejected
 from gateway.latest import LatestValues
 from gateway.model import Access, Tag, Value, ValueType, Write, WriteResult, WriteState
@@ -99,8 +98,12 @@ def _from_label(tag: Tag, text: str) -> int:
 
 def _in_limits(tag: Tag, value: float) -> int | float:
     spec = tag.spec
-    if spec.transform.edgex is not None and not takes(spec.transform.edgex, value):
-        raise WriteRejected(f"{tag.name} takes a number of type {spec.transform.edgex.value}; got {value!r}", code=400)
+    if spec.transform.edgex is not None:
+        from gateway.edgexmath import takes  # few need it, and each module costs memory
+
+        if not takes(spec.transform.edgex, value):
+            text = f"{tag.name} takes a number of type {spec.transform.edgex.value}; got {value!r}"
+            raise WriteRejected(text, code=400)
     scaled = spec.transform.scale is not None or spec.transform.offset is not None or spec.transform.base is not None
     if spec.type not in _FLOATS and not scaled and spec.transform.edgex is None and value != int(value):
         raise WriteRejected(f"{tag.name} takes whole numbers; got {value!r}", code=400)

@@ -19,7 +19,6 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway import edgexmath
 from gateway.errors import WriteRejected
 from gateway.model import Access, Quality, TagSpec, Transform, Value, ValueType
 from gateway.rawtype import RAW, RawType
@@ -157,6 +156,8 @@ def scalar(raw: RawType, transform: Transform, limits: tuple[float, float] | Non
     """The transform of one value. `limits`: a value outside is kept and marked bad/range."""
     marks = frozenset(sentinels(raw, transform))
     if transform.edgex is not None:
+        from gateway import edgexmath  # few need it, and each module costs memory
+
         compute = edgexmath.reader(transform, transform.edgex)
     else:
         compute = _compile_value(expression(raw, transform, "x"))
@@ -355,6 +356,8 @@ def to_raw(spec: TagSpec, value: Value) -> int | float | bool:
     # a value that is not scaled goes through untouched: a fraction has no -0.0
     as_is = float(value) if raw.is_float and factor == 1 and addend == 0 else None
     if spec.transform.edgex is not None:
+        from gateway import edgexmath
+
         found = edgexmath.write(spec, spec.transform.edgex, value)
         exact, as_is = Fraction(found), float(found) if raw.is_float else None
     else:

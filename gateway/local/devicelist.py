@@ -6,7 +6,6 @@ from typing import Any
 
 from gateway.local.arguments import text
 from gateway.local.wire import OpError
-from gateway.runtime.namedcommands import described
 from gateway.runtime.node import Node
 
 
@@ -38,6 +37,8 @@ class DeviceList:
         return rows
 
     def _callable(self, name: str) -> dict[str, Any]:
+        from gateway.runtime.namedcommands import described  # loaded when the first device is named
+
         device = self._node.tags.device(name)
         if device is None:
             raise OpError(f"there is no device {name}", code=404)

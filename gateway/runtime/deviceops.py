@@ -11,7 +11,6 @@ from gateway.holds import LONGEST_S
 from gateway.model import CommandSpec, Device, Tag, Value
 from gateway.plans import is_polled
 from gateway.runtime import oparguments
-from gateway.runtime.namedcommands import find_command, run_command, tag_as_command
 from gateway.runtime.ops import OPERATE, Call, Op, OpRefused, all_or_nothing
 from gateway.runtime.rescanning import FOUND, MOST_FOUND, look_again
 from gateway.runtime.tagops import known_device
@@ -143,6 +142,8 @@ class DeviceOps:
         device, runner = self._running(call)
         command = self._command(device, runner, method)
         if command is not None:
+            from gateway.runtime.namedcommands import run_command  # loaded when the first one is called
+
             return await run_command(self._node, call, device, command, given)
         if "mode" in call.args:
             raise OpRefused(f"{device.id} has no command {method}: args.mode is for those", code=404)
@@ -160,6 +161,8 @@ class DeviceOps:
     @staticmethod
     def _command(device: Device, runner: ChannelRunner, name: str) -> CommandSpec | None:
         """What `name` means: a command wins over a method, a method over a tag."""
+        from gateway.runtime.namedcommands import find_command, tag_as_command
+
         found = find_command(device, name)
         if found is not None or any(method.get("method") == name for method in runner.methods(device.id)):
             return found

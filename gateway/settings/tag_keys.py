@@ -20,7 +20,6 @@ from gateway.settings.periods import check_interval
 from gateway.settings.positions import Layers, Origin, Problems
 from gateway.settings.sections import refuse_unknown, section
 from gateway.settings.texts import only_texts
-from gateway.settings.value_keys import ValueMaker
 from gateway.settings.virtual_keys import DRIVER as VIRTUAL_DRIVER
 from gateway.settings.virtual_keys import KEYS as VIRTUAL
 from gateway.settings.virtual_keys import KINDS, VirtualMaker, is_virtual, without_wire
@@ -136,6 +135,10 @@ class _Tag:
             meta=free_texts(keys.meta, self._layers.origin("meta"), self._problems),
             local=keys.local,
         )
+        if keys.expect is None and keys.desired is None:
+            return spec
+        from gateway.settings.value_keys import ValueMaker  # few need it, and each module costs memory
+
         return ValueMaker(keys, self._layers, self._problems).add_to(spec)
 
     def _wrap(self) -> int | None:

@@ -84,7 +84,9 @@ class Devices:
         made = self._tags(device, visits, model, binding, context)
         if not connection.scheduled:
             without_schedule(made)
-        data = self._data(device, connection, profile, meta, made)
+        data = self._data(connection, profile, meta)
+        if commands := commands_of(device, made, {visit.name for visit in visits}, self._draft):
+            data["commands"] = commands
         return DrawnDevice(channel, self._id(device), device, profile, model, data, made)
 
     def _is_wanted(self, device: Resource) -> bool:
@@ -212,9 +214,7 @@ class Devices:
         self._taken.add(chosen)
         return chosen
 
-    def _data(
-        self, device: Resource, connection: Connection, profile: str, meta: dict[str, str], made: dict[str, Made]
-    ) -> dict[str, Any]:
+    def _data(self, connection: Connection, profile: str, meta: dict[str, str]) -> dict[str, Any]:
         data: dict[str, Any] = {"profile": profile, **connection.device}
         if data.get("address") == "":  # a device that is still to be found: no other one has this address
             count = len(self._taken) + 1
@@ -222,9 +222,6 @@ class Devices:
         if not connection.ready:
             data["enabled"] = False
         data["meta"] = meta
-        commands = commands_of(device, made, self._draft)
-        if commands:
-            data["commands"] = commands
         return data
 
 

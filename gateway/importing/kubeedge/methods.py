@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from gateway.importing.draft import Draft
@@ -15,8 +15,8 @@ from gateway.settings.ids import did_you_mean
 _KNOWN = ("name", "description", "propertyNames")
 
 
-def commands_of(device: Resource, made: Mapping[str, Made], draft: Draft) -> dict[str, Any]:
-    """Commands by name."""
+def commands_of(device: Resource, made: Mapping[str, Made], written: Collection[str], draft: Draft) -> dict[str, Any]:
+    """Commands by name. `written`: properties that the device has; what is wrong with one is told once, there."""
     listed = device.spec.get("methods")
     names = Names(draft.report, "method")
     found: dict[str, Any] = {}
@@ -27,22 +27,24 @@ def commands_of(device: Resource, made: Mapping[str, Made], draft: Draft) -> dic
             if named is None and view.is_map:
                 draft.report.error(view.place, "a method has no name", "- name: SetCount")
             continue
-        members = _members(view, made, draft)
+        members = _members(view, made, written, draft)
         if name in names:
             draft.report.error(view.place, f"the method `{name}` is here twice", "remove one of them")
         elif members:
             found[names.id_of(name, view.place)] = _command(view, members)
+        for key in _KNOWN:
+            view.get(key)
     return found
 
 
-def _members(view: View, made: Mapping[str, Made], draft: Draft) -> list[Made]:
+def _members(view: View, made: Mapping[str, Made], written: Collection[str], draft: Draft) -> list[Made]:
     listed = view.get("propertyNames")
     found: list[Made] = []
     for each in (listed.as_list() or ()) if listed is not None else ():
         name = each.as_text()
         if name and name in made:
             found.append(made[name])
-        elif name:
+        elif name and name not in written:
             draft.report.error(each.place, f"the device has no property `{name}`", did_you_mean(name, made))
     if listed is None or (listed.is_list and not list(listed.items())):
         draft.report.ignored(view.place, "a method without `propertyNames` does nothing")

@@ -124,6 +124,12 @@ def test_all_errors_are_told_at_once_and_the_rest_is_drawn() -> None:
     assert list(draft.profiles["m"]["tags"]) == ["b"]
 
 
+def test_a_broken_property_is_told_once_and_not_again_for_its_method() -> None:
+    text = MODEL + device(ENTRY.replace("Coil", "No"), head="  methods: [{name: x, propertyNames: [a]}]\n")
+    (error,) = errors_of(text)
+    assert "is no register" in error
+
+
 def test_unknown_keys_are_told_and_kept_but_never_secrets() -> None:
     words = "{protocolName: lora, configData: {gateway: g7, appPassword: s3cret, nested: {token: s3cret}}}"
     draft, report = draft_of(MODEL + device("[{name: a, colour: red, visitors: {configData: {port: 9}}}]", words))

@@ -91,7 +91,8 @@ class _List:
         name = self._draft.profile_names.id_of(stem(self._table.file), self._place)
         tags = TagSet(self._draft, "profiles", name)
         for row in self._table.rows:
-            self._row(row, tags, driver)
+            if not tags.full:
+                self._row(row, tags, driver)
         self._draft.at(self._place, "profiles", name)
         profile: dict[str, Any] = {"meta": {"imported": "Kepware"}}
         if interval := self._draft.options.interval or usual_interval(tags.tags):
@@ -324,6 +325,8 @@ class _List:
         text = f"an array: {at.items} tags, `{row['tag name']}.0` to `.{at.items - 1}`"
         self._report.changed(row.place("address"), text)
         for number in range(at.items):
+            if tags.full:
+                return
             own = {**keys, "address": registers.address(at.table, at.offset + number * _step(at.table, kind))}
             tags.add(f"{row['tag name']}.{number}", own, row.place("tag name"), ".")
 

@@ -51,6 +51,7 @@ _REACH = 125
 """Registers of one request: a value and its scale factor have to fit in."""
 _MOST_REPEATS = 1000
 _MOST_REGISTERS = 65_536
+_MOST_GROUPS = 20_000
 
 
 class _Point(Struct, frozen=True):
@@ -81,6 +82,9 @@ class _Model:
         self._report = draft.report
         self._offset = 0
         self._id = 0
+        self._groups = 0
+        self._full = False
+        """Nothing more has a place."""
 
     def draw(self) -> None:
         number, group = self._view.get("id"), self._view.get("group")
@@ -121,6 +125,12 @@ class _Model:
 
     def _points(self, group: View, prefix: str, factors: dict[str, str]) -> Iterator[_Point]:
         """The points of a group and of the groups in it, in their order."""
+        self._groups += 1
+        if self._groups > _MOST_GROUPS or self._full:
+            if not self._full:
+                self._report.error(group.place, f"the model has more than {_MOST_GROUPS} groups")
+            self._full = True
+            return
         for key in ("type", "comments", "detail", "notes", "label", "desc", "name"):
             group.get(key)
         listed = group.get("points")
@@ -138,8 +148,13 @@ class _Model:
             name = (named.as_text() or "") if named is not None else "group"
             times = self._times(below)
             for number in range(1, times + 1):
+                if self._stopped():
+                    return
                 where = f"{prefix}{name}/" if times == 1 and below.get("count") is None else f"{prefix}{name}/{number}/"
                 yield from self._points(below, where, own)
+
+    def _stopped(self) -> bool:
+        return self._full
 
     def _times(self, group: View) -> int:
         """How often a group is there."""
@@ -177,7 +192,9 @@ class _Model:
             return None
         offset, self._offset = self._offset, self._offset + size
         if self._offset > _MOST_REGISTERS:
-            self._report.error(entry.place, "the model is longer than all registers of a device")
+            if not self._full:
+                self._report.error(entry.place, "the model is longer than all registers of a device")
+            self._full = True
             return None
         return _Point(entry, f"{prefix}{name}", offset, size, kind, raw, factors)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from gateway.importing.draft import Draft
+from gateway.importing.draft import MOST_TAGS, Draft
 from gateway.importing.names import Names, literal
 from gateway.importing.report import Place
 from gateway.settings.positions import Key
@@ -20,6 +20,8 @@ class TagSet:
 
     def __init__(self, draft: Draft, *root: Key) -> None:
         self.tags: dict[str, dict[str, Any]] = {}
+        self.full = False
+        """There are as many as a channel may have: nothing more is taken."""
         self._draft = draft
         self._root = root
         self._names = Names(draft.report, "tag")
@@ -30,6 +32,11 @@ class TagSet:
 
         `separator` parts folders in the name. `shown`: the name as people wrote it, where `name` is put together.
         """
+        if len(self.tags) >= MOST_TAGS:
+            if not self.full:
+                self._draft.report.error(place, f"a channel may have {MOST_TAGS} tags", "split it")
+            self.full = True
+            return None
         if not name.strip():
             self._draft.report.error(place, "a tag has no name")
             return None

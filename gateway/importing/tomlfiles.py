@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from gateway.importing.report import Place
-from gateway.importing.sources import Source
+from gateway.importing.sources import MOST_NODES, Source
 from gateway.importing.views import View
 from gateway.settings.positions import Key
 from gateway.settings.yaml_reader import MAX_DEPTH
@@ -25,6 +25,10 @@ _STRING = re.compile(
     r'"""(?:[^"\\]|\\.|"(?!""))*"""+|' r"'''(?:[^']|'(?!''))*'''+|" r""""(?:[^"\\\n]|\\.)*"|'[^'\n]*'""", re.DOTALL
 )
 _WORD = re.compile(r"[^\s,\]}#]+(?: [0-9][^\s,\]}#]*)?")
+_MOST_TABLES = 40_000
+_DEEP_KEY = re.compile(
+    rf"""(?:^|[{{,\[])[ \t]*(?:(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){{{MAX_DEPTH + 1}}}""", re.MULTILINE
+)
 _BLANK = re.compile(r"[ \t]*")
 Path = tuple[Key, ...]
 
@@ -39,6 +43,16 @@ def read_toml(source: Source) -> View | None:
     """The document of a file; None where it cannot be read, which is reported."""
     text = source.text
     if not text:
+        return None
+    if sum(map(source.raw.count, (b"\n", b",", b"="))) > 2 * MOST_NODES:  # parsing it would already take long
+        source.report.error(source.place, f"more than {MOST_NODES} values", "split the file")
+        return None
+    if source.raw.count(b"\n[") > _MOST_TABLES:
+        source.report.error(source.place, f"more than {_MOST_TABLES} tables", "split the file")
+        return None
+    if (match := _DEEP_KEY.search(text)) is not None:  # the parser takes the square of its length for it
+        line = text.count("\n", 0, match.end()) + 1
+        source.report.error(Place(source.file, line, 1), f"nested deeper than {MAX_DEPTH} levels", "flatten it")
         return None
     try:
         data = tomllib.loads(text, parse_float=_Text)

@@ -218,7 +218,9 @@ class View:
             for key, node in view._pairs():
                 path = f"{view.path}.{key.value}" if view.path else str(key.value)
                 if id(node) not in self._seen:
-                    self.report.ignored(view.key_place(key.value), f"`{path}` {text}")
+                    mark = key.start_mark
+                    place = Place(view.file, mark.line + 1, mark.column + 1, path) if mark else view.place
+                    self.report.ignored(place, f"`{path}` {text}")
                 elif not isinstance(node, yaml.ScalarNode):
                     stack.append(view._below(node, path))
             if isinstance(view.node, yaml.SequenceNode):

@@ -197,6 +197,8 @@ class _Slave:
             self._report.error(written.place, "the range ends before it starts" if last < first else "too many tags")  # type: ignore[union-attr]
             return
         for offset in range(first, last - kind.step + 2, kind.step):
+            if tags.full:
+                return
             self._put(_filled(name, offset, entry), entry, tags, kind, offset, report)
 
     def _put(

@@ -107,6 +107,16 @@ def test_groups_with_a_number_or_none_and_groups_in_groups():
     assert found["one/V"]["address"] == place(8)
 
 
+@pytest.mark.parametrize("points", [[], [{"name": "x", "type": "uint64"}]])
+def test_groups_in_groups_without_end_are_refused_at_once(points):
+    groups: list[Any] = []
+    for _ in range(5):
+        groups = [{"name": "g", "count": 1000, "points": points, "groups": groups}]
+    _, report = taken([], groups)
+    (problem,) = report.problems.sorted()
+    assert "more than 20000 groups" in str(problem) or "longer than all registers" in str(problem)
+
+
 def test_what_lies_too_far_from_its_factor_is_left_out_and_told():
     draft, report = taken(FIXED, MODULE, repeat=200)
     found = draft.profiles["sunspec_64000"]["tags"]

@@ -16,11 +16,11 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.errors import WriteRejected
-from gateway.model import Access, Quality, TagSpec, Transform, Value, ValueType
+from gateway.inverse import exponent_of, unshifted, written_bits
+from gateway.model import Quality, TagSpec, Transform, Value, ValueType
 from gateway.rawtype import RAW, RawType
 
 Scalar = Callable[[Any], tuple[Value, int]]
@@ -38,14 +38,6 @@ _MAX_FLOAT64 = 1.7976931348623157e308
 _MAX_RATIO = 10**12  # decimal scales beyond this are computed in floats
 
 
-class TransformFault(Struct, frozen=True):
-    """A transform that cannot work. `field` is the tag's key to blame."""
-
-    field: str
-    message: str
-    hint: str = ""
-
-
 def engineering_kind(raw: RawType, transform: Transform) -> str:
     """`float`, `int`, or `as-is` for what is no number. Depends on settings only, never on a value."""
     if raw.bits in {0, 1}:
@@ -56,30 +48,6 @@ def engineering_kind(raw: RawType, transform: Transform) -> str:
         return "float"
     whole = all(x is None or float(x).is_integer() for x in (transform.scale, transform.offset))
     return "int" if whole else "float"
-
-
-def transform_fault(spec: TagSpec) -> TransformFault | None:
-    """The first thing that makes the transform of `spec` impossible, or None."""
-    raw, transform = RAW[spec.type], spec.transform
-    kind = spec.type.value
-    numeric = [name for name in ("base", "scale", "offset") if getattr(transform, name) is not None]
-    bitwise = [name for name, used in (("mask", transform.mask is not None), ("shift", transform.shift != 0)) if used]
-    if raw.bits in {0, 1} and (numeric or bitwise):
-        return TransformFault((numeric + bitwise)[0], f"type {kind} has no number to transform")
-    if raw.is_float and bitwise:
-        return TransformFault(bitwise[0], f"{bitwise[0]} works on integers, not on {kind}")
-    if transform.scale == 0:
-        return TransformFault("scale", "scale 0 makes every value 0", "scale: 1")
-    if abs(transform.shift) >= max(raw.bits, 1) and bitwise:
-        return TransformFault("shift", f"shift {transform.shift} leaves nothing of {raw.bits} bits")
-    if transform.mask is not None and not 0 <= transform.mask < 1 << raw.bits:
-        return TransformFault("mask", f"mask {transform.mask:#x} is wider than {raw.bits} bits")
-    if transform.base is not None and transform.base <= 0:
-        return TransformFault("base", f"base {transform.base} has no real powers", "base: 10")
-    if spec.access is not Access.READ and (bitwise or transform.base is not None):
-        field = bitwise[0] if bitwise else "base"
-        return TransformFault("access", f"a value with {field} cannot be written back", "access: r")
-    return None
 
 
 # --- one value -------------------------------------------------------------------------------------------------
@@ -362,8 +330,10 @@ def to_raw(spec: TagSpec, value: Value) -> int | float | bool:
         exact, as_is = Fraction(found), float(found) if raw.is_float else None
     else:
         exact = (Fraction(repr(value)) - addend) / factor
+        if spec.transform.base is not None:
+            exact, as_is = _exponent(spec, raw, exact, value), None
     number = _to_float(spec, raw, exact, as_is) if raw.is_float else _to_int(spec, raw, exact, value)
-    if _on_wire(raw, number) in sentinels(raw, spec.transform):
+    if written_bits(spec) is None and _on_wire(raw, number) in sentinels(raw, spec.transform):
         raise _refused(spec, f"{value!r} is the mark of an invalid value")
     return number
 
@@ -374,8 +344,20 @@ def _to_bool(spec: TagSpec, value: Value) -> bool:
     raise _refused(spec, f"{value!r} is neither true nor false")
 
 
+def _exponent(spec: TagSpec, raw: RawType, exact: Fraction, value: float) -> Fraction:
+    try:
+        return exponent_of(spec.transform, exact, raw)
+    except (ValueError, OverflowError) as error:
+        raise _refused(spec, f"{value!r} is no power of {spec.transform.base}: {error}") from None
+
+
 def _to_int(spec: TagSpec, raw: RawType, exact: Fraction, value: float) -> int:
     number = round(exact)
+    if spec.transform.mask is not None or spec.transform.shift:
+        try:
+            return unshifted(spec.transform, number, raw)
+        except ValueError as error:
+            raise _refused(spec, f"{value!r} does not fit: {error}") from None
     if not raw.low <= number <= raw.high:
         raise _refused(spec, f"{value!r} does not fit: raw {number} is outside {raw.low} to {raw.high}")
     return number
@@ -395,5 +377,5 @@ def _refused(spec: TagSpec, text: str) -> WriteRejected:
     return WriteRejected(f"{spec.path}: {text}", code=_UNPROCESSABLE)
 
 
-__all__ = ["RAW", "Column", "RawType", "Scalar", "TransformFault", "column", "engineering_kind", "expression"]
-__all__ += ["is_exponent", "is_plain", "scalar", "sentinels", "to_raw", "transform_fault", "with_exponent"]
+__all__ = ["RAW", "Column", "RawType", "Scalar", "column", "engineering_kind", "expression"]
+__all__ += ["is_exponent", "is_plain", "scalar", "sentinels", "to_raw", "with_exponent"]

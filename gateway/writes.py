@@ -7,6 +7,7 @@ is `failed` with an unknown outcome and is never sent again by the kernel.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 
 from gateway.clock import Clock, Timer
@@ -122,6 +123,11 @@ def _tolerance(spec: TagSpec, wanted: float) -> float:
         return spec.verify.tolerance
     scale = abs(spec.transform.scale) if spec.transform.scale is not None else 1.0
     offset = abs(spec.transform.offset or 0.0)
+    if spec.transform.base is not None:  # the nearest power is at most half a step of the exponent away
+        step: float = max(spec.transform.base, 1 / spec.transform.base)
+        return (abs(wanted) + offset) * (math.sqrt(step) - 1 + 1e-9)
+    if spec.transform.shift < 0:
+        scale *= 1 << -spec.transform.shift
     if spec.type is ValueType.FLOAT32:
         return max((abs(wanted) + offset) * _FLOAT32_STEP, 1e-45)
     if spec.type is ValueType.FLOAT64:

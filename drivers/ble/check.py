@@ -12,7 +12,8 @@ from drivers.ble.match import matcher_of
 from drivers.ble.settings import ChannelSettings, DeviceSettings
 from gateway.driver import Fault
 from gateway.model import Access, ChannelSpec, DeviceSpec, TagSpec, ValueType
-from gateway.transform import RAW, transform_fault
+from gateway.transform import RAW
+from gateway.transformfault import transform_fault
 
 MOST_CONNECTIONS = 20
 _ADAPTER = re.compile(r"hci\d{1,2}\Z")

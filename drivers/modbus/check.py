@@ -13,7 +13,7 @@ from drivers.modbus.transports import Line, place_of
 from drivers.modbus.words import FOUR, HALVES, OrderError
 from gateway.driver import Fault
 from gateway.model import Access, ChannelSpec, DeviceSpec, TagSpec, ValueType
-from gateway.transform import transform_fault
+from gateway.transformfault import transform_fault
 
 MAX_REGISTERS = 125
 MAX_BITS = 2000
@@ -136,8 +136,13 @@ def _tag_faults(
     yield from _range_faults(prefix, point, limits)
     if spec.access is not Access.READ:
         yield from _write_faults(prefix, spec, point, device.settings)
-    if text := transform_fault(spec):
+    if text := transform_fault(spec, parts=_writes_parts(spec, point)):
         yield Fault(f"{prefix}{text.field}", text.message, text.hint)
+
+
+def _writes_parts(spec: TagSpec, point: Point) -> bool:
+    """Whether some bits of the raw value can be written alone: read, changed, written."""
+    return not point.address.table.is_bits and point.address.bit is None and spec.type not in HALVES
 
 
 def _type_faults(prefix: str, spec: TagSpec, point: Point) -> Iterator[Fault]:

@@ -19,6 +19,7 @@ from drivers.modbus.words import TEXTS
 from drivers.modbus.writing import RegisterWriter
 from gateway.driver import Ask, Columns, DriverContext, Frame, PollingDriver, Request
 from gateway.errors import LinkLost, RequestRefused, WriteRejected
+from gateway.inverse import written_bits
 from gateway.model import Access, Device, Tag, TagSpec, Value
 from gateway.transform import is_exponent, to_raw, with_exponent
 
@@ -86,7 +87,11 @@ class ModbusDriver(PollingDriver):
             raw = to_raw(await self._with_factor(device, tag), value)
         self._connected()
         assert self._writer is not None
-        await self._writer.write(unit, point, kind, raw)
+        bits = None if kind in TEXTS else written_bits(tag.spec)
+        if bits is None:
+            await self._writer.write(unit, point, kind, raw)
+        else:
+            await self._writer.write_bits(unit, point, int(raw), bits)
 
     async def _with_factor(self, device: Device, tag: Tag) -> TagSpec:
         """The tag's spec with the scale that its factor tag says now."""

@@ -43,6 +43,12 @@ def half_mask(point: Point) -> int:
     return 0xFF00 if half_place(point) == 0 else 0x00FF
 
 
+def _in_order(point: Point, number: int) -> bytes:
+    """The bits of a whole number as they lie on the wire."""
+    whole = (number & ((1 << 16 * point.count) - 1)).to_bytes(2 * point.count, "big")
+    return bytes(whole[place] for place in wire_positions(point.order))
+
+
 class RegisterWriter:
     """Writes to the units of one connection, and remembers which functions a unit does not know."""
 
@@ -64,6 +70,17 @@ class RegisterWriter:
             await self._write_part(unit, point, mask, byte * 0x0101 & mask)
         else:
             await self._write_registers(unit, point, wire_bytes(point, kind, raw))
+
+    async def write_bits(self, unit: int, point: Point, raw: int, bits: int) -> None:
+        """Write these bits of a whole raw value; the others stay as the device has them."""
+        value, mask = (_in_order(point, each) for each in (raw, bits))
+        if point.count == 1:
+            own = int.from_bytes(mask, "big")
+            await self._write_part(unit, point, own, int.from_bytes(value, "big") & own)
+            return
+        old = await self._wire.read(unit, READ_HOLDING, point.address.offset, point.count, 2 * point.count)
+        pairs = zip(old, value, mask, strict=True)
+        await self._write_registers(unit, point, bytes(before & ~own & 0xFF | new & own for before, new, own in pairs))
 
     async def _write_row(self, unit: int, point: Point, kind: ValueType, raw: Any) -> None:
         """A number over coils; one coil alone is written as every coil is."""

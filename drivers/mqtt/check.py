@@ -14,7 +14,7 @@ from drivers.mqtt.values import TYPES
 from gateway.driver import Fault
 from gateway.model import Access, ChannelSpec, DeviceSpec, TagSpec
 from gateway.mqttclient.address import parse_address
-from gateway.transform import transform_fault
+from gateway.transformfault import transform_fault
 
 _TLS_KEYS = frozenset({"ca", "cert", "key"})
 

@@ -9,7 +9,7 @@ from drivers.opcua.address import HINT, Address, AddressError, parse
 from drivers.opcua.settings import ChannelSettings, DeviceSettings, TagSettings
 from gateway.driver import Fault
 from gateway.model import ChannelSpec, DeviceSpec, TagSpec
-from gateway.transform import transform_fault
+from gateway.transformfault import transform_fault
 
 _URL = "url: opc.tcp://192.0.2.10:4840"
 

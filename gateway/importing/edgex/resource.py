@@ -171,7 +171,7 @@ def _transforms(properties: View, made: Resource, draft: Draft) -> None:
             report.ignored(found.place, f"EdgeX has no {key} for a {made.kind.name}")
             continue
         made.keys[key] = number
-    _check_way_back(properties, made)
+    _check_way_back(properties, made, strict=draft.options.strict_edgex)
     if draft.options.strict_edgex:
         if made.kind.type != made.keys["type"]:
             made.keys["strict_edgex"] = made.kind.type
@@ -182,11 +182,12 @@ def _transforms(properties: View, made: Resource, draft: Draft) -> None:
             report.changed(found.place, text)
 
 
-def _check_way_back(properties: View, made: Resource) -> None:
-    """What cannot be undone cannot be written."""
-    lossy = [key for key in ("mask", "shift", "base") if key in made.keys]
-    if made.access == "rw" and lossy:
-        text = f"`{made.name}` is read only here: {lossy[0]} cannot be undone without guessing"
+def _check_way_back(properties: View, made: Resource, *, strict: bool) -> None:
+    """What cannot be undone cannot be written: Modbus alone writes some bits of a value and leaves the others."""
+    lossy = [key for key in ("mask", "shift", *(("base",) if strict else ())) if key in made.keys]
+    if made.access != "r" and lossy and (strict or made.protocol != "modbus"):
+        why = "EdgeX has no way back" if strict else "the other bits of the value would be lost"
+        text = f"`{made.name}` is read only here: with {lossy[0]} {why}"
         properties.report.changed(properties.place, text)
         made.access = "r"
         del made.keys["access"]

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from gateway.errors import WriteRejected
 from gateway.model import Access, Quality, TagSpec, Transform, ValueType
-from gateway.transform import RAW, RawType, column, engineering_kind, is_plain, scalar, to_raw, transform_fault
+from gateway.transform import RAW, RawType, column, engineering_kind, is_plain, scalar, to_raw
+from gateway.transformfault import transform_fault
 from tests.support.parts import EDGEX_VECTORS, require
 
 RAW_OF_NAME = {"Uint8": RawType(8), "Int16": RAW[ValueType.INT16], "Uint16": RAW[ValueType.UINT16]}
@@ -184,7 +185,9 @@ def test_a_value_that_the_wire_type_cannot_hold_is_rejected_with_422(kind, value
         ("mask", spec(ValueType.UINT16, mask=0x10000)),
         ("shift", spec(ValueType.UINT16, shift=16)),
         ("base", spec(ValueType.UINT16, base=-2.0)),
-        ("access", spec(ValueType.UINT16, access=Access.READ_WRITE, base=10.0)),
+        ("base", spec(ValueType.UINT16, base=1.0)),
+        ("access", spec(ValueType.UINT16, access=Access.READ_WRITE, shift=4)),
+        ("access", spec(ValueType.UINT16, access=Access.READ_WRITE, base=10.0, edgex=ValueType.UINT16)),
         ("access", spec(ValueType.UINT16, access=Access.READ_WRITE, mask=0xFF)),
     ],
 )

@@ -45,10 +45,14 @@ def test_neutral_transforms_mean_nothing():
     assert notes(report) == ""
 
 
-def test_mask_and_shift_are_for_whole_numbers_and_cannot_be_written_back():
-    keys, report = tag(modbus("startingAddress: 1", "Uint16", ", mask: 0xF00, shift: 8", "RW"))
-    assert (keys["mask"], keys["shift"], keys.get("access")) == (0xF00, 8, None)
-    assert "is read only here: mask cannot be undone" in notes(report)
+def test_mask_and_shift_are_for_whole_numbers_and_written_without_touching_the_other_bits():
+    written = modbus("startingAddress: 1", "Uint16", ", mask: 0xF00, shift: 8", "RW")
+    keys, report = tag(written)
+    assert (keys["mask"], keys["shift"], keys.get("access")) == (0xF00, 8, "rw")
+    assert "read only" not in notes(report)
+    keys, report = tag(written, strict_edgex=True)
+    assert keys.get("access") is None
+    assert "is read only here: with mask EdgeX has no way back" in notes(report)
     keys, report = tag(modbus("startingAddress: 1, rawType: Int16", "Float32", ", mask: 15"))
     assert "mask" not in keys
     assert "EdgeX has no mask for a Float32" in notes(report)

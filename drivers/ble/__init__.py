@@ -38,5 +38,6 @@ SPEC = DriverSpec(
     check=check,
     endpoint=_endpoint,
     rehearsal=_rehearsal,
-    imports=("drivers.ble.driver",),
+    # the readers of formats as well: made on the way, their libraries would hold up the event loop
+    imports=("drivers.ble.driver", "drivers.ble.bthomeparser", "drivers.ble.ruuviparser"),
 )

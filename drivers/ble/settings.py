@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import ClassVar, Literal
 
 import msgspec
+
+from gateway.units import Seconds
 
 Kind = Literal["bthome", "ruuvi", "advert", "gatt"]
 Response = Literal["auto", "yes", "no"]
 
 AWAY_AFTER_S = 300.0
 AWAY_AFTER_GATT_S = 30.0
-
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h)\Z")
-
-
-class Duration(float):
-    """Seconds, written with their unit (`30s`, `5min`)."""
-
-    __slots__ = ()
-
-    @classmethod
-    def parse(cls, value: object) -> Duration:
-        """Raises ValueError for anything but a number with a unit."""
-        found = _DURATION.match(value.strip()) if isinstance(value, str) else None
-        if found is None:
-            raise ValueError(f"{value!r} is no duration: write 30s or 5min")
-        return cls(float(found[1]) * _UNITS[found[2]])
 
 
 class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,10 +45,10 @@ class ChannelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     adapter: str = ""
     scanning: Literal["active", "passive"] = "active"
-    away_after: Duration | None = None
-    stale_after: Duration | None = None
+    away_after: Seconds | None = None
+    stale_after: Seconds | None = None
     connections: int = 3
-    connect_timeout: Duration = Duration(20.0)
+    connect_timeout: Seconds = Seconds(20.0)
 
 
 class DeviceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,8 +64,8 @@ class DeviceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     match: Match | None = None
     key: str = ""
     frames: dict[str, FrameSettings] = {}
-    away_after: Duration | None = None
-    stale_after: Duration | None = None
+    away_after: Seconds | None = None
+    stale_after: Seconds | None = None
     connect: Literal["auto", "keep", "poll"] = "auto"
     pair: bool = False
 

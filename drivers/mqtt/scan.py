@@ -13,11 +13,12 @@ from drivers.mqtt.formats import KEYED, BadPayload, decoder, guess
 from drivers.mqtt.jsonpath import Step, write
 from drivers.mqtt.session import Connect
 from drivers.mqtt.session import options_of as options_for
-from drivers.mqtt.settings import ChannelSettings, Duration
+from drivers.mqtt.settings import ChannelSettings
 from drivers.mqtt.topics import covers, filter_fault
 from gateway.clock import Clock
 from gateway.errors import LinkLost
 from gateway.mqttclient.connection import ConnectFailed, Connection, ConnectionLost, Inbound
+from gateway.units import parse_seconds
 
 _KNOWN = frozenset({"topics", "for", "most"})
 _SAMPLE = 200
@@ -48,7 +49,7 @@ def options_of(given: Mapping[str, Any]) -> Options:
         if fault := filter_fault(name):
             raise ValueError(fault)
     given_for = given.get("for", 10.0)
-    seconds = float(given_for) if isinstance(given_for, int | float) else float(Duration.parse(given_for))
+    seconds = float(given_for) if isinstance(given_for, int | float) else float(parse_seconds(given_for))
     if not 0 < seconds <= _LONGEST_S:
         raise ValueError(f"a scan listens for 1s to {_LONGEST_S:g}s")
     most = int(given.get("most", 1000))

@@ -5,49 +5,15 @@ An option that exists at several levels is taken from the tag, else the device, 
 
 from __future__ import annotations
 
-import re
 from typing import Any, ClassVar, Literal
 
 import msgspec
 
+from gateway.units import Bytes, Seconds
+
 Format = Literal["json", "msgpack", "cbor", "plain", "raw"]
 Late = Literal["stale", "good", "skip"]
 TimeFormat = Literal["iso", "s", "ms", "us"]
-
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-_BYTES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "KiB": 2**10, "MiB": 2**20}
-_MEASURE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)\Z")
-
-
-class Duration(float):
-    """Seconds, written as `500ms`, `30s`, `5m`, `24h` or 0."""
-
-    __slots__ = ()
-
-    @classmethod
-    def parse(cls, value: object) -> Duration:
-        """Raises ValueError with the correct form."""
-        number, unit = _measure(value, "a duration", "30s, 5m or 24h", _SECONDS)
-        return cls(round(number * _SECONDS.get(unit, 1.0), 9))
-
-
-class Size(int):
-    """Bytes, written as `64KB` or `1MB`."""
-
-    __slots__ = ()
-
-    @classmethod
-    def parse(cls, value: object) -> Size:
-        """Raises ValueError with the correct form."""
-        number, unit = _measure(value, "a size", "64KB or 1MB", _BYTES)
-        return cls(round(number * _BYTES.get(unit, 1)))
-
-
-def _measure(value: object, what: str, example: str, units: dict[str, Any]) -> tuple[float, str]:
-    match = _MEASURE.match(str(value).strip())
-    if match is None or isinstance(value, bool) or (match[2] not in units and float(match[1]) != 0):
-        raise ValueError(f"`{value}` is not {what}: write {example}")
-    return float(match[1]), match[2]
 
 
 class Time(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -117,11 +83,11 @@ class ChannelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     password: str | None = None
     tls: dict[str, Any] | None = None
     protocol: Literal[5, "3.1.1"] = 5
-    session: Duration = Duration(86400)
-    keepalive: Duration = Duration(30)
-    patience: Duration = Duration(30)
+    session: Seconds = Seconds(86400)
+    keepalive: Seconds = Seconds(30)
+    patience: Seconds = Seconds(30)
     receive_maximum: int = 1000
-    max_payload: Size = Size(1_000_000)
+    max_payload: Bytes = Bytes(1_000_000)
     qos: Literal[0, 1] = 1
     format: Format = "json"
     retained: Late = "stale"
@@ -149,7 +115,7 @@ class DeviceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retained: Late | None = None
     held: Literal["stale", "good"] | None = None
     availability: Availability | tuple[Availability, ...] = ()
-    away_after: Duration | None = None
+    away_after: Seconds | None = None
     command: Command = Command()
 
 

@@ -17,8 +17,8 @@ from gateway.settings import nested
 from gateway.settings.ids import did_you_mean
 from gateway.settings.positions import Key, Layers, Problems
 from gateway.settings.references import FromEnvironment
-from gateway.settings.units import Bytes, Rate, Seconds, parse_bytes, parse_rate, parse_seconds
 from gateway.settings.yaml_reader import scalar_from_text
+from gateway.units import Bytes, Rate, Seconds, parse_bytes, parse_rate, parse_seconds
 
 S = TypeVar("S")
 _PARSERS = {Seconds: parse_seconds, Bytes: parse_bytes, Rate: parse_rate}

@@ -23,7 +23,7 @@ from gateway.settings.profile_file import Profile, Profiles, read_alarm, read_ta
 from gateway.settings.sections import refuse_unknown
 from gateway.settings.tag_keys import TagMaker, check_scale_tags, check_verify_tags
 from gateway.settings.templates import parameter_fault
-from gateway.settings.units import Seconds
+from gateway.units import Seconds
 
 Layer = tuple[dict[str, Any], Origin]
 

@@ -12,7 +12,7 @@ from gateway.settings.periods import divides_day
 from gateway.settings.positions import Origin, Problems
 from gateway.settings.rule_keys import EveryKeys
 from gateway.settings.sections import section
-from gateway.settings.units import parse_seconds
+from gateway.units import parse_seconds
 
 SHORTEST_S = 0.1
 LONGEST_S = 7 * 86400.0

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from gateway.model import Access, ValueType
-from gateway.settings.units import Bytes, Rate, Seconds
+from gateway.units import Bytes, Rate, Seconds
 
 Positive = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(gt=0, le=1)]

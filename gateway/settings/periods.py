@@ -9,7 +9,7 @@ from gateway.settings.ids import ID_RULE, is_id
 from gateway.settings.keys import GroupKeys
 from gateway.settings.positions import Layers, Origin, Problems
 from gateway.settings.sections import mapping_at, section
-from gateway.settings.units import parse_seconds
+from gateway.units import parse_seconds
 
 SHORTEST_S = 0.001
 LONGEST_S = 7 * 86400.0

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from gateway.settings.keys import Number
-from gateway.settings.units import Rate, Seconds
+from gateway.units import Rate, Seconds
 
 Priority = Literal["diagnostic", "low", "medium", "high", "urgent"]
 OnBad = Literal["hold", "reset"]

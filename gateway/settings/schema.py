@@ -20,7 +20,7 @@ from gateway.settings import keys, rule_keys, watch_keys
 from gateway.settings.channel_file import CHANNEL_DEFAULTS
 from gateway.settings.convert import fields_of
 from gateway.settings.keys import TAG_DEFAULTS
-from gateway.settings.units import Bytes, Rate, Seconds
+from gateway.units import Bytes, Rate, Seconds
 
 Schema = dict[str, Any]
 

@@ -18,7 +18,7 @@ from gateway.settings.other_words import FORMS, STEP
 from gateway.settings.positions import Origin
 from gateway.settings.rule_keys import CommandKeys, LogKeys, PublishKeys, TellKeys, ValueKeys, WebhookKeys
 from gateway.settings.sections import section, spaced
-from gateway.settings.units import parse_seconds
+from gateway.units import parse_seconds
 
 S = TypeVar("S")
 MAX_STEPS = 100

@@ -20,8 +20,8 @@ from gateway.settings.convert import show
 from gateway.settings.ids import did_you_mean
 from gateway.settings.positions import Document, Origin, Problems
 from gateway.settings.sections import mapping_at, section
-from gateway.settings.units import Seconds, parse_seconds
 from gateway.settings.yaml_reader import read_documents
+from gateway.units import Seconds, parse_seconds
 
 _ORDERS = ("ack", "reset", "shelve", "unshelve", "out_of_service", "in_service")
 _START = "2026-01-01T00:00:00"

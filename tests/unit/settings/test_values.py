@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.settings.ids import did_you_mean, is_id, suggest_id, tag_path_fault
 from gateway.settings.templates import TemplateError, evaluate, expand_name, fill
-from gateway.settings.units import parse_bytes, parse_rate, parse_seconds
+from gateway.units import parse_bytes, parse_rate, parse_seconds
 
 
 @pytest.mark.parametrize(

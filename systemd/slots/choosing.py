@@ -44,7 +44,7 @@ def choose(places: Places, clock: Clock) -> Choice:
     kill_point("boot.before-selected")
     _select(places, choice)
     kill_point("boot.selected")
-    _link(places, choice.slot)
+    show(places, choice.slot, load(places).state.phase)
     return choice
 
 
@@ -157,8 +157,13 @@ def _select(places: Places, choice: Choice) -> None:
     replace_file(places.selected, json.dumps(body).encode())
 
 
-def _link(places: Places, slot: str) -> None:
-    """`current`, for people: nothing depends on it, so nothing ends for it."""
+def show(places: Places, slot: str, phase: str) -> None:
+    """`current`, for people, and the mark that somebody should look each minute: nothing ends where these fail."""
+    with contextlib.suppress(OSError):
+        if phase == "IDLE":
+            places.watch.unlink(missing_ok=True)
+        elif places.watch.parent.is_dir():
+            places.watch.touch()
     wanted = f"releases/{slot}"
     with contextlib.suppress(OSError):
         if places.current.is_symlink() and str(places.current.readlink()) == wanted:

@@ -11,7 +11,7 @@ from typing import Any
 
 from slots import collecting, manifest, service
 from slots import transitions as change
-from slots.choosing import NothingStarts, choose, usable_fault
+from slots.choosing import NothingStarts, choose, show, usable_fault
 from slots.clock import Clock
 from slots.disk import kill_point, locked, read_small, replace_file, sync_folder
 from slots.manifest import Damaged
@@ -141,6 +141,7 @@ class Slots:
         with self._changing("adopt") as state:
             replace_file(folder / manifest.CONFIRMED, b"adopted\n")
             change.adopt(state, slot, self._clock, collecting.rollback_index(folder))
+        show(self._places, slot, load(self._places).state.phase)
         return 0
 
     def seal(self, slot: str) -> int:
@@ -226,10 +227,12 @@ class Slots:
             loaded = load(self._places)
             before = repr(loaded.state)
             yield loaded.state
-            if repr(loaded.state) != before or loaded.source != "state":
-                write(self._places, loaded.state, who)
+            state = loaded.state
+            if repr(state) != before or loaded.source != "state":
+                write(self._places, state, who)
                 if who in {"check", "stopped"}:  # the end of a probation raises a floor
-                    write_floors(self._places, loaded.state)
+                    write_floors(self._places, state)
+                show(self._places, self._selected().get("slot") or state.good, state.phase)
 
     def _selected(self) -> dict[str, Any]:
         try:

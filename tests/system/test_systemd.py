@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,53 +14,17 @@ from tests.support import counting, parts
 from tests.support.eventually import wait_until
 from tests.support.plant import Plant
 from tests.support.processes import ROOT, Processes
+from tests.system import installed
 from tests.system.container import Container
 
 UNIT = ROOT / "systemd" / "fieldpost.service"
-CACHE = Path(os.environ.get("FIELDPOST_TEST_CACHE", ROOT / ".cache"))
-LAUNCHER = """#!/usr/bin/python3
-import sys
-sys.path.insert(0, "/opt/fieldpost/current/site")
-from gateway.cli.main import main
-sys.exit(main())
-"""
+FIELDPOST = "/opt/fieldpost/current/venv/bin/fieldpost"
 
 
 @pytest.fixture(scope="module")
-def rootfs() -> Path:
-    """Made once, kept in the cache folder."""
-    parts.require("root", "systemd-nspawn", "nsenter", "mmdebstrap")
-    root = CACHE / "rootfs"
-    CACHE.mkdir(parents=True, exist_ok=True)
-    subprocess.run([str(ROOT / "tests/system/systemd/make_rootfs.sh"), str(root)], check=True, timeout=600)
-    return root
-
-
-@pytest.fixture(scope="module")
-def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An installed release: our package and its dependencies in a folder, with a launcher."""
-    folder = tmp_path_factory.mktemp("release")
-    argv = [sys.executable, "-m", "pip", "install", "--quiet", "--no-warn-script-location"]
-    argv += ["--target", str(folder / "site"), f"{ROOT}[modbus,uvloop]"]
-    subprocess.run(argv, check=True, timeout=600)
-    launcher = folder / "bin" / "fieldpost"
-    launcher.parent.mkdir()
-    launcher.write_text(LAUNCHER)
-    for path in (folder, *folder.rglob("*")):
-        path.chmod(0o755 if path.is_dir() or path == launcher else 0o644)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def container(rootfs: Path, release: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
+def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
     processes = Processes(tmp_path_factory.mktemp("container"))
-    binds = [
-        f"{release}:/opt/fieldpost/current",
-        f"{UNIT}:/etc/systemd/system/fieldpost.service",
-        f"{ROOT / 'systemd/sysusers.conf'}:/usr/lib/sysusers.d/fieldpost.conf",
-        f"{ROOT / 'systemd/tmpfiles.conf'}:/usr/lib/tmpfiles.d/fieldpost.conf",
-    ]
-    made = Container(processes, rootfs, binds)
+    made = installed.boot(processes, tmp_path_factory.mktemp("release"))
     yield made
     made.close()
     processes.end_all()
@@ -95,7 +58,7 @@ def test_it_is_active_when_the_core_is_up_and_reads_devices(service: tuple[Conta
     assert container.show("fieldpost", "ActiveState") == "active"
     assert container.show("fieldpost", "Type") == "notify"
     _polls(plant, 3)
-    status = container.run("/opt/fieldpost/current/bin/fieldpost", "status", "--config", "/etc/fieldpost", "--json")
+    status = container.run(FIELDPOST, "status", "--config", "/etc/fieldpost", "--json")
     assert '"ready":true' in status.replace(" ", "")
     process = container.show("fieldpost", "MainPID")
     assert container.run("stat", "-c", "%U", f"/proc/{process}").strip() == "fieldpost"
@@ -115,7 +78,7 @@ def test_a_frozen_process_is_replaced_and_the_store_goes_on(service: tuple[Conta
     assert container.show("fieldpost", "MainPID") != first
     assert "Watchdog timeout" in container.run("journalctl", "-u", "fieldpost", "--no-pager")
     _polls(plant, 3)
-    answer = container.run("/opt/fieldpost/current/bin/fieldpost", "journal", "--config", "/etc/fieldpost", "--json")
+    answer = container.run(FIELDPOST, "journal", "--config", "/etc/fieldpost", "--json")
     assert '"last":' in answer
     container.run("rm", "/etc/systemd/system/fieldpost.service.d/test.conf")
     container.run("systemctl", "daemon-reload")
@@ -164,4 +127,4 @@ def test_the_unit_has_no_unknown_key_and_little_exposure(tmp_path: Path) -> None
 
 
 def _runnable(line: str) -> str:
-    return "ExecStart=/bin/true\n" if line.startswith("ExecStart=") else line
+    return re.sub(r"^(Exec\w+=)\+?/usr/lib/fieldpost/.*", r"\1/bin/true", line)

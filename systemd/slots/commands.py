@@ -256,7 +256,8 @@ def main(words: Sequence[str]) -> int:
     if not (len(rest) == 1 and rest[0] in _PLAIN) and not (len(rest) == 2 and rest[0] in _WITH_SLOT):
         print(_USAGE, file=sys.stderr)
         return 2
-    slots = Slots(Places(root), Clock(), main_pid=service.main_pid, restart=service.restart)
+    places = Places(root)
+    slots = Slots(places, Clock(places), main_pid=service.main_pid, restart=service.restart)
     os.umask(0o022)
     try:
         return int(getattr(slots, rest[0])(*rest[1:]))

@@ -19,6 +19,7 @@ class Places:
         self.reserve = base / "opt/fieldpost/state/reserve"
         self.floors = base / "var/lib/fieldpost-floor/floors.json"
         self.selected = base / "run/fieldpost-slot/selected"
+        self.boot = base / "run/fieldpost-slot/boot"
         self.watch = base / "run/fieldpost-slot/watch"
         self.confirm = base / "run/fieldpost/confirm"
 

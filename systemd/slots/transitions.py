@@ -42,8 +42,10 @@ def begin_trial(state: State, asked: dict[str, Any], clock: Clock) -> None:
 
 
 def new_boot(trial: Trial, clock: Clock) -> None:
-    """The deadline starts afresh at each boot, as nobody knows how long the power was off; the tries bound it."""
-    if trial.boot_id != clock.boot_id():
+    """The deadline starts afresh at each boot, as nobody knows how long the power was off; the tries bound it. One that
+    is further away than it can be is of another boot too.
+    """
+    if trial.boot_id != clock.boot_id() or trial.deadline_s - clock.boottime_s() > trial.confirm_s:
         trial.boot_id = clock.boot_id()
         trial.deadline_s = clock.boottime_s() + trial.confirm_s
 

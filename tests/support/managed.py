@@ -30,7 +30,7 @@ class Managed(SlotBox):
         command.chmod(0o755)
         self.gateway = Gateway(processes, root, state=root / "var/lib/fieldpost", command=command)
         self.starts: list[str] = []
-        self._slots = Slots(self.places, Clock(), main_pid=lambda: self.gateway.pid, restart=self._restart)
+        self._slots = Slots(self.places, Clock(self.places), main_pid=lambda: self.gateway.pid, restart=self._restart)
 
     def make_real(self, name: str, fault: str = "") -> Path:
         """A slot with the code under test. `fault`: Python that runs in it before everything else."""

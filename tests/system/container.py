@@ -52,6 +52,13 @@ class Container:
     def write(self, path: str, text: str) -> None:
         self.run("/bin/sh", "-c", 'mkdir -p "$(dirname "$1")" && printf %s "$2" > "$1"', "sh", path, text)
 
+    def put(self, file: Path, path: str) -> None:
+        """A file of the machine, copied to a path inside."""
+        with file.open("rb") as content:
+            inside = ["nsenter", "-t", str(self._init), "-m", "-p", "-u", "-i", "-C", "/bin/sh", "-c"]
+            script = 'mkdir -p "$(dirname "$1")" && cat > "$1"'
+            subprocess.run([*inside, script, "sh", path], stdin=content, check=True, timeout=60)
+
     def journal(self, unit: str) -> str:
         return self.run("journalctl", "-u", unit, "-o", "cat", "--no-pager")
 

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from slots import manifest
+from slots.clock import Clock
 from slots.disk import locked
 from tests.support.slots import PYTHON, SLOT_EXEC, SLOTCTL, SlotBox
 
@@ -32,7 +33,8 @@ def _try(box, slot=NEW, **more):
 
 def _forget_the_boot(box):
     """What a reboot leaves: /run is empty."""
-    box.places.selected.unlink(missing_ok=True)
+    for path in (box.places.selected, box.places.boot, box.places.watch):
+        path.unlink(missing_ok=True)
 
 
 def test_a_tried_version_that_never_confirms_is_given_up_after_its_starts(box):
@@ -260,6 +262,28 @@ def test_the_units_command_line_is_a_program_of_its_own(box):
     done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True)
     shown = json.loads(done.stdout)
     assert (shown["phase"], shown["good"], shown["selected"], shown["source"]) == ("IDLE", OLD, OLD, "state")
+
+
+def test_somebody_looks_each_minute_only_while_a_release_is_new(box):
+    assert not box.places.watch.exists()
+    assert _try(box) == 0
+    assert box.places.watch.exists()
+    _forget_the_boot(box)
+    assert box.run("boot") == 0
+    assert box.places.watch.exists()
+    assert box.run("keep") == 0
+    assert box.places.watch.exists(), "it is on probation"
+    for _ in range(3):
+        assert box.run("stopped", env={"SERVICE_RESULT": "success"}) == 0
+    assert box.loaded().state.phase == "IDLE"
+    assert not box.places.watch.exists()
+
+
+def test_the_boot_is_the_same_until_run_is_empty(box):
+    first = Clock(box.places).boot_id()
+    assert Clock(box.places).boot_id() == first
+    _forget_the_boot(box)
+    assert Clock(box.places).boot_id() != first
 
 
 def test_wrong_words_show_the_usage(box):

@@ -39,6 +39,13 @@ def test_the_deadline_is_of_one_boot_and_starts_afresh_at_the_next(clock):
     assert change.is_late(trial, clock)
 
 
+def test_a_deadline_that_is_too_far_away_is_of_another_boot(clock):
+    trial = _tried(clock).trial
+    clock.now = 30
+    change.new_boot(trial, clock)
+    assert trial.deadline_s == 630
+
+
 def test_one_trial_at_a_time_and_only_of_a_slot_that_neither_runs_nor_failed(clock):
     state = _tried(clock)
     with pytest.raises(Refused, match="is being tried"):

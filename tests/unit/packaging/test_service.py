@@ -136,4 +136,4 @@ def test_no_unit_has_a_spelling_mistake(tmp_path):
     argv = ["systemd-analyze", "verify", *(str(tmp_path / path.name) for path in units)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
     assert [line for line in (done.stdout + done.stderr).splitlines() if "fieldpost" in line] == []
-    assert len(units) == 8
+    assert len(units) == 9

@@ -1,0 +1,58 @@
+"""Signed bundles of the gateway under test, with another version and a fault where a test wants one."""
+
+from __future__ import annotations
+
+import datetime as dt
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from gateway.ota.building import Wanted, build
+from tests.support.processes import ROOT
+from tests.unit.ota.publisher import Publisher
+
+_SOURCES = ("gateway", "drivers", "rules", "setup.cfg", "pyproject.toml", "README.md", "LICENSE", "NOTICE")
+_START = '"""Run the gateway until it is told to stop. Returns the process\' exit code (cli reference)."""\n'
+
+
+class Releases:
+    """Builds wheels from a copy of the project; what it needs is built once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.publisher = Publisher(folder / "publisher")
+        self.publisher.now = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
+        self.publisher.repository.refresh(self.publisher.signers)
+        self._needs = folder / "needs"
+        self._pip("wheel", "-w", str(self._needs), f"{ROOT}[modbus,uvloop,ota]")
+        next(self._needs.glob("fieldpost-*.whl")).unlink()
+
+    def make(self, version: str, fault: str = "", **health: int) -> Path:
+        """A bundle. `fault`: a line of Python that `run` begins with."""
+        source, wheels = self._folder / f"source-{version}", self._folder / f"wheels-{version}"
+        source.mkdir()
+        for name in _SOURCES:
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(ROOT / name, source / name)
+        setup = source / "setup.cfg"
+        setup.write_text(re.sub(r"(?m)^version = .*", f"version = {version}", setup.read_text()))
+        app = source / "gateway/app.py"
+        assert _START in app.read_text()
+        app.write_text(app.read_text().replace(_START, f"{_START}    {fault or 'pass'}\n"))
+        shutil.copytree(self._needs, wheels)
+        self._pip("wheel", "--no-deps", "--no-build-isolation", "-w", str(wheels), str(source))
+        wanted = Wanted(f"linux_{platform.machine()}", f"cp{sys.version_info[0]}{sys.version_info[1]}", health=health)
+        build(wheels, self._folder / f"release-{version}", wanted)
+        publisher = self.publisher
+        release = publisher.repository.add(self._folder / f"release-{version}", publisher.signers)
+        return publisher.bundle(release)
+
+    @staticmethod
+    def _pip(*words: str) -> None:
+        argv = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *words]
+        subprocess.run(argv, check=True, timeout=600)

@@ -69,7 +69,7 @@ def _stage(places: Places, request: Request, view: SlotsView, check: Verify) -> 
         ask(places, "floors", asked={field: getattr(verified.floors, field) for field in Floors.__struct_fields__})
         slot = slot_name(verified.release, verified.raw)
         _check(places, view, verified.release, slot)
-        if (places.releases / slot / ".complete").is_file():
+        if _is_whole(places, slot):
             return slot, verified.release  # staged before the power went, or tried and taken back by hand
         check_space(verified.release, places.base)
         store = WheelStore(places.wheels)
@@ -78,6 +78,20 @@ def _stage(places: Places, request: Request, view: SlotsView, check: Verify) -> 
     ask(places, "seal", slot)
     kill_point("apply.sealed")
     return slot, verified.release
+
+
+def _is_whole(places: Places, slot: str) -> bool:
+    """Whether the slot is there already. One that a power cut damaged makes room."""
+    if not (places.releases / slot).exists():
+        return False
+    try:
+        ask(places, "whole", slot)
+    except SlotsError:
+        gone = places.releases / f".tmp-gone-{slot}"
+        (places.releases / slot).rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+        return False
+    return True
 
 
 def _check(places: Places, view: SlotsView, release: Release, slot: str) -> None:

@@ -159,6 +159,14 @@ class Slots:
         sync_folder(folder.parent)
         return 0
 
+    def whole(self, slot: str) -> int:
+        """Whether a slot is what was staged."""
+        try:
+            manifest.check(self._places.slot(slot))
+        except Damaged as error:
+            raise Refused(f"{slot}: {error}") from None
+        return 0
+
     def rollback(self) -> int:
         """An administrator wants the slot before this one."""
         with self._changing("rollback") as state:
@@ -244,7 +252,7 @@ class Slots:
 
 _PLAIN = ("boot", "stopped", "check", "confirm", "keep", "onfailure", "trial", "result", "floors", "rollback", "gc",
           "status")  # fmt: skip
-_WITH_SLOT = ("adopt", "seal")
+_WITH_SLOT = ("adopt", "seal", "whole")
 _USAGE = f"usage: slotctl [--root DIR] {'|'.join(_PLAIN)} | slotctl [--root DIR] {'|'.join(_WITH_SLOT)} SLOT"
 
 

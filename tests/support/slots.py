@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import functools
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -28,7 +29,7 @@ class SlotBox:
         self.root = root
         self.places = Places(str(root))
         for folder in (self.places.releases, self.places.wheels, self.places.selected.parent):
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
 
     def install_slotctl(self) -> None:
         """Where the operating system's package puts it."""
@@ -58,9 +59,9 @@ class SlotBox:
         """Exit status of one command of slotctl, negative for a signal; `output` has what it said."""
         return self._run("slotctl", words, asked, {**(env or {}), "OTA_KILL_AT": kill_at})
 
-    def update(self, kill_at: str = "") -> int:
-        """The same for one run of the updater."""
-        return self._run("updater", (), None, {"OTA_KILL_AT": kill_at})
+    def update(self, kill_at: str = "", preload: str = "") -> int:
+        """The same for one run of the updater; `preload` is a library that replaces calls of it and its children."""
+        return self._run(f"updater {preload}".strip(), (), None, {"OTA_KILL_AT": kill_at})
 
     def _run(self, program: str, words: tuple[str, ...], asked: object, env: Mapping[str, str]) -> int:
         request = {
@@ -99,8 +100,9 @@ class HandClock:
 class _Server:
     """slot_server.py as a process, for as long as the tests run."""
 
-    def __init__(self, argv: list[str]) -> None:
-        self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, argv: list[str], preload: str = "") -> None:
+        env = {**os.environ, "LD_PRELOAD": preload} if preload else None
+        self._process = subprocess.Popen(argv, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         atexit.register(self._end)
 
     def run(self, request: dict[str, Any]) -> tuple[int, str]:
@@ -121,4 +123,4 @@ def _server(program: str) -> _Server:
     server = str(Path(__file__).with_name("slot_server.py"))
     if program == "slotctl":
         return _Server([str(PYTHON), "-I", "-S", server, str(SLOTCTL.parent)])
-    return _Server([sys.executable, "-I", server, "-", str(ROOT)])
+    return _Server([sys.executable, "-I", server, "-", str(ROOT)], program.partition(" ")[2])

@@ -2,20 +2,16 @@
 
 import datetime as dt
 import json
-import shutil
 import signal
 import subprocess
 
 import pytest
 
-from gateway.ota.bundle import unpack
-from gateway.ota.places import Places
 from gateway.ota.slots import look
 from tests.support.runnable import runtime, wheel
-from tests.support.slots import SlotBox
+from tests.support.site import OLD, Site
 from tests.unit.ota.publisher import Publisher
 
-OLD = "1.1.0-aaaaaaaaaaaa"
 LIBRARY = wheel("msgpack", "1.0", {"msgpack/__init__.py": "ANSWER = 42\n", "msgpack/data/table.txt": "1\n"})
 
 
@@ -32,37 +28,6 @@ def good(publisher):
     """A bundle of 1.2.0."""
     wheels = {"fieldpost": runtime("1.2.0"), "msgpack": LIBRARY}
     return publisher.bundle(publisher.release("1.2.0", wheels=wheels, installed_size=100_000, rollback_index=1))
-
-
-class Site(SlotBox):
-    """A machine on which OLD runs, with an inbox."""
-
-    def __init__(self, root, publisher):
-        super().__init__(root)
-        self.install_slotctl()
-        self.at = Places(root)
-        self.make(OLD, confirmed=True)
-        assert self.run("adopt", OLD) == 0, self.output
-        self.at.factory_root.parent.mkdir(parents=True)
-        self.at.factory_root.write_bytes(publisher.factory_root)
-        self.at.request.parent.mkdir(parents=True)
-
-    def send(self, bundle, job="j1", **more):
-        shutil.rmtree(self.at.inbox, ignore_errors=True)
-        unpack(bundle, self.at.inbox)
-        self.ask({"job": job, **more})
-
-    def ask(self, request):
-        self.at.request.write_text(request if isinstance(request, str) else json.dumps(request))
-
-    def outcome(self, job="j1"):
-        found = look(self.at).job(job)
-        return found and (found["outcome"], found["reason"])
-
-    def untouched(self):
-        """The old version runs, and nothing lies about."""
-        names = {path.name for path in self.at.releases.iterdir()}
-        return names == {OLD} and look(self.at).phase == "IDLE" and not list(self.at.base.glob(".inbox-*"))
 
 
 @pytest.fixture
@@ -147,6 +112,19 @@ def test_a_kill_before_the_commit_point_leaves_the_old_version_and_the_job_can_c
     assert site.selected["slot"].startswith("1.2.0-")
     assert not list(site.at.releases.glob(".tmp-*"))
     assert not list(site.at.base.glob(".inbox-*"))
+
+
+def test_a_slot_that_was_damaged_before_it_was_tried_is_staged_again(site, good):
+    site.send(good)
+    site.update(kill_at="apply.before-commit")
+    (slot,) = site.at.releases.glob("1.2.0-*")
+    damaged = next(slot.rglob("msgpack/__init__.py"))
+    whole = damaged.read_bytes()
+    damaged.write_bytes(bytes(len(whole)))
+    assert site.update() == 0, site.output
+    assert damaged.read_bytes() == whole
+    assert site.run("boot") == 0
+    assert site.selected["slot"] == slot.name
 
 
 @pytest.mark.parametrize("point", ["trial.state-rename", "trial.state-done", "apply.committed"])

@@ -18,6 +18,8 @@ from gateway.journal import Level
 from gateway.ota import gates
 from gateway.ota.gates import Picture, Vital
 from gateway.ota.places import Places
+from gateway.ota.release import ReleaseRefused
+from gateway.ota.request import read_request
 from gateway.ota.slots import SlotsView, TrialView, look
 from gateway.runtime.node import Node
 
@@ -53,11 +55,24 @@ class Updating:
         trial = self._view.trial
         if trial is not None and trial.slot != self._slot:
             _log.warning("%s should be tried, but its start could not be counted: %s runs", trial.slot, self._slot)
+        await asyncio.to_thread(self._ask_again)
         while True:
             self._view = await asyncio.to_thread(look, self._places)
             self._tell(self._view)
             await self._follow(self._view)
             await self._node.clock.sleep(LOOK_S)
+
+    def _ask_again(self) -> None:
+        """A request whose job never ended: the power went while the updater was at it, and nobody would start it."""
+        try:
+            request = read_request(self._places.request)
+        except ReleaseRefused:
+            return
+        trial = self._view.trial
+        if self._view.job(request.job) is None and (trial is None or trial.job != request.job):
+            _log.info("update job %s was not ended: the updater is asked again", request.job)
+            with contextlib.suppress(OSError):
+                _replace(self._places.request, self._places.request.read_text(encoding="utf-8"))
 
     def view(self) -> dict[str, Any]:
         """What `fieldpost ota status` adds to the state of the slots."""

@@ -76,6 +76,25 @@ def test_a_release_as_good_as_the_one_before_is_kept(managed):
     assert managed.gateway.ask("ota", "history")["jobs"][-1]["outcome"] == "SUCCEEDED"
 
 
+def test_a_request_that_a_power_cut_left_open_is_made_again(managed):
+    """The service manager starts the updater when the file changes, not because it is there."""
+    request = managed.gateway.state / "ota/request.json"
+    request.parent.mkdir(exist_ok=True)
+    answered = {"job": "j0", "outcome": "FAILED", "reason": "disk", "text": "no room"}
+    for job, again in (("j0", False), ("j5", True)):
+        assert managed.run("result", asked=answered) == 0
+        request.write_text(f'{{"job": "{job}"}}')
+        before = request.stat().st_ino
+        managed.gateway.process.signal(15)
+        wait_until(lambda: (managed.pump(), len(managed.starts) > 1)[1], 30, every=0.1)
+        managed.starts = managed.starts[:1]
+        managed.gateway.wait_ready()
+        wait_until(lambda: managed.gateway.ask("ota", "status")["result"], 20, every=0.2)
+        wait_until(lambda: any(one["id"] == "update_failed" for one in managed.gateway.issues()), 20, every=0.2)
+        assert (request.stat().st_ino != before) is again
+        assert request.read_text() == f'{{"job": "{job}"}}'
+
+
 def test_a_release_that_ends_at_its_start_is_given_up_and_told(managed):
     managed.make_real(NEW, "import os\nos._exit(3)\n")
     _try(managed)

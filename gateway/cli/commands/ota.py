@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import secrets
@@ -118,6 +119,8 @@ def _install(session: Session, places: Places) -> int:
     from gateway.ota.request import check_job
 
     _need_root("install")
+    if any(importlib.util.find_spec(name) is None for name in ("tuf", "installer")):
+        raise CommandFailed("the release that runs cannot install others: it was made without the extra `ota`")
     job = session.option("job") or f"local-{secrets.token_hex(4)}"
     check_job(job)
     view = _look(places)

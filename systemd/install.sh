@@ -13,6 +13,7 @@
 # one; where it fails soon after, the one before comes back by itself. An existing configuration is never touched.
 # Running it again is harmless.
 set -eu
+umask 022  # the gateway reads what root installs
 
 wheelhouse='' root='' extras='modbus,uvloop,ota' trust='' python=${PYTHON:-python3}
 here=$(cd "$(dirname "$0")" && pwd)
@@ -85,7 +86,7 @@ fi
 systemd-sysusers /usr/lib/sysusers.d/fieldpost.conf
 systemd-tmpfiles --create /usr/lib/tmpfiles.d/fieldpost.conf
 if [ ! -e /etc/fieldpost/gateway.yaml ]; then
-    "$base/current/bin/fieldpost" init /etc/fieldpost --state /var/lib/fieldpost >/dev/null
+    "$base/current/venv/bin/fieldpost" init /etc/fieldpost --state /var/lib/fieldpost >/dev/null
     chown -R root:fieldpost /etc/fieldpost
     chmod -R g=u,g-w,o= /etc/fieldpost
 fi

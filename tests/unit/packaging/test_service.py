@@ -102,6 +102,14 @@ def test_the_installer_is_a_valid_shell_script_and_explains_itself():
     assert "--wheelhouse" in done.stdout
 
 
+def test_the_installer_finds_the_command_where_slots_have_it():
+    text = (ROOT / "systemd" / "install.sh").read_text(encoding="utf-8")
+    found = re.findall(r"\$base/current[^ \"]*", text)
+    assert len(found) == 2
+    assert set(found) == {"$base/current/venv/bin/fieldpost"}
+    assert "\numask 022" in text
+
+
 def test_everything_the_installer_installs_is_there():
     text = (ROOT / "systemd" / "install.sh").read_text(encoding="utf-8")
     for name in ("sysusers.conf", "tmpfiles.conf", "backoff.conf", "slotctl", "slot-exec"):

@@ -61,6 +61,7 @@ PARTS: dict[str, Part] = {
     "mosquitto_pub": _command("mosquitto_pub", "apt install mosquitto-clients"),
     "mosquitto_sub": _command("mosquitto_sub", "apt install mosquitto-clients"),
     "openssl": _command("openssl", "apt install openssl"),
+    "snmpd": _command("snmpd", "apt install snmpd"),
     "socat": _command("socat", "apt install socat"),
     "mbpoll": _command("mbpoll", "apt install mbpoll"),
     "gcc": _command("gcc", "apt install gcc"),

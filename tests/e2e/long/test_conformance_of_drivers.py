@@ -6,11 +6,16 @@ import asyncio
 
 import drivers.mqtt
 import drivers.opcua
-from gateway.testing import examine
+import drivers.snmp
+from drivers.snmp.peer import bench
+from gateway.testing import Bench, examine
 from tests.drivers.mqtt.kit import channel_of as mqtt_channel
 from tests.drivers.opcua.conftest import plant
 from tests.drivers.opcua.kit import channel_of as opcua_channel
 from tests.drivers.opcua.kit import tag_spec
+from tests.drivers.snmp.kit import OWN
+from tests.drivers.snmp.kit import channel as snmp_channel
+from tests.drivers.snmp.kit import tag as snmp_tag
 from tests.support.mqtt_device import MqttDevice
 
 __all__ = ["plant"]
@@ -38,4 +43,12 @@ async def test_mqtt_keeps_the_contract_with_a_good_and_with_a_faulty_broker(brok
     over.set()
     await sending
     device.close()
+    assert report.findings == []
+
+
+async def test_snmp_keeps_the_contract_with_a_good_and_with_a_faulty_agent():
+    tags = [snmp_tag("t", f"{OWN}.1.0"), snmp_tag("set", f"{OWN}.4.0", "uint32", access="rw")]
+    async with Bench() as peers:
+        spec = snmp_channel(await peers.peer(bench), *tags)
+        report = await examine(drivers.snmp.SPEC, spec, writes={"bench.set": 7}, udp=True)
     assert report.findings == []

@@ -64,7 +64,7 @@ def _identity(settings: ChannelSettings) -> Iterable[Fault]:
         if settings.user or settings.auth_password or settings.privacy_password:
             yield Fault("version", "v2c knows a community only: user and passwords are of v3", "version: 3")
         if not settings.community:
-            yield Fault("community", "a community is needed", "community: ${credential:plant_snmp}")
+            yield Fault("community", "a community is needed", "community: public")
         return
     if not settings.user:
         yield Fault("user", "v3 needs a user", "user: gateway")

@@ -18,7 +18,7 @@ def tag(path: str, oid: str, kind: str = "int32", syntax: Any = "auto", access: 
     return TagSpec(path, ValueType(kind), TagSettings(oid, syntax), access=Access(access))
 
 
-def channel(port: int, *tags: TagSpec, timeout_s: float = 1.0, **keys: Any) -> ChannelSpec:
+def channel(port: int, *tags: TagSpec, timeout_s: float = 5.0, **keys: Any) -> ChannelSpec:
     device = DeviceSpec("bench", DeviceSettings(), tags, Schedule(0.1))
     settings = ChannelSettings(f"udp://127.0.0.1:{port}", **keys)
     return ChannelSpec("line", "snmp", settings, (device,), timeout_s=timeout_s)

@@ -13,7 +13,7 @@ from tests.drivers.snmp.kit import OWN, channel, tag
 async def test_the_driver_keeps_the_contract_with_a_good_and_with_a_faulty_agent():
     tags = [tag("t", f"{OWN}.1.0"), tag("set", f"{OWN}.4.0", "uint32", access="rw")]
     async with Bench() as peers:
-        spec = channel(await peers.peer(bench), *tags, timeout_s=0.5)
+        spec = channel(await peers.peer(bench), *tags, timeout_s=1.0)
         only = ["spec", "settings", "close", "read", "write", "write-refused", "looks", "requests"]
         report = await examine(drivers.snmp.SPEC, spec, writes={"bench.set": 7}, udp=True, only=only)
     assert report.findings == []

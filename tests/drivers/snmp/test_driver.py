@@ -97,7 +97,7 @@ async def test_a_lost_answer_is_asked_for_again_but_a_write_is_sent_once():
 
     agent = Forgetful()
     tags = [tag("set", f"{OWN}.4.0", "uint32", access="rw")]
-    async with serve(lambda: agent) as port, at_work(channel(port, *tags, timeout_s=0.4)) as (driver, context):
+    async with serve(lambda: agent) as port, at_work(channel(port, *tags, timeout_s=2.0)) as (driver, context):
         assert (await read(driver, context))["set"] == (12, GOOD)
         assert driver.counters()["sent_again"] == 1
         agent.heard = 1
@@ -161,7 +161,7 @@ async def test_a_walk_gives_what_can_be_added_as_tags_and_ends_where_oids_do_not
 
 async def test_frames_are_told_and_never_the_community():
     frames = []
-    async with serve() as port, at_work(channel(port, MANY[0])) as (driver, context):
+    async with serve() as port, at_work(channel(port, MANY[0], resend=0)) as (driver, context):
         driver.trace(frames.append)
         await read(driver, context)
         driver.trace(None)

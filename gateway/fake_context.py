@@ -160,5 +160,5 @@ class FakeContext:
             self.publish(request.block, columns.values, ts=columns.ts, index=columns.index, quality=columns.quality)
 
     def _state(self, device: str, state: str) -> None:
-        if self.states[-1:] != [(device, state)]:
+        if dict(self.states).get(device) != state:  # repeating it does nothing
             self.states.append((device, state))

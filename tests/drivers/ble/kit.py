@@ -69,6 +69,17 @@ async def running(channel: ChannelSpec) -> AsyncIterator[tuple[BleDriver, FakeCo
                 await task
 
 
+def turns(context: FakeContext, device: str) -> list[str]:
+    """How often a device came and went: `online` and `offline` in turn, whatever the reasons."""
+    told = [state.partition(":")[0] for name, state in context.states if name == device]
+    return [state for place, state in enumerate(told) if told[place - 1 : place] != [state]]
+
+
+def away(context: FakeContext) -> set[str]:
+    """Devices that are offline now."""
+    return {device for device, state in dict(context.states).items() if state.startswith("offline")}
+
+
 async def until(condition: Callable[[], object], within: float = 20.0, why: str = "") -> None:
     """Look again and again, for what gives no event."""
     try:

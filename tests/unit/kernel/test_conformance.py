@@ -138,6 +138,7 @@ async def test_a_shared_driver_object_is_found() -> None:
 async def test_the_fake_context_records_what_a_driver_does() -> None:
     async with FakeContext(CHANNEL) as context:
         context.online("a")
+        context.online("b")
         context.online("a")
         context.offline("a", "gone")
         context.issue("auth", "refused", device="a")
@@ -146,6 +147,6 @@ async def test_the_fake_context_records_what_a_driver_does() -> None:
         async with asyncio.timeout(10):
             while not context.batches:
                 await asyncio.sleep(0)
-    assert context.states == [("a", "online"), ("a", "offline: gone")]
+    assert context.states == [("a", "online"), ("b", "online"), ("a", "offline: gone")], "a repeat is not told again"
     assert context.issues == {("auth", "a"): "refused"}
     assert context.latest()["a.x"] == (1, 0)

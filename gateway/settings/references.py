@@ -19,7 +19,7 @@ _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 _KIND = re.compile(r"(env|credential|var):([A-Za-z0-9_.-]+)\Z")
 _SECRET_KEY = re.compile(r"(?:.*_)?(?:password|passphrase|secret|token|api_?key|private_key|pin_code)\Z", re.IGNORECASE)
 _CREDENTIAL_ONLY_FILES = ("key",)
-_MAY_BE_CREDENTIAL = ("username",)
+_MAY_BE_CREDENTIAL = ("username", "community", "write_community")
 _TAG_VALUES = ("write", "desired", "set")
 """Below these a key is a tag's name, whatever it looks like."""
 

@@ -55,6 +55,8 @@ _OTHERS = (
     ("uplink_refused", "uplink", "high", "The broker refuses messages on a topic", "Allow the topic at the broker"),
     ("uplink_subscribe", "uplink", "high", "The broker refuses our subscription: commands do not arrive",
      "Allow the topic at the broker"),
+    ("uplink_gap", "uplink", "high", "Readings were dropped before an EdgeX uplink had sent them",
+     "Raise `store.journal.max_bytes`, or mend the link"),
     ("uplink_dead_letter", "uplink", "high", "The broker refused readings for good", "See the text of the issue"),
     ("uplink_birth", "uplink", "medium", "Consumers do not learn the tags", "Raise the broker's maximum packet size"),
     ("uplink_unrouted", "uplink", "medium", "Nobody subscribes to what is delivered", "Subscribe a consumer"),

@@ -12,31 +12,57 @@ from typing import Any
 
 from msgspec import Struct
 
+from gateway.patterns import Expression, PatternError
+
 LONGEST_TEXT = 256
 """Characters of a property that are looked at and kept."""
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _LONGEST_ID = 64
+_SHOWN = 60
 
 Patterns = tuple[tuple[str, tuple[str, ...]], ...]
 """(property, its patterns) in the order of the file."""
 
 
-class PatternError(ValueError):
-    """A pattern that is no regular expression."""
+class Pattern:
+    """What a text as a whole has to be. Raises PatternError."""
+
+    def __init__(self, written: str) -> None:
+        self._expression: Expression | None = None
+        self._words: re.Pattern[str] | None = None
+        if len(written) > 1 and written.startswith("/") and written.endswith("/"):
+            try:
+                self._expression = Expression(written[1:-1])
+            except PatternError as error:
+                raise PatternError(f"{_shown(written)} is no regular expression that can be used: {error}") from error
+        else:
+            self._words = _words(written)
+
+    def fits(self, text: str) -> bool:
+        """Whether it fits the whole text."""
+        if self._expression is not None:
+            return self._expression.fits(text)
+        return self._words is not None and self._words.fullmatch(text) is not None
 
 
 @functools.lru_cache(maxsize=1024)
-def compiled(pattern: str) -> re.Pattern[str]:
+def compiled(pattern: str) -> Pattern:
     """`/.../` is a regular expression; anything else is a text in which `*` and `?` stand for characters, without
     regard to case. Raises PatternError.
     """
-    if len(pattern) > 1 and pattern.startswith("/") and pattern.endswith("/"):
-        try:
-            return re.compile(pattern[1:-1])
-        except re.error as error:
-            raise PatternError(f"{pattern} is no regular expression: {error}") from error
-    words = {"*": ".*", "?": "."}
-    return re.compile("".join(words.get(sign) or re.escape(sign) for sign in pattern), re.IGNORECASE | re.DOTALL)
+    return Pattern(pattern)
+
+
+def _words(written: str) -> re.Pattern[str]:
+    """Each piece between two `*` is taken where it stands first and never sought again, so many `*` cost no more."""
+    pieces = ["".join("." if sign == "?" else re.escape(sign) for sign in piece) for piece in written.split("*")]
+    first, last = pieces[0], pieces[-1]
+    middle = "".join(f"(?>.*?{piece})" for piece in pieces[1:-1] if piece)
+    return re.compile(first + (f"{middle}.*{last}" if len(pieces) > 1 else ""), re.IGNORECASE | re.DOTALL)
+
+
+def _shown(pattern: str) -> str:
+    return pattern if len(pattern) <= _SHOWN else f"{pattern[:_SHOWN]}..."
 
 
 class WatchSpec(Struct, frozen=True):
@@ -67,7 +93,7 @@ class WatchSpec(Struct, frozen=True):
 
 
 def _fits(text: str | None, patterns: Iterable[str]) -> bool:
-    return text is not None and any(compiled(pattern).fullmatch(text) for pattern in patterns)
+    return text is not None and any(compiled(pattern).fits(text) for pattern in patterns)
 
 
 def filled(template: Any, properties: Mapping[str, str]) -> Any:
@@ -90,3 +116,6 @@ def device_id(text: str, taken: Iterable[str]) -> str:
         ending = f"-{number}"
         found, number = base[: _LONGEST_ID - len(ending)] + ending, number + 1
     return found
+
+
+__all__ = ["LONGEST_TEXT", "Pattern", "PatternError", "Patterns", "WatchSpec", "compiled", "device_id", "filled"]

@@ -15,7 +15,7 @@ def is_picked(item: Mapping[str, Any], patterns: Iterable[str]) -> bool:
     """Whether path, name or address of an item fit one of the patterns, as a whole."""
     texts = [str(item[key]) for key in ("path", "name", "address") if item.get(key)]
     texts += [f"/{item['path']}"] if item.get("path") else []  # `*/Temp` is a Temp at the top, too
-    return any(compiled(pattern).fullmatch(text) for pattern in patterns for text in texts)
+    return any(compiled(pattern).fits(text) for pattern in patterns for text in texts)
 
 
 class Picked:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from gateway.importing.draft import Draft
 from gateway.importing.edgex.devices import Channel, Devices
 from gateway.importing.edgex.events import read_events, schedule
+from gateway.importing.edgex.gopatterns import anywhere
 from gateway.importing.edgex.kept import keep_rest, put, put_all
 from gateway.importing.edgex.profile import Profile
 from gateway.importing.edgex.protocols import stub_of
 from gateway.importing.names import Names
 from gateway.importing.views import View
+from gateway.patterns import PatternError
 
 _SEEING = "mqtt"
 """The driver that sees devices which nobody configured, of those that EdgeX files lead to."""
@@ -86,29 +87,19 @@ def _match(view: View) -> dict[str, list[str]] | None:
         if not each.is_scalar or len(pattern) > _LONGEST:
             view.report.error(each.place, f"`{key}` is no regular expression of at most {_LONGEST} characters")
             continue
-        if (fault := _fault(pattern)) is not None:
-            view.report.error(each.place, f"`{pattern[:40]}` is no regular expression: {fault}")
+        try:
+            match[_property(key, each)] = [anywhere(pattern)]
+        except PatternError as error:
+            view.report.error(each.place, f"`{pattern[:40]}` is no regular expression that can be used: {error}")
             continue
-        match[_property(key, each)] = [f"/.*({pattern}).*/"]
         shown = pattern[:40]
         text = f"EdgeX finds `{shown}` anywhere in a text, and so does this rule; /{shown}/ would have to fit all of it"
         view.report.changed(each.place, text)
-    if not match:
+    if not found.keys():
         view.report.error(
             found.place, "a watcher without `identifiers` would take everything", "identifiers: {Port: '502'}"
         )
-        return None
-    return match
-
-
-def _fault(pattern: str) -> str | None:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            re.compile(pattern)
-    except (re.error, FutureWarning, DeprecationWarning, OverflowError, RecursionError) as error:
-        return str(error)
-    return None
+    return match or None
 
 
 def _block(view: View) -> dict[str, list[str]] | None:

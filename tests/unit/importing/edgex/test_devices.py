@@ -308,6 +308,42 @@ def test_what_is_no_pattern_is_an_error_at_its_line(pattern):
     assert found[0].startswith("c.yaml:2:")
 
 
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("[[:alpha:]]", "Go's [:alpha:] has no form here"),
+        (r"\pL+", r"Go's \pL has no form here"),
+        (r"\p{Greek}", r"Go's \p{Greek} has no form here"),
+        ("a(?i)b", "(?i) is taken at the beginning only"),
+        ("a)(b", "unbalanced"),
+        (r"(a)\1", "reference back"),
+    ],
+)
+def test_a_pattern_that_means_nothing_here_is_one_error_that_names_it(pattern, said):
+    (found,) = problems(PROFILE, device(), watcher(f"{{Port: '{pattern}'}}"))
+    assert found.startswith("c.yaml:2:")
+    assert said in found
+    assert pattern in found
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fitting", "others"),
+    [
+        ("(?i)simple|plain", ["my SIMPLE one", "Plain"], ["simpl"]),
+        ("(?i)(?U)^a+$", ["aA"], ["ab"]),
+        ("(?-i)a", ["a"], ["A"]),
+        (r"^d\z", ["d"], ["dd"]),
+        ("(?s)a.b", ["a\nb"], ["ab"]),
+        ("(a+)+$", ["a"], ["a" * 41 + "!"]),
+        (r"[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+", ["at 192.0.2.1"], ["1.2.3"]),
+    ],
+)
+def test_a_pattern_of_go_finds_what_go_finds_and_always_ends(pattern, fitting, others):
+    draft, _ = drawn(PLAIN, device(protocol=MQTT), watcher(f"{{Name: '{pattern}'}}"))
+    (rule,) = load(draft).watch
+    assert [text for text in (*fitting, *others) if rule.fits({"name": text})] == fitting
+
+
 def test_a_watcher_without_identifiers_is_an_error():
     text = '{"apiVersion": "v3", "provisionwatcher": {"name": "W", "discoveredDevice": {"profileName": "P"}}}'
     assert "a provision watcher needs `identifiers`" in problems(PROFILE, device(), text)[0]

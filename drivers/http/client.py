@@ -75,7 +75,9 @@ class Client:
         at = path
         for _ in range(self._settings.redirects + 1):
             answer = await self._identified(method, at, body, more, writing)
-            if answer.status not in _REDIRECTS or (writing and answer.status == 303):
+            if writing and answer.status == 303:  # it was done, and its page is elsewhere
+                return answer
+            if answer.status not in _REDIRECTS:
                 return _good(f"{method} {at}", answer)
             if writing and answer.status in {301, 302}:
                 raise RequestRefused(f"{method} {at}: {answer.status}, moved; write its new path", code=answer.status)

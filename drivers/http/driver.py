@@ -52,6 +52,9 @@ class HttpDriver(PollingDriver):
                 raise PermanentError(f"tls: {error}") from error
             if settings.fingerprint:
                 context = pinned(context)
+        if any(tag.spec.source.regex for device in ctx.devices for tag in device.tags):
+            import regex  # noqa: F401 - here, so that a plan need not wait for it
+
         self._base, self._clock = target.base, ctx.clock
         self._devices = {device.id: number for number, device in enumerate(ctx.devices)}
         self._roots = _roots(ctx.devices)

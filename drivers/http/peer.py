@@ -17,11 +17,10 @@ class Plug:
     def __init__(self) -> None:
         self.relay = False
         self.setpoint = 20.5
-        self.asked: list[tuple[str, str]] = []
+        self.serving: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     def answer(self, method: str, target: str, body: bytes) -> tuple[int, str, bytes]:
         """Status, content type and body."""
-        self.asked.append((method, target))
         url = urlsplit(target)
         if method == "GET" and url.path == "/relay" and (turn := parse_qs(url.query).get("turn")):
             self.relay = turn[0] == "on"
@@ -46,6 +45,9 @@ class Plug:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, kept as long as its client wants."""
         state = h11.Connection(h11.SERVER)
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a server's connections are tasks
+        self.serving[task] = writer
         try:
             while await self._one(state, reader, writer):
                 pass
@@ -53,6 +55,14 @@ class Plug:
             pass
         finally:
             writer.close()
+            del self.serving[task]
+
+    async def end(self) -> None:
+        """Hang up on everybody."""
+        left = dict(self.serving)
+        for writer in left.values():
+            writer.close()
+        await asyncio.gather(*left)
 
     async def _one(self, state: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         request, body = None, b""
@@ -79,8 +89,10 @@ class Plug:
 @asynccontextmanager
 async def serve() -> AsyncIterator[int]:
     """Serve until the end; gives the port."""
-    server = await asyncio.start_server(Plug().serve, "127.0.0.1", 0)
+    plug = Plug()
+    server = await asyncio.start_server(plug.serve, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        await plug.end()

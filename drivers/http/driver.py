@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
@@ -10,7 +11,7 @@ from msgspec import Struct
 from drivers.http.answers import Decoder, parsed
 from drivers.http.browsing import items, wanted
 from drivers.http.client import Client
-from drivers.http.settings import ChannelSettings, DeviceSettings, TagSettings
+from drivers.http.settings import ChannelSettings, DeviceSettings, TagSettings, Tls
 from drivers.http.target import below, target_of
 from drivers.http.wire import pinned
 from drivers.http.writing import sending
@@ -18,7 +19,7 @@ from gateway.clock import Clock
 from gateway.driver import Columns, DriverContext, Frame, PollingDriver, Request
 from gateway.errors import BadFrame, LinkLost, PermanentError, RequestRefused
 from gateway.model import Block, Device, Tag, Value
-from gateway.tls import client_context
+from gateway.tls import TlsSettings, client_context
 
 
 class Asked(Struct, frozen=True):
@@ -47,7 +48,7 @@ class HttpDriver(PollingDriver):
         context = None
         if target.scheme == "https":
             try:
-                context = client_context(settings.tls)
+                context = client_context(_files(settings.tls))
             except (OSError, ValueError) as error:  # files that are not there, or are none; an SSLError is an OSError
                 raise PermanentError(f"tls: {error}") from error
             if settings.fingerprint:
@@ -137,3 +138,10 @@ def _roots(devices: Sequence[Device]) -> list[tuple[str, str]]:
     """Bases and paths of the tags, each once."""
     found = {(device.spec.settings.base, tag.spec.source.path): None for device in devices for tag in device.tags}
     return list(found) or [("", "/")]
+
+
+def _files(tls: Tls | None) -> TlsSettings | None:
+    if tls is None:
+        return None
+    files = {"ca": tls.ca, "cert": tls.cert, "key": tls.key}
+    return TlsSettings(**{key: Path(file) for key, file in files.items() if file})

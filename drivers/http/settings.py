@@ -6,7 +6,13 @@ from typing import Any, ClassVar, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from gateway.tls import TlsSettings
+
+class Tls(Struct, frozen=True, forbid_unknown_fields=True):
+    """Files: the authority to trust, our certificate and its key."""
+
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
 
 
 class ChannelSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,7 +28,7 @@ class ChannelSettings(Struct, frozen=True, forbid_unknown_fields=True):
     password: str = ""
     token: str = ""
     headers: dict[str, str] = {}
-    tls: TlsSettings | None = None
+    tls: Tls | None = None
     fingerprint: str = ""
     keep_alive: bool = True
     redirects: int = 3

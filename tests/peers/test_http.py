@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from drivers.http.settings import Tls
 from gateway.errors import AuthError, DeviceUnavailable, LinkLost, RequestRefused
-from gateway.tls import TlsSettings
 from tests.drivers.http.kit import channel_of, driving, found, tag_spec
 from tests.support.certificates import Certificates
 from tests.support.eventually import wait_until
@@ -105,7 +105,7 @@ async def test_nginx_with_tls_a_password_and_redirects(tmp_path) -> None:
         url = f"https://127.0.0.1:{port}"
         pin = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pair.cert.read_text())).hexdigest()
         tags = [tag_spec("x", at="/status.json", json="setpoint"), tag_spec("y", at="/old", json="setpoint")]
-        for keys in ({"tls": TlsSettings(ca=certificates.ca)}, {"fingerprint": pin}):
+        for keys in ({"tls": Tls(ca=str(certificates.ca))}, {"fingerprint": pin}):
             spec = channel_of(0, *tags, url=url, username="admin", password="s3cret", **keys)
             async with driving(spec) as (driver, context):
                 assert [value for value, _, _ in (await found(driver, context)).values()] == [1.25, 1.25]

@@ -9,8 +9,8 @@ import ssl
 
 import pytest
 
+from drivers.http.settings import Tls
 from gateway.errors import AuthError, BadFrame, DeviceUnavailable, LinkLost, PermanentError, RequestRefused
-from gateway.tls import TlsSettings
 from tests.drivers.http.kit import Say, answer, channel_of, driving, found, saying, tag_spec
 from tests.support.certificates import Certificates
 
@@ -173,7 +173,7 @@ async def test_tls_is_trusted_by_authority_or_fingerprint_and_nothing_is_sent_to
     shown = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pair.cert.read_text())).hexdigest()
     async with saying(lambda head, _: GOOD, ssl=context) as server:
         url = f"https://127.0.0.1:{server.port}"
-        for keys in ({"tls": TlsSettings(ca=certificates.ca)}, {"fingerprint": shown.upper()}):
+        for keys in ({"tls": Tls(ca=str(certificates.ca))}, {"fingerprint": shown.upper()}):
             async with driving(channel_of(0, X, url=url, **keys)) as (driver, context_):
                 assert (await found(driver, context_))["x"][0] == 1.5
         for keys in ({}, {"fingerprint": "00" * 32}):
@@ -181,7 +181,7 @@ async def test_tls_is_trusted_by_authority_or_fingerprint_and_nothing_is_sent_to
                 async with driving(channel_of(0, X, url=url, token="secret", **keys)):
                     pass
         with pytest.raises(PermanentError):
-            async with driving(channel_of(0, X, url=url, tls=TlsSettings(ca=tmp_path / "none.pem"))):
+            async with driving(channel_of(0, X, url=url, tls=Tls(ca=str(tmp_path / "none.pem")))):
                 pass
         assert len(server.heads) == 2
 

@@ -57,7 +57,7 @@ async def test_node_is_read_and_written_over_connections_that_it_ends_meanwhile(
 
 async def test_node_that_is_slow_cuts_refuses_or_is_killed_gives_errors_of_the_contract(node) -> None:
     tags = [tag_spec(path, at=f"/{path}", json="setpoint") for path in ("chunks", "slow", "cut", "none")]
-    async with driving(channel_of(port_of(node), *tags, timeout_s=0.5)) as (driver, context):
+    async with driving(channel_of(port_of(node), *tags, timeout_s=3)) as (driver, context):
         chunks, *bad = driver.plan(context.devices[0], context.devices[0].tags)
         for request, error in zip(bad, (DeviceUnavailable, Exception, RequestRefused), strict=True):
             with pytest.raises(error):

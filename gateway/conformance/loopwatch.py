@@ -1,6 +1,7 @@
 """Finds who holds up the event loop. By counting: a thread looks again and again whether the loop has turned.
 
-It counts its own looks, not time: on a machine that is busy, or stopped, the thread does not look either.
+It counts its own looks, not time: on a machine that is busy, or stopped, the thread does not look either. A look at a
+loop that was ready to run and was given no processor since the look before does not count.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+import time
 import traceback
 from pathlib import Path
 from types import FrameType
@@ -28,6 +30,8 @@ class LoopWatch:
         self._thread = threading.Thread(target=self._look, name="loop watch", daemon=True)
         self._timer: asyncio.TimerHandle | None = None
         self._main = threading.get_ident()
+        self._stat = Path(f"/proc/self/task/{threading.get_native_id()}/stat")
+        self._used = 0.0
         self.stalls: dict[str, int] = {}
         """Place -> the longest row of looks."""
 
@@ -59,6 +63,8 @@ class LoopWatch:
                 seen, looks = self._turns, 0
                 places.clear()
                 continue
+            if self._starved():
+                continue
             looks += 1
             place = self._place(sys._current_frames().get(self._main))
             if place:
@@ -66,6 +72,15 @@ class LoopWatch:
             if looks >= _LOOKS and sum(places.values()) >= _LOOKS // 2:
                 worst = max(places, key=lambda each: places[each])
                 self.stalls[worst] = max(self.stalls.get(worst, 0), looks)
+
+    def _starved(self) -> bool:
+        """Whether the loop's thread wants to run and did not since the last look, which is the machine's doing."""
+        before, self._used = self._used, time.clock_gettime(time.pthread_getcpuclockid(self._main))
+        try:
+            state = self._stat.read_text().rpartition(")")[2].split()[0]
+        except OSError:  # no Linux
+            return False
+        return state == "R" and self._used == before
 
     def _place(self, frame: FrameType | None) -> str:
         """Where in the driver the loop's thread is; empty when it is elsewhere."""

@@ -18,6 +18,12 @@ from gateway.model import ChannelSpec, Value
 from gateway.preloading import preload
 
 Told = Callable[[Result], None]
+Began = Callable[[str, str], None]
+"""Hears the name and the title of a check that begins."""
+
+
+def unheard(_check: str, _title: str) -> None:
+    """Nobody wants to know what begins."""
 
 
 async def check_driver(
@@ -54,6 +60,7 @@ async def examine(
     only: Collection[str] = (),
     patience_s: float = 10.0,
     told: Told = lambda _result: None,
+    began: Began = unheard,
 ) -> Report:
     """All checks.
 
@@ -61,7 +68,8 @@ async def examine(
     `port`) a proxy that makes faults is put before it, unless `proxied` is False; `udp`: it speaks UDP. `unreachable`:
     an address where nobody answers, made from `channel` unless given. `writes`: what may be written
     (`{"pump.setpoint": 3}`), nothing unless given. `quiet`: why the driver gives no values by itself here. `only`:
-    these checks. `told` hears of each result.
+    these checks. `told` hears of each result, `began` of each check
+    before it.
     """
     async with _subject(spec, channel, unreachable, udp=udp, proxied=proxied) as (bench, proxy, there, nowhere):
         subject = Subject(
@@ -74,7 +82,7 @@ async def examine(
             patience_s=patience_s,
             quiet=quiet,
         )
-        results = await _run(subject, [check for check in CHECKS if not only or check.name in only], told)
+        results = await _run(subject, [check for check in CHECKS if not only or check.name in only], told, began)
     return Report(spec.name, tuple(results))
 
 
@@ -93,7 +101,7 @@ async def _subject(
         yield bench, proxy, reaching(channel, proxy.port), unreachable or reaching(channel, nobody(udp=udp))
 
 
-async def _run(subject: Subject, checks: Sequence[Check], told: Told) -> list[Result]:
+async def _run(subject: Subject, checks: Sequence[Check], told: Told, began: Began = unheard) -> list[Result]:
     results: list[Result] = []
     escaped: list[str] = []
 
@@ -111,6 +119,7 @@ async def _run(subject: Subject, checks: Sequence[Check], told: Told) -> list[Re
             kind = "polling" if subject.polling else "pushing"
             for check in checks:
                 if check.kind in {"any", kind}:
+                    began(check.name, check.title)
                     done(await _one(subject, check))
         done(_listed(LOOP, [f"the loop stood still at {place}" for place in watch.stalls]))
         await asyncio.sleep(0)

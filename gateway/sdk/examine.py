@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from gateway.conformance import Report, Result, examine, reaching
 from gateway.conformance.bench import Bench, Peer
+from gateway.conformance.examining import Began, unheard
 from gateway.errors import GatewayError
 from gateway.model import ChannelSpec, Value
 from gateway.registry import Registry
@@ -44,9 +45,15 @@ class Wish(Struct, frozen=True):
 
 
 async def run_checks(
-    name: str, wish: Wish, told: Callable[[Result], None], expressions: Expressions | None = None
+    name: str,
+    wish: Wish,
+    told: Callable[[Result], None],
+    expressions: Expressions | None = None,
+    began: Began = unheard,
 ) -> Report:
-    """Run the checks. Raises DriverNotUsable, CannotTest, PapersWrong, ConfigError."""
+    """Run the checks; `began` hears of each before its result is `told`. Raises DriverNotUsable,
+    CannotTest, PapersWrong, ConfigError.
+    """
     registry = Registry()
     spec = registry.load(name)
     own = papers(name)
@@ -72,6 +79,7 @@ async def run_checks(
             only=wish.only,
             patience_s=wish.patience_s,
             told=told,
+            began=began,
         )
 
 

@@ -77,19 +77,15 @@ class Row(Struct, frozen=True):
     trouble: str
 
 
-def rows(find: Callable[[], Iterable[EntryPoint]] = installed) -> list[Row]:
-    """All drivers that are installed, usable or not, by name."""
-    registry = Registry(find)
-    found = []
-    for point in find():
-        contract, level, trouble = None, "", ""
-        try:
-            contract = registry.load(point.name).contract
-            level = str(papers(point.name, find).quality.get("level", ""))
-        except GatewayError as error:
-            trouble = getattr(error, "reason", str(error))
-        found.append(Row(point.name, origin(point), contract, level, trouble))
-    return sorted(found, key=lambda row: (row.name, row.distribution))
+def row(point: EntryPoint, registry: Registry, find: Callable[[], Iterable[EntryPoint]] = installed) -> Row:
+    """One driver, usable or not; its module is imported for that."""
+    contract, level, trouble = None, "", ""
+    try:
+        contract = registry.load(point.name).contract
+        level = str(papers(point.name, find).quality.get("level", ""))
+    except GatewayError as error:
+        trouble = getattr(error, "reason", str(error))
+    return Row(point.name, origin(point), contract, level, trouble)
 
 
 def papers(name: str, find: Callable[[], Iterable[EntryPoint]] = installed) -> Papers:

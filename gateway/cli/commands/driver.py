@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +19,9 @@ def driver(session: Session) -> int:
 
 
 def _ls(session: Session) -> int:
-    from gateway.sdk.installed import rows
+    from gateway.sdk.judging import rows_apart
 
-    found = rows()
+    found = rows_apart()
     if session.out.as_json:
         names = ("name", "distribution", "contract", "level", "trouble")
         session.out.result({"drivers": [{name: getattr(row, name) for name in names} for row in found]})
@@ -56,8 +53,8 @@ def _new(session: Session) -> int:
 def _test(session: Session) -> int:
     from gateway.conformance import Result
     from gateway.conformance.checks import CHECKS
-    from gateway.sdk.examine import Wish, run_checks
-    from rules.expression import RuleExpressions
+    from gateway.sdk.examine import Wish
+    from gateway.sdk.judging import checks_apart
 
     args, out = session.args, session.out
     only = args.only or ()
@@ -82,12 +79,7 @@ def _test(session: Session) -> int:
         only=only,
         patience_s=args.patience,
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # of a driver that leaks: it is a finding
-        if not session.option("debug"):
-            for name in ("fieldpost", "asyncio"):  # what the faults make them say; the findings say it, too
-                logging.getLogger(name).addHandler(logging.NullHandler())
-        report = asyncio.run(run_checks(args.name, wish, told, RuleExpressions()))
+    report = checks_apart(args.name, wish, told, debug=bool(session.option("debug")))
     if out.as_json:
         out.result(report.view())
     else:

@@ -6,6 +6,7 @@ The rule is stable: the same names in the same order give the same ids. The name
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from gateway.importing.report import Place, Report
 from gateway.settings.ids import MAX_LEVELS, is_id
@@ -27,6 +28,8 @@ class Names:
         self._levels: dict[tuple[str, ...], str] = {}
         """The path of each folder, by its levels as written."""
         self._made: set[str] = set()
+        self._next: dict[tuple[str, str], int] = {}
+        """The number to try next behind a stem, by what the stem is for: all below are taken, and stay so."""
 
     def __contains__(self, name: str) -> bool:
         return name in self._ids
@@ -64,13 +67,9 @@ class Names:
         for level, part in enumerate(parts, 1):
             whole = tuple(parts[:level])
             if whole not in self._levels:
-                above, wanted, number = "/".join([*found, ""]), _as_id(part), 2
-                free = wanted
-                while above + free in self._taken or above + free in self._made:
-                    free = f"{wanted[: _LONGEST - len(str(number)) - 1]}_{number}"
-                    number += 1
-                self._levels[whole] = above + free
-                self._made.add(above + free)
+                chosen = self._first_free("/".join([*found, ""]), _as_id(part), self._is_no_folder)
+                self._levels[whole] = chosen
+                self._made.add(chosen)
             found = self._levels[whole].split("/")
         return found
 
@@ -82,12 +81,27 @@ class Names:
             self._report.changed(place, f"the {self._what} `{name}` is called `{chosen}` here")
 
     def _free(self, wanted: str) -> str:
-        if not self._clashes(wanted):
-            return wanted
-        number = 2
-        while self._clashes(f"{wanted[: _LONGEST - len(str(number)) - 1]}_{number}"):
-            number += 1
-        return f"{wanted[: _LONGEST - len(str(number)) - 1]}_{number}"
+        return self._first_free("", wanted, self._clashes)
+
+    def _first_free(self, above: str, wanted: str, taken: Callable[[str], bool]) -> str:
+        """`above` and what is wanted below it, with the lowest number that makes it free."""
+        if not taken(above + wanted):
+            return above + wanted
+        digits = 1
+        while True:
+            stem = f"{above}{wanted[: _LONGEST - digits - 1]}_"
+            # A longer number leaves another stem; names that share one go on where the last of them stopped.
+            asked = f"{taken.__name__} {digits}", stem
+            number = self._next.get(asked, 2 if digits == 1 else 10 ** (digits - 1))
+            while number < 10**digits and taken(f"{stem}{number}"):
+                number += 1
+            self._next[asked] = number
+            if number < 10**digits:
+                return f"{stem}{number}"
+            digits += 1
+
+    def _is_no_folder(self, path: str) -> bool:
+        return path in self._taken or path in self._made
 
     def _clashes(self, wanted: str) -> bool:
         """A name that is taken; a tag cannot be the folder of another one either."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,6 +47,38 @@ def test_a_tag_is_never_the_folder_of_another() -> None:
     made, _ = names()
     found = [made.path_of(name, PLACE, ".") for name in ("a.b", "a", "c", "c.d", "c.e")]
     assert found == ["a/b", "a_2", "c", "c_2/d", "c_2/e"]
+
+
+class Counted(set[str]):
+    """A set that counts how often it is asked."""
+
+    asked = 0
+
+    def __contains__(self, name: object) -> bool:
+        self.asked += 1
+        return super().__contains__(name)
+
+
+@pytest.mark.parametrize("separator", ["", "."])
+@pytest.mark.parametrize("text", ["{}", "x" * 62 + "\N{SNOWMAN}{}"], ids=["short", "cut"])
+def test_the_work_grows_as_the_names_do_where_all_of_them_clash(text: str, separator: str) -> None:
+    made, _ = names()
+    made._taken = taken = Counted()
+    signs = [text.format(chr(0x4E00 + number)) for number in range(3000)]
+    found = [made.path_of(f"{sign}{separator}a" if separator else sign, PLACE, separator) for sign in signs]
+    assert len(set(found)) == len(signs)
+    assert taken.asked < 10 * len(signs)
+
+
+def test_numbers_are_given_as_counting_would_and_none_is_left_out() -> None:
+    made, _ = names()
+    made.reserve("a_b_3")
+    found = [made.id_of(f"a{chr(0x4E00 + number)}b", PLACE) for number in range(120)]
+    assert found == ["a_b", *(f"a_b_{number}" for number in range(2, 122) if number != 3)]
+    long = "y" * 80
+    cut = [made.id_of(long + chr(0x4E00 + number), PLACE) for number in range(101)]
+    assert cut[0] == "y" * 64
+    assert cut[1:] == [f"{'y' * (63 - len(str(number)))}_{number}" for number in range(2, 102)]
 
 
 @given(st.lists(st.text(max_size=80), max_size=12, unique=True), st.sampled_from(["", ".", "/"]))

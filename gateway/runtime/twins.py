@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -48,6 +50,8 @@ class Twins:
         self._names: dict[str, dict[str, Tag]] = {}
         self._lacking: dict[str, int] = {}
         self._version = -1
+        self._turns: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """By device: a version that a wish was made over is compared when the wish before it is done."""
 
     def devices(self) -> Sequence[str]:
         return [device.id for device in self._tags.devices() if texts.is_key(device.id)]
@@ -59,8 +63,10 @@ class Twins:
         return {device: _STATES.get(state, "unknown") for device, state in self._states().items()}
 
     def twins(self, device: str) -> tuple[list[Twin], int]:
-        named = self._tags_of(device)
-        shadow, reported = self._desk.keeper.get(device), self._desk.reporter.version(device)
+        return self._shown(device, self._desk.keeper.get(device))
+
+    def _shown(self, device: str, shadow: Shadow) -> tuple[list[Twin], int]:
+        named, reported = self._tags_of(device), self._desk.reporter.version(device)
         found: list[Twin] = []
         left_out = self._lacking.get(device, 0)
         for name, tag in named.items():
@@ -71,7 +77,11 @@ class Twins:
                 found.append(twin)
         return found, left_out
 
-    async def want(self, device: str, wishes: Mapping[str, Wish], who: str) -> None:
+    async def want(self, device: str, wishes: Mapping[str, Wish], who: str) -> list[Twin]:
+        async with self._turns[device]:
+            return self._shown(device, await self._want(device, wishes, who))[0]
+
+    async def _want(self, device: str, wishes: Mapping[str, Wish], who: str) -> Shadow:
         named = self._tags_of(device)
         values: dict[str, Any] = {}
         ended: list[str] = []
@@ -87,13 +97,15 @@ class Twins:
                 ended.append(path)
             else:
                 values[path] = _value(name, tag, wish.value)
+        made = self._desk.keeper.get(device)
         try:
             if values:
-                await self._desk.set(device, values, who=who, via=VIA)
+                made = await self._desk.set(device, values, who=who, via=VIA)
             for path in ended:
-                await self._desk.delete(device, path, who=who, via=VIA)
+                made = await self._desk.delete(device, path, who=who, via=VIA)
         except ShadowError as error:
             raise TwinError(str(error), code=500 if error.code >= 500 else _CODES.get(error.code, 400)) from None
+        return made
 
     def listen(self, listener: Callable[[str], None]) -> Callable[[], None]:
         def values(slots: Sequence[int]) -> None:

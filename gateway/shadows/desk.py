@@ -192,20 +192,18 @@ class Desk:
 
     async def set(
         self, device: str, values: dict[str, Any], *, who: str, origin: Origin = Origin.LOCAL, via: str = ""
-    ) -> None:
+    ) -> Shadow:
         """Set values at the gateway: desired ones where the gateway gives the versions, else local edits. `via`: the
         way they came, as in `write.allow`, where it is not that of `origin`.
 
-        All or none. Raises ShadowError.
+        All or none; returns the shadow as this change made it. Raises ShadowError.
         """
         self._known(device)
         named = {paths.check_path(path): value for path, value in values.items()}
         leaves = {path: self._from_person(device, path, value) for path, value in named.items()}
         via = via or ("rule" if origin is Origin.RULE else "local")
         if self._settings().authority == GATEWAY:
-            patch = messages.Patch(leaves, None, None, None)
-            await self._patch(device, patch, origin=origin, who=who, via=via)
-            return
+            return await self._own(device, leaves, origin, who, via)
         rules = self._judge.rules(device, via)
 
         def change(shadow: Shadow) -> Shadow:
@@ -216,9 +214,10 @@ class Desk:
                 shadow = edits.set_edit(shadow, path, value, who, rules)
             return shadow
 
-        await self.keeper.change(device, change)
+        made = await self.keeper.change(device, change)
         for path, value in leaves.items():
             self._audit.record(who, via, "shadow_set", device=device, path=path, new=value)
+        return made
 
     def _from_person(self, device: str, path: str, value: Any) -> Any:
         tag = self._tags.get(device, paths.tag_path(path))
@@ -227,17 +226,23 @@ class Desk:
         except WriteRejected as error:
             raise ShadowError(str(error), code=error.code, path=path) from None
 
-    async def delete(self, device: str, path: str, *, who: str, via: str = "local") -> None:
-        """Take a local edit back, or delete a desired leaf where the gateway gives the versions. Raises ShadowError."""
+    async def delete(self, device: str, path: str, *, who: str, via: str = "local") -> Shadow:
+        """Take a local edit back, or delete a desired leaf where the gateway gives the versions; the shadow as this
+        made it. Raises ShadowError.
+        """
         path = paths.check_path(path)
         if self._settings().authority == GATEWAY:
             if path not in self.keeper.get(device).live():
                 raise ShadowError(f"{device} has no desired {path!r}", code=404, path=path)
-            patch = messages.Patch({path: None}, None, None, None)
-            await self._patch(device, patch, origin=Origin.LOCAL, who=who, via=via)
-            return
-        await self.keeper.change(device, partial(edits.drop_edit, path=path))
+            return await self._own(device, {path: None}, Origin.LOCAL, who, via)
+        made = await self.keeper.change(device, partial(edits.drop_edit, path=path))
         self._audit.record(who, via, "shadow_delete", device=device, path=path)
+        return made
+
+    async def _own(self, device: str, values: dict[str, Any], origin: Origin, who: str, via: str) -> Shadow:
+        """A change of desired leaves whose version the gateway gives."""
+        patch = messages.Patch(values, None, None, None)
+        return await self._merge(device, who, lambda shadow: self._patched(shadow, patch, origin, via)[1])
 
     # --- views
 
@@ -379,7 +384,7 @@ class Desk:
         change: Callable[[Shadow], Shadow],
         also: Callable[[Tx], None] | None = None,
         once: str = "",
-    ) -> None:
+    ) -> Shadow:
         known = self.keeper.get(device)
         made = await self.keeper.change(device, change, also=also, once=once)
         before, after = known.meta.desired_ver, made.meta.desired_ver
@@ -388,6 +393,7 @@ class Desk:
         for path, one in made.progress.items():
             if one.phase is Phase.REJECTED and known.progress.get(path) != one:
                 self._tell_refused(device, one.code, one.text)
+        return made
 
     def _known(self, device: str) -> str:
         if self._tags.device(device) is None:

@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 from gateway.clock import Clock
 from gateway.errors import WriteRejected
-from gateway.model import Tag
+from gateway.model import Tag, Value
 from gateway.settings.types import ShadowSettings
 from gateway.shadows import paths
 from gateway.shadows.convert import is_state, to_tag
 from gateway.shadows.merge import Rules
 from gateway.shadows.values import Policy, ShadowError
 from gateway.tags import TagTable
+from gateway.transform import RAW, to_raw
 
 
 class Judge:
@@ -56,7 +57,16 @@ class Judge:
             why = "is momentary or cannot be read back: use a command" if tag.spec.access != "r" else "is read-only"
             raise ShadowError(f"{tag.name} {why}", code=403, path=path)
         try:
-            to_tag(tag, value)
+            _check_fits(tag, to_tag(tag, value))
             self._allows(tag, via)
         except (WriteRejected, ShadowError) as error:
             raise ShadowError(str(error), code=error.code, path=path) from None
+
+
+def _check_fits(tag: Tag, value: Value) -> None:
+    """Raises WriteRejected 422 for a number that the type on the wire cannot hold.
+
+    Where the scale is read from the device nobody knows yet: it is judged when it is written.
+    """
+    if RAW[tag.spec.type].bits > 1 and tag.spec.scale_from is None:
+        to_raw(tag.spec, value)

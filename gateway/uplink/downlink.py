@@ -55,7 +55,9 @@ class Receiver:
         self._shadow = shadow
         filters = ["down/#", *(shadow.filters if shadow is not None else [])]
         self._twins = twins
-        beside = Beside(twins.filters, twins.prefix, twins.handle) if twins is not None else None
+        beside = None
+        if twins is not None:
+            beside = Beside(twins.filters, twins.prefix, twins.admit, twins.leave, twins.handle)
         self._downlink = Downlink(name, identity, health, self._handle, filters, beside)
         self._asked = asyncio.Event()
         self._payload = 0

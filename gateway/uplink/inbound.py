@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.health import Health
 from gateway.mqttclient.connection import Connection, ConnectionLost, Inbound
@@ -22,10 +22,17 @@ _AT_ONCE = 16
 
 
 class Beside(Struct, frozen=True):
-    """Topics that are not below our root: what is subscribed to, how all of them begin, and who is told the rest."""
+    """Topics that are not below our root: what is subscribed to, how all of them begin, and who is told the rest.
+
+    `admit` gives, without waiting, the message that is handled, or None, and has a bound: what is admitted is handled
+    beside everything else, so that many messages of one kind do not keep others from being heard. `leave` is called
+    with the topic when an admitted message is done, or given up.
+    """
 
     filters: Sequence[str]
     prefix: str
+    admit: Callable[[str, Inbound], Inbound | None]
+    leave: Callable[[str], None]
     handler: Handler
 
 
@@ -76,29 +83,59 @@ class Downlink:
         async with asyncio.TaskGroup() as group:
             while True:
                 message = await connection.receive()
+                if self._beside is not None and message.topic.startswith(self._beside.prefix):
+                    self._aside(connection, self._beside, message, pending, group)
+                    continue
                 await slots.acquire()
-                item = _Pending(message)
-                pending.append(item)
-                group.create_task(self._handle(connection, item, pending, slots))
+                pending.append(_Pending(message))
+                task = group.create_task(self._handle(connection, pending[-1], pending, self._dispatch))
+                task.add_done_callback(lambda _: slots.release())
+
+    def _aside(
+        self,
+        connection: Connection,
+        beside: Beside,
+        message: Inbound,
+        pending: deque[_Pending],
+        group: asyncio.TaskGroup,
+    ) -> None:
+        """Handle a message that is not below our root, or drop it. A dropped one is confirmed when its turn comes."""
+        rest = message.topic[len(beside.prefix) :]
+        admitted = beside.admit(rest, message)
+        if admitted is None:
+            if message.qos:
+                pending.append(_Pending(structs.replace(message, payload=b""), handled=True))
+                self._confirm(connection, pending)
+            return
+
+        def handler(connection: Connection, message: Inbound) -> Awaitable[None]:
+            return beside.handler(connection, rest, message)
+
+        pending.append(_Pending(admitted))
+        task = group.create_task(self._handle(connection, pending[-1], pending, handler))
+        task.add_done_callback(lambda _: beside.leave(rest))  # one that is cancelled before it began ends here too
 
     async def _handle(
-        self, connection: Connection, item: _Pending, pending: deque[_Pending], slots: asyncio.Semaphore
+        self,
+        connection: Connection,
+        item: _Pending,
+        pending: deque[_Pending],
+        handler: Callable[[Connection, Inbound], Awaitable[None]],
     ) -> None:
         try:
-            await self._dispatch(connection, item.message)
+            await handler(connection, item.message)
         except ConnectionLost:
             return  # not confirmed: the broker gives it again on the next connection
-        finally:
-            slots.release()
         item.handled = True
+        self._confirm(connection, pending)
+
+    @staticmethod
+    def _confirm(connection: Connection, pending: deque[_Pending]) -> None:
         while pending and pending[0].handled:
             connection.confirm(pending.popleft().message)
 
     async def _dispatch(self, connection: Connection, message: Inbound) -> None:
         prefix = f"{self._identity.root}/"
-        if self._beside is not None and message.topic.startswith(self._beside.prefix):
-            await self._beside.handler(connection, message.topic[len(self._beside.prefix) :], message)
-            return
         if not message.topic.startswith(prefix):
             self.ignored += 1
             return

@@ -325,7 +325,7 @@ class Uplink:
         from gateway.uplink.twins.link import TwinLink  # few have it: a start without it loads less
 
         settings = self._settings
-        return TwinLink(settings.name, settings.select.devices, port, self._clock, settings.max_payload)
+        return TwinLink(settings.name, settings.select.devices, port, self._clock, settings.max_payload, self._health)
 
     def _birth_changed(self) -> None:
         if self._delivery is not None:

@@ -62,6 +62,8 @@ _OTHERS = (
     ("uplink_unrouted", "uplink", "medium", "Nobody subscribes to what is delivered", "Subscribe a consumer"),
     ("uplink_budget", "uplink", "low", "The day's byte budget is used up; readings wait",
      "Raise `rate.bytes_per_day`, or wait for midnight UTC"),
+    ("twins_flooded", "uplink", "medium", "Twin messages are dropped: too many come at once",
+     "Slow down the program that sends them"),
     ("uplink_topic", "uplink", "low", "A tag's topic is too long for the broker", "Shorten the template or the names"),
     ("cursor_unused", "uplink", "low", "Readings wait for an uplink that is not configured",
      "Configure it again, or forget it"),

@@ -6,26 +6,34 @@ kept for a broker that is away: who comes back asks (`twin/get`).
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from gateway.clock import Clock
 from gateway.errors import StoreError
+from gateway.health import Health
 from gateway.mqttclient.connection import Connection, Inbound, Outgoing
 from gateway.uplink.codecs.base import JSON
 from gateway.uplink.select import Chosen
 from gateway.uplink.twins import messages
 from gateway.uplink.twins.messages import BASE
 from gateway.uplink.twins.port import Twin, TwinError, TwinPort
+from gateway.uplink.twins.waiting import KINDS, Waiting
 
 PACE_S = 0.5
 UNKNOWN = "unknown"
 _REFUSED = 0x80
 _ROOM = 512
 """Bytes of a packet that are no payload."""
+CALM_S = 60.0
+"""A flood is over when nothing was dropped for so long."""
+
+_log = logging.getLogger("fieldpost")
 
 
 class TwinLink:
@@ -33,7 +41,19 @@ class TwinLink:
 
     prefix = f"{BASE}/"
 
-    def __init__(self, name: str, devices: tuple[str, ...], port: TwinPort, clock: Clock, max_payload: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        devices: tuple[str, ...],
+        port: TwinPort,
+        clock: Clock,
+        max_payload: int,
+        health: Health,
+    ) -> None:
+        self._name = name
+        self._health = health
+        self._waiting = Waiting()
+        self._flooded_at: float | None = None
         self._who = f"twins of {name}"
         self._chosen = Chosen(devices)
         self._port = port
@@ -45,12 +65,14 @@ class TwinLink:
         self._states: dict[str, str] = {}
         self._changed: dict[str, None] = {}
         self._left_out: dict[str, int] = {}
-        self._counts: Counter[str] = Counter(updates=0, questions=0, refused=0, told=0, too_large=0)
+        self._counts: Counter[str] = Counter(
+            updates=0, questions=0, refused=0, told=0, too_large=0, retained=0, dropped=0
+        )
 
     @property
     def filters(self) -> list[str]:
         """What is to be subscribed to."""
-        return [f"{BASE}/+/{each}" for each in ("twin/update", "twin/get", "state/update")]
+        return [f"{BASE}/+/{each}" for each in KINDS]
 
     def status(self) -> dict[str, int]:
         """Counters; `left_out`: tags that cannot be told as twins now."""
@@ -58,14 +80,36 @@ class TwinLink:
 
     # --- in
 
-    async def handle(self, connection: Connection, topic: str, message: Inbound) -> None:
-        """Take what came on a topic below the base. Returns when it is on disk and answered."""
+    def admit(self, topic: str, message: Inbound) -> Inbound | None:
+        """What is to be handled of a message that came on a topic below the base; None: nothing. Never waits."""
         device, _, kind = topic.partition("/")
-        if message.retain or (self._port.knows(device) and not self._chosen(device)):
-            return  # a retained one would be done again at each connection; the other is another uplink's
+        known = self._port.knows(device)
+        if kind not in KINDS or (known and not self._chosen(device)):
+            return None  # nobody's, or another uplink's
+        if message.retain:  # it would be done again at each connection
+            if not self._counts["retained"]:
+                _log.warning(
+                    "%s: %s has a retained message, which is ignored: publish without retain", self._who, topic
+                )
+            self._counts["retained"] += 1
+            return None
+        if len(message.payload) > messages.MOST_BYTES:  # refused for its length: nobody needs the rest
+            message = structs.replace(message, payload=message.payload[: messages.MOST_BYTES + 1])
+        if self._waiting.enter(device, kind, message.payload, known=known):
+            return message
+        self._counts["dropped"] += 1
+        self._flood()
+        return None
+
+    def leave(self, topic: str) -> None:
+        """A message that was admitted is done."""
+        device, _, kind = topic.partition("/")
+        self._waiting.leave(device, kind)
+
+    async def handle(self, connection: Connection, topic: str, message: Inbound) -> None:
+        """Take a message that was admitted. Returns when it is on disk and answered."""
+        device, _, kind = topic.partition("/")
         answers = {"twin/update": self._update, "twin/get": self._get, "state/update": self._state}
-        if kind not in answers:
-            return
         event = messages.event_id(message.payload)
         try:
             body = await (answers[kind] if self._port.knows(device) else _nobody)(device, event, message.payload)
@@ -86,10 +130,11 @@ class TwinLink:
                 raise TwinError(f"{device} has no twin {name}", code=404)
             if twin is not None and (twin.actual is None or twin.actual.value != value):
                 raise TwinError(f"what {name} is, the device tells itself; want something by `expected`", code=409)
+        twins: Sequence[Twin] = list(known.values())
         if update.wishes:
-            await self._port.want(device, update.wishes, self._who)
+            twins = await self._port.want(device, update.wishes, self._who)
         named = update.wishes.keys() | update.actual.keys()
-        return messages.twins_in(event, self._now(), (t for t in self._port.twins(device)[0] if t.name in named))
+        return messages.twins_in(event, self._now(), (twin for twin in twins if twin.name in named))
 
     async def _get(self, device: str, event: str, payload: bytes) -> dict[str, Any]:
         self._counts["questions"] += 1
@@ -111,6 +156,29 @@ class TwinLink:
             payload = msgspec.json.encode(messages.failed(event, self._now(), error))
         await connection.publish(Outgoing(f"{BASE}/{topic}", payload, JSON))
 
+    # --- too much
+
+    def _flood(self) -> None:
+        """Messages were dropped just now."""
+        self._flooded_at = self._clock.mono()
+        self._health.set(
+            "twins_flooded",
+            self._name,
+            f"{self._counts['dropped']} messages on twin topics were dropped: too many waited at once",
+            "see which program publishes so many, and have it wait for the results",
+        )
+
+    async def _tell_flood(self, connection: Connection) -> None:
+        """One result for all that was dropped of a device and kind since the last look."""
+        for (device, kind), dropped in self._waiting.take_dropped().items():
+            text = f"{dropped.count} messages up to this one were not looked at: too many waited at once"
+            event = messages.event_id(dropped.last)
+            body = messages.failed(event, self._now(), TwinError(text, code=429))
+            await self._publish(connection, f"{device}/{kind}/result", body)
+        if self._flooded_at is not None and self._clock.mono() - self._flooded_at >= CALM_S:
+            self._flooded_at = None
+            self._health.clear("twins_flooded", self._name)
+
     # --- out
 
     async def run(self, connection: Connection) -> None:
@@ -129,6 +197,7 @@ class TwinLink:
                     if device in devices:
                         await self._tell(connection, device, quiet=first)
                 await self._tell_states(connection, sorted(devices))
+                await self._tell_flood(connection)
                 first = False
                 await self._clock.sleep(PACE_S)
         finally:

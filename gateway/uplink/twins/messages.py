@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -26,7 +27,23 @@ class Update(Struct, frozen=True):
 
 
 def body_of(payload: bytes) -> dict[str, Any]:
-    """A message as an object. Raises TwinError 400."""
+    """A message as an object in which each key stands once. Raises TwinError 400."""
+    body = _object_of(payload)
+    try:  # of two equal keys a decoder keeps one, and says nothing
+        json.loads(payload or b"{}", object_pairs_hook=_once, parse_int=float)
+    except (ValueError, RecursionError):
+        raise TwinError("the message is not JSON", code=400) from None
+    return body
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    keys = [key for key, _ in pairs]
+    if len(set(keys)) != len(keys):
+        twice = next(key for at, key in enumerate(keys) if key in keys[:at])
+        raise TwinError(f"the key {twice[:40]!r} stands twice in one object", code=400)
+
+
+def _object_of(payload: bytes) -> dict[str, Any]:
     if len(payload) > MOST_BYTES:
         raise TwinError(f"a message has at most {MOST_BYTES} bytes", code=400)
     try:
@@ -41,7 +58,7 @@ def body_of(payload: bytes) -> dict[str, Any]:
 def event_id(payload: bytes) -> str:
     """What a result echoes; empty where the message has none that can be."""
     try:
-        found = body_of(payload).get("event_id")
+        found = _object_of(payload).get("event_id")
     except TwinError:
         return ""
     return found if isinstance(found, str) and len(found) <= _MOST_ID else ""

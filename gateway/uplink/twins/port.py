@@ -11,7 +11,7 @@ from gateway.errors import GatewayError
 
 
 class TwinError(GatewayError):
-    """A message of which nothing was taken. `code`: 400, 404, 409 or 500."""
+    """A message of which nothing was taken. `code`: 400, 404, 409, 429 or 500."""
 
     def __init__(self, text: str, *, code: int) -> None:
         super().__init__(text)
@@ -59,8 +59,10 @@ class TwinPort(Protocol):
         """online, offline, unhealthy or unknown, by device; one that is not at work is left out."""
         ...
 
-    async def want(self, device: str, wishes: Mapping[str, Wish], who: str) -> None:
-        """Take wishes, all or none; on disk when it returns. Raises TwinError."""
+    async def want(self, device: str, wishes: Mapping[str, Wish], who: str) -> list[Twin]:
+        """Take wishes, all or none; on disk when it returns. All twins with what these wishes made of them, whatever
+        others have wanted since. Raises TwinError.
+        """
         ...
 
     def listen(self, listener: Callable[[str], None]) -> Callable[[], None]:

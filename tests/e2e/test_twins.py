@@ -25,6 +25,7 @@ devices:
       level: {{address: holding/1, type: uint16}}
       mode: {{address: holding/2, type: uint16, access: rw, labels: {{0: Auto, 1: Manual, 2: "by hand"}}}}
       run: {{address: coil/1, type: bool, access: rw, meta: {{name: "run.now"}}}}
+      count: {{address: holding/5, type: int16, access: rw}}
       private: {{address: holding/4, type: uint16, local: true}}
   other: {{unit_id: 2, tags: {{level: {{address: holding/1, type: uint16}}}}}}
 """
@@ -52,9 +53,13 @@ class App:
     def bodies(self, topic):
         return [body for at, body in list(self.told) if at == topic]
 
-    def send(self, topic, body):
+    def send(self, topic, body, **more):
         payload = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self._client.publish(f"{BASE}/{topic}", payload, qos=1).wait_for_publish(10)
+        self._client.publish(f"{BASE}/{topic}", payload, qos=1, **more).wait_for_publish(10)
+
+    def flood(self, topic, bodies, qos):
+        for body in bodies:
+            self._client.publish(f"{BASE}/{topic}", json.dumps(body), qos=qos)
 
     def ask(self, topic, body, number):
         """The result of a message with `event_id` number."""
@@ -77,7 +82,7 @@ class App:
 @pytest.fixture
 def press():
     made = FieldDevice()
-    made.server.registers.update({(1, 0): 215, (1, 1): 7, (1, 2): 1, (1, 4): 9})
+    made.server.registers.update({(1, 0): 215, (1, 1): 7, (1, 2): 1, (1, 4): 9, (1, 5): 3})
     made.server.coils[1, 1] = False
     yield made
     made.close()
@@ -113,6 +118,7 @@ def test_twins_are_asked_for_wanted_and_told(make_gateway, broker, press, app, a
 
     assert values(1) == {
         "setpoint": ("float", "21.5"), "level": ("int", "7"), "mode": ("string", "Manual"), "run.now": ("boolean", "false"),
+        "count": ("int", "3"),
     }  # fmt: skip
 
     # what is wanted is written by the way of all writes, and told
@@ -159,6 +165,8 @@ def test_what_is_refused_is_told_with_a_code_and_changes_nothing(make_gateway, b
         ({"run.now": {"expected": {"value": "1"}}}, 400),
         ({"setpoint": {"expected": {"value": "500"}}}, 400),
         ({"level": {"expected": {"value": "5"}}}, 400),
+        ({"count": {"expected": {"value": "99999999"}}}, 400),
+        ({"setpoint": {"expected": {"value": "30"}}, "count": {"expected": {"value": "99999999"}}}, 400),
         ({"nothing": {"expected": {"value": "5"}}}, 404),
         ({"two words": {"expected": {"value": "5"}}}, 400),
         ({"level": {"actual": {"value": "5"}}}, 409),
@@ -206,4 +214,49 @@ def test_a_wish_outlives_a_device_that_is_away_and_can_be_taken_back(make_gatewa
     answer = app.ask("press/twin/update", {"twin": {"setpoint": None}}, 4)
     assert "code" not in answer and "expected" not in answer["twin"]["setpoint"]
     assert press.server.registers[1, 0] == 130, "what is no longer wanted stays as it is"
+    assert gateway.stop() == 0
+
+
+@pytest.mark.parametrize("authority", ["cloud", "gateway"])
+def test_a_result_shows_what_its_own_update_made(make_gateway, broker, press, app, authority):
+    app.send("press/twin/update", {"event_id": "old", "twin": {"count": {"expected": {"value": "9"}}}}, retain=True)
+    gateway = scene(make_gateway, broker, press, authority)
+    wait_until(lambda: app.states()[-1:] == ["online"], 20, why="online")
+    wait_until(lambda: gateway.status()["uplinks"]["cloud"]["twins"]["retained"] == 1, 15, why="a retained one")
+
+    # each result has its own value, and of two that know the same version one is taken
+    bodies = [
+        {"event_id": f"e{number}", "twin": {"setpoint": {"expected": {"value": str(number)}}}} for number in range(40)
+    ]
+    app.flood("press/twin/update", bodies, qos=1)
+
+    def results():
+        return [body for body in app.bodies("press/twin/update/result") if body["event_id"].startswith("e")]
+
+    wait_until(lambda: len(results()) == 40, 20, why="all results")
+    shown = {body["event_id"]: body["twin"]["setpoint"]["expected"]["value"] for body in results()}
+    assert shown == {f"e{number}": str(number) for number in range(40)}
+    versions = [body["twin"]["setpoint"]["expected_version"]["cloud"] for body in results()]
+    if authority == "gateway":
+        assert len(set(versions)) == 40
+        twin = {"setpoint": {"expected": {"value": "77"}, "expected_version": {"cloud": max(versions), "edge": 0}}}
+        app.flood("press/twin/update", [{"event_id": "v1", "twin": twin}, {"event_id": "v2", "twin": twin}], qos=1)
+
+        def both():
+            return [body for body in app.bodies("press/twin/update/result") if body["event_id"] in {"v1", "v2"}]
+
+        wait_until(lambda: len(both()) == 2, 15, why="both results")
+        assert sorted(body.get("code", 200) for body in both()) == [200, 409]
+    assert not [body for body in app.bodies("press/twin/update/result") if body["event_id"] == "old"]
+    assert press.server.registers[1, 5] == 3, "a retained message is ignored"
+    assert gateway.stop() == 0
+
+
+def test_a_flood_of_updates_keeps_nobody_from_asking(make_gateway, broker, press, app):
+    gateway = scene(make_gateway, broker, press, "gateway")
+    wait_until(lambda: app.states()[-1:] == ["online"], 20, why="online")
+    wish = {"event_id": "flood", "twin": {"setpoint": {"expected": {"value": "12"}}}}
+    app.flood("press/twin/update", [wish] * 5_000, qos=0)
+    assert app.ask("press/twin/get", {}, 1)["twin"]["count"]["actual"]["value"] == "3"
+    wait_until(lambda: press.server.registers[1, 0] == 120, 15, why="what was taken is written")
     assert gateway.stop() == 0

@@ -32,6 +32,7 @@ async def restart(gateway):
     ("payload", "code", "path"),
     [
         (patch(5, {"speed": 999, "mode": "x"}), 422, "speed"),
+        (patch(5, {"level": 40_000, "mode": "x"}), 422, "level"),
         (patch(5, {"speed": "fast"}), 400, "speed"),
         (patch(5, {"nothing": 1}), 404, "nothing"),
         (patch(5, {"temp": 1.0}), 403, "temp"),

@@ -124,3 +124,20 @@ def test_a_twin_has_the_form_that_kubeedge_writes():
         },
     }
     assert messages.delta_in(5, [twin])["delta"] == {"temp": "21"}
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"event_id":"7","twin":{"a":{"expected":{"value":"1"}},"a":{"expected":{"value":"2"}}}}',
+        b'{"event_id":"7","twin":{"a":null},"twin":{"b":null}}',
+        b'{"event_id":"7","twin":{"a":{"expected":{"value":"1","value":"2"}}}}',
+        b'{"event_id":"7","twin":{"a":null,"\\u0061":null}}',
+    ],
+)
+def test_a_message_with_a_key_that_stands_twice_is_refused_whole(payload):
+    for read in (messages.update_of, messages.state_of, messages.body_of):
+        with pytest.raises(TwinError, match="stands twice") as refused:
+            read(payload)
+        assert refused.value.code == 400
+    assert messages.event_id(payload) == "7"

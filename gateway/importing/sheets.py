@@ -8,6 +8,7 @@ unpacks to is counted while it is unpacked; a DTD is refused, so no entity is ev
 from __future__ import annotations
 
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -35,6 +36,21 @@ class Refused(ValueError):
     """A file that is not read, and why."""
 
 
+_DAMAGED = (
+    Refused,
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    NotImplementedError,
+    EOFError,
+    RuntimeError,
+    OSError,
+    ValueError,  # a directory that points before the file, a name that is no text
+    OverflowError,
+)
+"""What zipfile and zlib raise on a file that is damaged."""
+
+
 def read_xlsx(source: Source, wanted: Callable[[Table], bool]) -> Table | None:
     """The first sheet whose table is `wanted`; the first one where none is. Faults go to the source's report."""
     report = source.report
@@ -43,7 +59,7 @@ def read_xlsx(source: Source, wanted: Callable[[Table], bool]) -> Table | None:
         return None
     try:
         sheets = _Workbook(source.raw).sheets()
-    except (Refused, zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError, OSError) as error:
+    except _DAMAGED as error:
         report.error(source.place, f"cannot be read as a spreadsheet (xlsx): {error}", "save it again, or as CSV")
         return None
     tables = [table for sheet in sheets if (table := table_of(source.file, _lines(sheet), report)) is not None]
@@ -104,15 +120,27 @@ class _Workbook:
         parser.EndElementHandler = handler.end_element
         parser.CharacterDataHandler = handler.text
         try:
-            with self._zip.open(self._parts[name]) as part:
-                while chunk := part.read(_CHUNK):
-                    self._left -= len(chunk)
-                    if self._left < 0:
-                        raise Refused(f"it unpacks to more than {_MOST_UNPACKED // 1_000_000} MB")
-                    parser.Parse(chunk, False)
-                parser.Parse(b"", True)
-        except expat.ExpatError as error:
-            raise Refused(f"{name}: {error}") from None
+            self._feed(name, parser)
+        except (Refused, expat.ExpatError) as error:
+            raise Refused(f"{name[:80]}: {error}") from None
+        except (LookupError, ValueError) as error:  # an encoding that Python does not know, or expat cannot use
+            raise Refused(f"{name[:80]}: not XML that can be read: {error}") from None
+
+    def _feed(self, name: str, parser: expat.XMLParserType) -> None:
+        with self._zip.open(_plain(self._parts[name])) as part:
+            while chunk := part.read(_CHUNK):
+                self._left -= len(chunk)
+                if self._left < 0:
+                    raise Refused(f"it unpacks to more than {_MOST_UNPACKED // 1_000_000} MB")
+                parser.Parse(chunk, False)
+            parser.Parse(b"", True)
+
+
+def _plain(info: zipfile.ZipInfo) -> zipfile.ZipInfo:
+    """A part that is packed as a spreadsheet's parts are."""
+    if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        raise Refused("packed in a way that spreadsheets do not use")
+    return info
 
 
 def _refuse_dtd(*_: object) -> None:

@@ -72,11 +72,23 @@ def read_toml(source: Source) -> View | None:
     except (RecursionError, _TooDeep):
         source.report.error(source.place, f"nested deeper than {MAX_DEPTH} levels", "flatten the structure")
         return None
+    except _TooLong as error:
+        mark = error.mark
+        source.report.error(Place(source.file, mark.line + 1, mark.column + 1), "a whole number of more than 64 bits")
+        return None
     return View(source.file, node, source.report)
 
 
 class _TooDeep(ValueError):
     pass
+
+
+class _TooLong(ValueError):
+    """A whole number that TOML does not have, which would take long to write out."""
+
+    def __init__(self, mark: yaml.Mark) -> None:
+        super().__init__()
+        self.mark = mark
 
 
 def _node(data: Any, path: Path, places: dict[Path, yaml.Mark], above: yaml.Mark, depth: int) -> yaml.Node:
@@ -96,6 +108,8 @@ def _node(data: Any, path: Path, places: dict[Path, yaml.Mark], above: yaml.Mark
         return yaml.SequenceNode(_TAG + "seq", items, mark, mark)
     if isinstance(data, str) and not isinstance(data, _Text):
         return yaml.ScalarNode(_TAG + "str", data, mark, mark, style='"')
+    if isinstance(data, int) and data.bit_length() > 64:
+        raise _TooLong(mark)
     text = str(data).lower() if isinstance(data, bool) else str(data).replace("_", "")
     return yaml.ScalarNode(_TAG + "int", text, mark, mark)
 

@@ -14,6 +14,7 @@ from gateway.conformance import (
     leaking,
     polling,
     pushing,
+    unanswered,
     underkernel,
     writing,
 )
@@ -55,6 +56,10 @@ CHECKS = (
     Check("cancel-run", "a cancelled run ends, whatever it waits for", cancelling.cancel_run),
     Check("silence", "a silent peer ends calls within the timeout", faults.silence, "polling"),
     Check("silence", "a silent peer is told, nothing is online", pushing.silence_is_told, "pushing"),
+    Check(
+        "silence-connect", "a connect that nobody answers ends within the timeout", unanswered.connect_ends, "polling"
+    ),
+    Check("silence-connect", "a connect that nobody answers is told", unanswered.connect_is_told, "pushing"),
     Check("old-values", "nothing comes, nothing is given as new", faults.old_values, "polling"),
     Check("old-values", "nothing comes, nothing is given as new", pushing.old_values, "pushing"),
     Check("trickle", "the timeout is of the answer, not of each byte", faults.trickle, "polling"),

@@ -59,7 +59,7 @@ def _spoke(context: FakeContext, task: asyncio.Task[Any]) -> Callable[[], bool]:
     return lambda: bool(context.batches) or task.done()
 
 
-def _told(context: FakeContext, task: asyncio.Task[Any]) -> Callable[[], bool]:
+def told_of(context: FakeContext, task: asyncio.Task[Any]) -> Callable[[], bool]:
     """Whether a trouble was told, in any of the ways."""
 
     def told() -> bool:
@@ -74,11 +74,11 @@ async def silence_is_told(subject: Subject) -> None:
     subject.proxy  # noqa: B018
     await subject.fault(Fault.SILENT)
     async with running(subject, subject.hasty) as (context, task):
-        came = await until(_told(context, task), subject.told_s)
+        came = await until(told_of(context, task), subject.told_s)
         subject.want(came, "nothing was told of a peer that accepts and stays silent: no error, link, offline or issue")
         online = [device for device, state in context.states if state == "online"]
         subject.want(not online, f"{online[:3]} called online although the peer never said a word")
-        subject.want(not _good(context.batches), "values were published although the peer never said a word")
+        subject.want(not good_values(context.batches), "values were published although the peer never said a word")
 
 
 async def nobody_there(subject: Subject) -> None:
@@ -87,9 +87,9 @@ async def nobody_there(subject: Subject) -> None:
     if unreachable is None:
         raise NotApplicable("no address is known where nobody answers (--unreachable)")
     async with running(subject, unreachable) as (context, task):
-        came = await until(_told(context, task), subject.told_s)
+        came = await until(told_of(context, task), subject.told_s)
         subject.want(came, "nothing was told of an address where nobody answers")
-        subject.want(not _good(context.batches), "values were published although nobody is there")
+        subject.want(not good_values(context.batches), "values were published although nobody is there")
 
 
 async def old_values(subject: Subject) -> None:
@@ -103,11 +103,11 @@ async def old_values(subject: Subject) -> None:
         await asyncio.sleep(subject.patience_s / 5 if subject.patience_s < 5 else 1.5)
         if proxy.down_bytes == came and not task.done():
             new = context.batches[batches:]
-            subject.want(not _good(new), "values were published while nothing came: old ones are given as new")
+            subject.want(not good_values(new), "values were published while nothing came: old ones are given as new")
             subject.want(len(context.fresh_devices) == fresh, "values were called fresh while nothing came")
 
 
-def _good(batches: list[Batch]) -> list[Any]:
+def good_values(batches: list[Batch]) -> list[Any]:
     return [
         value
         for batch in batches

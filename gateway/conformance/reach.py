@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import select
 import socket
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
 from gateway.model import ChannelSpec
+
+_MOST_WAITING = 8
+_TAKEN_S = 0.05
+"""A connect on this machine that is taken is taken at once."""
 
 
 def target(settings: Any) -> tuple[str, int] | None:
@@ -47,3 +54,26 @@ def nobody(*, udp: bool = False) -> int:
     with socket.socket(socket.AF_INET, kind) as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
+
+
+@contextlib.contextmanager
+def black_hole(*, udp: bool = False) -> Iterator[int | None]:
+    """A port of this machine that takes everything and never answers: over TCP not even the connect, because its row
+    of waiting connections is full. None where the system lets everybody wait.
+    """
+    with contextlib.ExitStack() as stack:
+        hole = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM))
+        hole.bind(("127.0.0.1", 0))
+        if udp:
+            yield int(hole.getsockname()[1])
+            return
+        hole.listen(0)
+        full = False
+        for _ in range(_MOST_WAITING):
+            waiting = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+            waiting.setblocking(False)
+            waiting.connect_ex(hole.getsockname())
+            if not select.select([], [waiting], [], _TAKEN_S)[1]:
+                full = True
+                break
+        yield int(hole.getsockname()[1]) if full else None

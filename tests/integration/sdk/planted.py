@@ -7,6 +7,7 @@ import contextlib
 import socket
 import threading
 import time
+from urllib.parse import urlsplit
 
 from gateway.driver import Columns, Fault
 from gateway.errors import DeviceUnavailable, LinkLost
@@ -119,6 +120,26 @@ class ForgetsATimeoutOfConnect(Good):
         await super().connect(ctx)
         self.writer.write(b"TEMP?\n")
         await self.reader.readuntil(b"\n")
+
+
+class ForgetsATimeoutOfOpening(Good):
+    async def connect(self, ctx):
+        url, self.timeout_s = urlsplit(ctx.channel.settings.url), ctx.channel.timeout_s
+        try:
+            self.reader, self.writer = await asyncio.open_connection(url.hostname, url.port)
+        except OSError as error:
+            raise LinkLost(str(error)) from error
+
+
+class OpensForEver(GoodPushing):
+    async def run(self, ctx):
+        url = urlsplit(ctx.channel.settings.url)
+        try:
+            _, writer = await asyncio.open_connection(url.hostname, url.port)
+        except OSError as error:
+            raise LinkLost(str(error)) from error
+        writer.close()
+        await super().run(ctx)
 
 
 class TimesEachByte(Good):

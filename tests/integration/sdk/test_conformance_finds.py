@@ -24,6 +24,7 @@ POLLING = [
     (planted.GivesOldValues, "old-values", ()),
     (planted.ForgetsATimeout, "silence", ()),
     (planted.ForgetsATimeoutOfConnect, "silence", ()),
+    (planted.ForgetsATimeoutOfOpening, "silence-connect", ("read", "unreachable")),
     (planted.TimesEachByte, "trickle", ("silence",)),
     (planted.TakesLateAnswers, "late", ("silence",)),
     (planted.WrongCount, "read", ()),
@@ -44,6 +45,7 @@ POLLING = [
     (planted.TheSameTextTwice, "read", ()),
 ]
 PUSHING = [
+    (planted.OpensForEver, "silence-connect", ("run", "unreachable")),
     (planted.Restamps, "old-values", ()),
     (planted.OnlineBeforeItSpoke, "silence", ("run",)),
     (planted.CrashesOnRubbish, "garbage", ("run",)),

@@ -25,6 +25,7 @@ def test_a_new_driver_passes_the_conformance_checks_untouched(name, more, tmp_pa
         "run",
         "write",
         "silence",
+        "silence-connect",
         "leaks",
         "cut",
         "away-and-back",

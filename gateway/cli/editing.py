@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gateway.cli.session import CommandFailed, Session
+from gateway.cli.session import Session
 from gateway.cli.splicing import Merge, splice
-from gateway.cli.writing import write_all
+from gateway.cli.writing import write_tree
 from gateway.errors import ConfigError
 from gateway.registry import Registry
 from gateway.settings.credentials import credentials_of
@@ -66,13 +66,7 @@ class Changes:
         """Write what changed, all of it or nothing. Returns the names. Raises OSError, and CommandFailed when a file is
         not any more what the diff was made from.
         """
-        changed = [file for file, text in self.after.items() if self.before.get(file) != text]
-        for file in changed:
-            path = self.folder / file
-            if (path.read_bytes() if path.exists() else None) != self.before.get(file):
-                raise CommandFailed(f"{file} was changed by somebody else in between; nothing is written")
-        write_all({self.folder / file: self.after[file] for file in changed})
-        return changed
+        return write_tree(self.folder, self.before, self.after)
 
 
 def finish(session: Session, changes: Changes, extra: Mapping[str, Any] | None = None) -> None:

@@ -11,8 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gateway.cli.session import CommandFailed
-from gateway.cli.writing import write_all
+from gateway.cli.writing import write_tree
 from gateway.errors import ConfigError, Problem
 from gateway.importing.draft import Draft
 from gateway.importing.writing import HEAD, files_of
@@ -72,13 +71,7 @@ class Target:
     def write(self, wanted: Mapping[str, bytes]) -> list[str]:
         """Write what changes, all of it or nothing. Returns the names. Raises OSError, CommandFailed."""
         assert self.folder is not None
-        changed = [file for file, text in wanted.items() if self.files.get(file) != text]
-        for file in changed:
-            path = self.folder / file
-            if (path.read_bytes() if path.exists() else None) != self.files.get(file):
-                raise CommandFailed(f"{file} was changed by somebody else in between; nothing is written")
-        write_all({self.folder / file: wanted[file] for file in changed})
-        return changed
+        return write_tree(self.folder, self.files, wanted)
 
     def faults(self, wanted: Mapping[str, bytes]) -> list[Problem]:
         """What the loader says of the configuration with these files."""

@@ -283,7 +283,7 @@ class _Ops:
 
     async def plan(self, args: dict[str, Any]) -> dict[str, Any]:
         try:
-            plan = self._node.applier.plan(_folder(args))
+            plan = await asyncio.to_thread(self._node.applier.plan, _folder(args))
         except ConfigError as error:
             return problems(error)
         return {"ok": True, "errors": [], "lines": plan.lines(), **plan.as_json()}

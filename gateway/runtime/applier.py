@@ -104,7 +104,7 @@ class Applier:
 
     async def apply(self, folder: Path, *, confirm_within_s: float | None, who: str) -> dict[str, Any]:
         """Make `folder` the running configuration. Raises ConfigError (nothing changed) or Busy."""
-        files = read_tree(folder)
+        files = await asyncio.to_thread(read_tree, folder)
         async with self._lock:
             self._refuse_while_pending()
             brought = self.provisioned()

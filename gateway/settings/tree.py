@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gateway.errors import ConfigError, Problem
 from gateway.settings.ids import did_you_mean
+from gateway.settings.unfinished import settle
 
 ROOT = "gateway.yaml"
 FOLDERS = ("channels", "profiles", "rules", "alarms")
@@ -45,10 +46,13 @@ def scan(folder: Path) -> tuple[dict[str, bytes], list[Problem]]:
 
 
 def read_tree(folder: Path) -> dict[str, bytes]:
-    """The YAML files of a tree by relative path. Raises ConfigError when any cannot be read."""
+    """The YAML files of a tree by relative path; a write that was cut off is finished first. Raises ConfigError when
+    any cannot be read.
+    """
     if not folder.is_dir():
         hint = "name the folder with --config, or make one with fieldpost init"
         raise ConfigError([Problem(str(folder), 0, 0, "", "there is no such configuration folder", hint)])
+    settle(folder)
     files, problems = scan(folder)
     if problems:
         raise ConfigError(problems)

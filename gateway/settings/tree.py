@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.errors import ConfigError, Problem
 from gateway.settings.ids import did_you_mean
-from gateway.settings.unfinished import settle
 
 ROOT = "gateway.yaml"
 FOLDERS = ("channels", "profiles", "rules", "alarms")
@@ -17,6 +17,9 @@ OTHER_FOLDERS = ("credentials", "schema", "examples", "certs", "tls")
 CASES = ".cases.yaml"
 """Cases of a profile, beside it: they test a configuration and are no part of it."""
 MAX_FILES = 2000
+JOURNAL = ".fieldpost-write.json"
+"""Stands in a folder while files of it are written as one; see `unfinished`."""
+FRESH_JOURNAL = f"{JOURNAL}.new"
 
 
 def scan(folder: Path) -> tuple[dict[str, bytes], list[Problem]]:
@@ -52,7 +55,10 @@ def read_tree(folder: Path) -> dict[str, bytes]:
     if not folder.is_dir():
         hint = "name the folder with --config, or make one with fieldpost init"
         raise ConfigError([Problem(str(folder), 0, 0, "", "there is no such configuration folder", hint)])
-    settle(folder)
+    if os.path.lexists(folder / JOURNAL) or os.path.lexists(folder / FRESH_JOURNAL):
+        from gateway.settings.unfinished import settle  # only after a kill: a start without it is quicker
+
+        settle(folder)
     files, problems = scan(folder)
     if problems:
         raise ConfigError(problems)

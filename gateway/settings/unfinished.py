@@ -20,9 +20,8 @@ from pathlib import Path, PurePosixPath
 
 from gateway.errors import ConfigError, Problem
 from gateway.settings.atomic import fsync_folder, write_file
+from gateway.settings.tree import FRESH_JOURNAL, JOURNAL
 
-JOURNAL = ".fieldpost-write.json"
-_FRESH = f"{JOURNAL}.new"
 WAIT_S = 10.0
 """How long one waits for somebody else who writes."""
 _POLL_S = 0.02
@@ -53,15 +52,12 @@ def locked(folder: Path, wait_s: float = WAIT_S) -> Iterator[None]:
 
 def settle(folder: Path) -> None:
     """Finish or undo what a killed writer left, or wait for one that lives. Raises ConfigError."""
-    journal = folder / JOURNAL
     try:
-        if not (journal.exists() or (folder / _FRESH).exists()):
-            return
         with locked(folder):
             pass
     except OSError as error:
         # Without a journal all files are as they were; what is wrong with the folder, whoever reads it next says.
-        if os.path.lexists(journal):
+        if os.path.lexists(folder / JOURNAL):
             raise _stuck(f"a write was cut off here and cannot be finished: {error.strerror}") from error
 
 
@@ -100,7 +96,7 @@ def _locked(descriptor: int) -> bool:
 
 def _note(folder: Path, token: str, names: list[str], *, ready: bool) -> None:
     """The journal, replaced as a whole."""
-    fresh = folder / _FRESH  # only who holds the lock writes it
+    fresh = folder / FRESH_JOURNAL  # only who holds the lock writes it
     try:
         text = json.dumps({"token": token, "ready": ready, "files": names})
         write_file(fresh, text.encode(), 0o644)
@@ -113,7 +109,7 @@ def _note(folder: Path, token: str, names: list[str], *, ready: bool) -> None:
 
 def _finish(folder: Path) -> None:
     """Do the renames that are left, or remove what was staged; the journal goes last."""
-    (folder / _FRESH).unlink(missing_ok=True)
+    (folder / FRESH_JOURNAL).unlink(missing_ok=True)
     journal = folder / JOURNAL
     if not journal.exists():
         return

@@ -14,8 +14,8 @@ import pytest
 from gateway.cli.session import CommandFailed
 from gateway.cli.writing import write_tree
 from gateway.errors import ConfigError
-from gateway.settings.tree import read_tree
-from gateway.settings.unfinished import JOURNAL, locked
+from gateway.settings.tree import JOURNAL, read_tree
+from gateway.settings.unfinished import locked
 from tests.support.gateway import FIELDPOST
 
 FILES = ("channels/a.yaml", "channels/b.yaml", "gateway.yaml", "profiles/new.yaml")

@@ -20,12 +20,21 @@ from gateway.importing.sources import Source
 from gateway.importing.tables import MOST_ROWS, Table, table_of
 from gateway.settings.yaml_reader import MAX_BYTES
 
+_CHUNK = 65536
 _MOST_PARTS = 1000
 _MOST_UNPACKED = 64_000_000
 _MOST_DEPTH = 64
-_MOST_CELLS = 2_000_000
+_MOST_CELLS = 800_000
 _MOST_COLUMNS = 200
-_CHUNK = 65536
+_MOST_ELEMENTS = 2_000_000
+_MOST_ATTRIBUTES = 6_000_000
+"""Of all parts together: a parser takes about a microsecond for each."""
+_MOST_MARKUP = 4 * _CHUNK
+"""Bytes of one tag: only the whole tag can be looked at."""
+_MOST_TEXT = 4096
+"""Characters of one cell or shared text."""
+_MOST_COPIED = 32_000_000
+"""Characters of all cells: a shared text counts as often as it is used."""
 _REFERENCE = re.compile(r"([A-Z]{1,3})([1-9][0-9]{0,6})")
 _PLAIN_NUMBER = re.compile(r"-?[0-9]+\.0+")
 Sheet = dict[int, dict[int, str]]
@@ -82,6 +91,8 @@ class _Workbook:
         self._zip = zipfile.ZipFile(BytesIO(raw))
         self._left = _MOST_UNPACKED
         self._cells = _MOST_CELLS
+        self._copied = _MOST_COPIED
+        self._budget = _Budget()
         self._parts = {info.filename: info for info in self._zip.infolist()}
         if len(self._zip.infolist()) > _MOST_PARTS:
             raise Refused(f"more than {_MOST_PARTS} parts")
@@ -91,14 +102,14 @@ class _Workbook:
         names = self._sheet_parts()
         if not names:
             raise Refused("there is no sheet in it")
-        shared = _Texts()
+        shared = _Texts(self._budget)
         if "xl/sharedStrings.xml" in self._parts:
             self._parse("xl/sharedStrings.xml", shared)
         return [self._sheet(name, shared.texts) for name in names]
 
     def _sheet_parts(self) -> list[str]:
         found = [name for name in self._parts if re.fullmatch(r"xl/worksheets/[^/]+\.xml", name)]
-        order = _Order()
+        order = _Order(self._budget)
         if "xl/workbook.xml" in self._parts and "xl/_rels/workbook.xml.rels" in self._parts:
             self._parse("xl/workbook.xml", order)
             self._parse("xl/_rels/workbook.xml.rels", order)
@@ -106,14 +117,14 @@ class _Workbook:
         return [*named, *sorted(set(found) - set(named))]
 
     def _sheet(self, name: str, shared: list[str]) -> Sheet:
-        cells = _Cells(shared, self._cells)
+        cells = _Cells(self._budget, shared, self._cells, self._copied)
         self._parse(name, cells)
-        self._cells = cells.left
+        self._cells, self._copied = cells.left, cells.copied
         return cells.sheet
 
     def _parse(self, name: str, handler: _Handler) -> None:
         """Feed a part to a handler while it is unpacked."""
-        parser = expat.ParserCreate(namespace_separator=" ")
+        parser = expat.ParserCreate()  # without namespaces: declarations count as attributes
         parser.buffer_text = True
         parser.StartDoctypeDeclHandler = _refuse_dtd
         parser.StartElementHandler = handler.start_element
@@ -127,12 +138,16 @@ class _Workbook:
             raise Refused(f"{name[:80]}: not XML that can be read: {error}") from None
 
     def _feed(self, name: str, parser: expat.XMLParserType) -> None:
+        fed = 0
         with self._zip.open(_plain(self._parts[name])) as part:
             while chunk := part.read(_CHUNK):
                 self._left -= len(chunk)
                 if self._left < 0:
                     raise Refused(f"it unpacks to more than {_MOST_UNPACKED // 1_000_000} MB")
                 parser.Parse(chunk, False)
+                fed += len(chunk)
+                if fed - parser.CurrentByteIndex > _MOST_MARKUP:
+                    raise Refused(f"a tag of more than {_MOST_MARKUP // 1024} KiB")
             parser.Parse(b"", True)
 
 
@@ -147,25 +162,46 @@ def _refuse_dtd(*_: object) -> None:
     raise Refused("it declares a document type (DTD), which a spreadsheet never has")
 
 
-class _Handler:
-    """Elements by their local names, with bounded depth."""
+class _Budget:
+    """How many elements and attributes may still come, in all parts together."""
 
     def __init__(self) -> None:
+        self._elements = _MOST_ELEMENTS
+        self._attributes = _MOST_ATTRIBUTES
+
+    def take(self, attributes: int) -> None:
+        self._elements -= 1
+        self._attributes -= attributes
+        if self._elements < 0 or self._attributes < 0:
+            raise Refused(f"more than {_MOST_ELEMENTS} XML elements, or {_MOST_ATTRIBUTES} attributes")
+
+
+class _Handler:
+    """Elements by their local names, with bounded depth and number, and bounded texts."""
+
+    def __init__(self, budget: _Budget) -> None:
+        self._budget = budget
+        self._room = _MOST_TEXT
         self._depth = 0
         self._pieces: list[str] | None = None
 
     def start_element(self, name: str, attributes: dict[str, str]) -> None:
+        self._budget.take(len(attributes))
         self._depth += 1
         if self._depth > _MOST_DEPTH:
             raise Refused(f"XML nested deeper than {_MOST_DEPTH} levels")
-        self.start(name.rpartition(" ")[2], {key.rpartition(" ")[2]: value for key, value in attributes.items()})
+        plain = {key.rpartition(":")[2]: value for key, value in attributes.items() if not key.startswith("xmlns")}
+        self.start(name.rpartition(":")[2], plain)
 
     def end_element(self, name: str) -> None:
         self._depth -= 1
-        self.end(name.rpartition(" ")[2])
+        self.end(name.rpartition(":")[2])
 
     def text(self, data: str) -> None:
         if self._pieces is not None:
+            self._room -= len(data)
+            if self._room < 0:
+                raise Refused(f"a text of more than {_MOST_TEXT} characters")
             self._pieces.append(data)
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
@@ -178,8 +214,8 @@ class _Handler:
 class _Order(_Handler):
     """The sheets' parts in the order of the workbook."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, budget: _Budget) -> None:
+        super().__init__(budget)
         self._ids: list[str] = []
         self._targets: dict[str, str] = {}
 
@@ -200,8 +236,8 @@ class _Order(_Handler):
 class _Texts(_Handler):
     """The shared texts: each `si` is one, its runs `t` put together; hints for pronunciation (`rPh`) are none."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, budget: _Budget) -> None:
+        super().__init__(budget)
         self.texts: list[str] = []
         self._runs: list[str] = []
         self._hint = False
@@ -209,6 +245,7 @@ class _Texts(_Handler):
     def start(self, name: str, attributes: dict[str, str]) -> None:  # noqa: ARG002 - a handler's form
         if name == "si":
             self._runs = []
+            self._room = _MOST_TEXT
         elif name == "rPh":
             self._hint = True
         elif name == "t":
@@ -228,8 +265,9 @@ class _Texts(_Handler):
 class _Cells(_Handler):
     """The cells of a sheet as texts."""
 
-    def __init__(self, shared: list[str], left: int) -> None:
-        super().__init__()
+    def __init__(self, budget: _Budget, shared: list[str], left: int, copied: int) -> None:
+        super().__init__(budget)
+        self.copied = copied
         self.sheet: Sheet = {}
         self.left = left
         self._shared = shared
@@ -248,6 +286,7 @@ class _Cells(_Handler):
             self._place(attributes.get("r", ""))
             self._kind = attributes.get("t", "n")
             self._value = []
+            self._room = _MOST_TEXT
         elif name in {"v", "t"}:
             self._pieces = []
 
@@ -269,6 +308,9 @@ class _Cells(_Handler):
             self.left -= 1
             if self.left < 0 or (text and self._column > _MOST_COLUMNS):
                 raise Refused(f"more than {_MOST_CELLS} cells, or {_MOST_COLUMNS} columns")
+            self.copied -= len(text)
+            if self.copied < 0:
+                raise Refused(f"more than {_MOST_COPIED // 1_000_000} million characters in its cells")
             if text:
                 self.sheet.setdefault(self._line, {})[self._column] = text
 

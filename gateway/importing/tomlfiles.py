@@ -26,6 +26,9 @@ _STRING = re.compile(
 )
 _WORD = re.compile(r"[^\s,\]}#]+(?: [0-9][^\s,\]}#]*)?")
 _MOST_TABLES = 40_000
+_MOST_STEPS = 3 * _MOST_TABLES
+"""Levels of all tables' names together: the parser walks them from the top each time."""
+_TABLE = re.compile(r"^[ \t]*\[[^\n\]]*", re.MULTILINE)
 _DEEP_KEY = re.compile(
     rf"""(?:^|[{{,\[])[ \t]*(?:(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){{{MAX_DEPTH + 1}}}""", re.MULTILINE
 )
@@ -47,8 +50,9 @@ def read_toml(source: Source) -> View | None:
     if sum(map(source.raw.count, (b"\n", b",", b"="))) > 2 * MOST_NODES:  # parsing it would already take long
         source.report.error(source.place, f"more than {MOST_NODES} values", "split the file")
         return None
-    if source.raw.count(b"\n[") > _MOST_TABLES:
-        source.report.error(source.place, f"more than {_MOST_TABLES} tables", "split the file")
+    tables = _TABLE.findall(text)
+    if len(tables) > _MOST_TABLES or sum(name.count(".") for name in tables) > _MOST_STEPS:
+        source.report.error(source.place, f"more than {_MOST_TABLES} tables, or too deep ones", "split the file")
         return None
     if (match := _DEEP_KEY.search(text)) is not None:  # the parser takes the square of its length for it
         line = text.count("\n", 0, match.end()) + 1
@@ -123,7 +127,9 @@ class _Places:
         self._at = 0
         self._line = 0
         self._start = 0
-        """Of the line, and what was counted up to it."""
+        """Of the line."""
+        self._counted = 0
+        """Up to where lines were counted: a long line is not looked through for each of its values."""
         self._counts: dict[Path, int] = {}
 
     def walk(self) -> None:
@@ -141,10 +147,11 @@ class _Places:
         return self._at < len(self._text)
 
     def _mark(self) -> yaml.Mark:
-        lines = self._text.count("\n", self._start, self._at)
+        lines = self._text.count("\n", self._counted, self._at)
         if lines:
             self._line += lines
-            self._start = self._text.rfind("\n", 0, self._at) + 1
+            self._start = self._text.rfind("\n", self._counted, self._at) + 1
+        self._counted = max(self._counted, self._at)
         return yaml.Mark("", self._at, self._line, self._at - self._start, "", 0)
 
     def _names(self) -> list[str]:

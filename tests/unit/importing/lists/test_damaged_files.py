@@ -85,3 +85,66 @@ def test_a_whole_number_of_more_than_64_bits_is_told_at_its_place(digits: str) -
     assert len(faults) == 1
     assert faults[0].startswith("x.toml:2:12")
     assert "64 bits" in faults[0]
+
+
+def _sheet(body: str) -> dict[str, str]:
+    return {"xl/worksheets/sheet1.xml": f"<worksheet><sheetData>{body}</sheetData></worksheet>"}
+
+
+def _wide(attribute: str, count: int) -> str:
+    return "<row " + " ".join(attribute.format(number) for number in range(count)) + "/>"
+
+
+def _shared(items: str, body: str = "<row/>") -> dict[str, str]:
+    return {"xl/sharedStrings.xml": f"<sst>{items}</sst>", **_sheet(body)}
+
+
+@pytest.mark.parametrize(
+    ("parts", "part", "message"),
+    [
+        (_shared(f"<si><t>{'x' * 5000}</t></si>"), "sharedStrings", "a text of more than 4096 characters"),
+        (_shared(f"<si>{'<t>xxxx</t>' * 2000}</si>"), "sharedStrings", "a text of more than 4096 characters"),
+        (_sheet(f'<row><c t="str"><v>{"x" * 5000}</v></c></row>'), "sheet1", "a text of more than 4096 characters"),
+        (
+            _shared(f"<si><t>{'x' * 4000}</t></si>", '<row><c t="s"><v>0</v></c></row>' * 8100),
+            "sheet1",
+            "more than 32 million characters in its cells",
+        ),
+        (_shared("<si/>" * 2_000_001), "sharedStrings", "more than 2000000 XML elements"),
+        (_sheet("<row>" + "<c/>" * 800_001 + "</row>"), "sheet1", "more than 800000 cells"),
+        (_sheet(_wide('a{}=">"', 100_000)), "sheet1", "a tag of more than 256 KiB"),
+        (
+            _sheet(_wide('xmlns:a{}="a"', 50_000)),
+            "sheet1",
+            "a tag of more than 256 KiB",
+        ),
+    ],
+    ids=["shared text", "runs", "cell", "copies", "si", "c", "attributes", "namespaces"],
+)
+def test_a_spreadsheet_that_would_take_long_is_refused_with_the_part(
+    parts: dict[str, str], part: str, message: str
+) -> None:
+    faults = faults_of_xlsx(zipped(parts))
+    assert len(faults) == 1
+    assert part in faults[0]
+    assert message in faults[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["  [[a]]\n" * 40_001, "".join(f"[{'.'.join('abcdefghijklmnopqrst')}.x{n}]\n" for n in range(7000))],
+    ids=["indented", "deep"],
+)
+def test_toml_with_too_many_tables_is_refused_wherever_they_begin(text: str) -> None:
+    assert "more than 40000 tables" in faults_of_toml(text.encode())[0]
+
+
+def test_values_of_one_long_line_of_toml_have_their_places() -> None:
+    report = Report()
+    line = "a = [" + ", ".join("{b = 1}" for _ in range(20_000)) + "]\n\nc = 2\n"
+    view = read_toml(Source("x.toml", line.encode(), report))
+    assert view is not None
+    marks = {key.value: key.start_mark for key, _ in view.node.value}
+    assert (marks["c"].line, marks["c"].column) == (2, 0)
+    last = view.node.value[0][1].value[-1].value[0][0].start_mark
+    assert (last.line, last.column) == (0, 5 + 9 * 19_999 + 1)

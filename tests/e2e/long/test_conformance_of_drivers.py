@@ -24,6 +24,9 @@ __all__ = ["plant"]
 async def test_opc_ua_keeps_the_contract_with_a_good_and_with_a_faulty_server(plant):
     tags = [tag_spec("Speed"), tag_spec("Count", kind="int32")]
     report = await examine(drivers.opcua.SPEC, opcua_channel(plant.url, tags))
+    if any(finding.startswith("loop:") for finding in report.findings):
+        # a busy machine may hold the loop up once; a driver that does so does it each time
+        report = await examine(drivers.opcua.SPEC, opcua_channel(plant.url, tags))
     assert report.findings == []
 
 

@@ -7,7 +7,6 @@ anything is walked.
 from __future__ import annotations
 
 import codecs
-import json
 import re
 from collections.abc import Iterator
 from functools import cached_property
@@ -16,13 +15,13 @@ import yaml
 
 from gateway.importing.report import Place, Report
 from gateway.importing.views import View
+from gateway.settings.json_text import as_yaml, fault_of
 from gateway.settings.yaml_reader import MAX_BYTES, MAX_DEPTH, compose, decode
 
 MOST_NODES = 400_000
 """Values of one document, aliases written out."""
 _CSV_FIRST = ("tag name", "group", "name", "device", "tag", "address")
 _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "null", "int", "float", "bool")}
-_PAIR = re.compile(r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 _TOML_TABLE = re.compile(r"\[\[?[ \t]*[A-Za-z]")
 ZIP = b"PK\x03\x04"
 
@@ -90,7 +89,7 @@ class Source:
         if sum(map(self.raw.count, (b"\n", b",", b":"))) > 2 * MOST_NODES:  # parsing it would already take long
             self.report.error(self.place, f"more than {MOST_NODES} values", "split the file")
             return []
-        _, nodes, whole = compose(self.file, _joined(self.text) if self.is_json else self.raw, problems)
+        _, nodes, whole = compose(self.file, as_yaml(self.text) if self.is_json else self.raw, problems)
         if not whole:
             return []
         views = [View(self.file, node, self.report) for node in nodes if _Check(self, node).passed()]
@@ -100,20 +99,9 @@ class Source:
         """JSON is read by the YAML reader for its places; what JSON refuses is refused first, in JSON's words."""
         if not self.text:
             return False
-        try:
-            json.loads(self.text)
-        except json.JSONDecodeError as error:
-            self.report.error(Place(self.file, error.lineno, error.colno), f"not JSON: {error.msg}")
-            return False
-        except (RecursionError, ValueError):
-            self.report.error(self.place, f"nested deeper than {MAX_DEPTH} levels, or a number too long")
-            return False
-        return True
-
-
-def _joined(text: str) -> str:
-    """JSON may write a character as two halves, which YAML's reader does not know."""
-    return _PAIR.sub(lambda match: json.loads(f'"{match[0]}"'), text)
+        if fault := fault_of(self.file, self.text):
+            self.report.problems.add(fault)
+        return fault is None
 
 
 def _as_utf8(raw: bytes) -> bytes:

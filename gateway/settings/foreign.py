@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.settings.credentials import CredentialError, CredentialSource
 from gateway.settings.positions import Document, Problems
+from gateway.settings.tree import FOREIGN
 from gateway.settings.yaml_reader import read_documents
 
 if TYPE_CHECKING:
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
 Heard = Callable[["Sequence[Note]"], None]
 """Told what was ignored, guessed or means another thing in foreign files."""
 
-_FOLDERS = ("channels", "profiles")
 _KUBEEDGE = "devices.kubeedge.io/"
-_MARKS = (b"deviceResources", b"deviceList", b"discoveredDevice", _KUBEEDGE.encode())
+_MARKS = (b"deviceResources", b"deviceList", b"discoveredDevice", b"protocols", b"apiVersion", _KUBEEDGE.encode())
 
 
 def is_foreign(data: Any) -> bool:
-    """Whether a document is one of EdgeX or KubeEdge, by its keys."""
+    """Whether a document is one of EdgeX or KubeEdge, by its keys, in files or of core-metadata."""
+    if isinstance(data, list) and data and isinstance(data[0], dict):
+        return {"name", "protocols"} <= data[0].keys() or is_foreign(data[0])
     if not isinstance(data, dict):
         return False
     if "kind" in data and str(data.get("apiVersion")).startswith(_KUBEEDGE):
@@ -35,12 +37,17 @@ def is_foreign(data: Any) -> bool:
     items = data.get("items")
     if "kind" in data and isinstance(items, list) and items and isinstance(items[0], dict):
         return is_foreign(items[0])
+    if "apiVersion" in data:
+        from gateway.importing.importers import EDGEX_WRAPPERS
+
+        if not EDGEX_WRAPPERS.keys().isdisjoint(data):
+            return True
     return "deviceResources" in data or "deviceList" in data or {"identifiers", "discoveredDevice"} <= data.keys()
 
 
 def is_foreign_file(file: str, raw: str | bytes) -> bool:
-    """Whether a file of a tree holds nothing but foreign documents; such a file may end in `.yml`."""
-    if PurePosixPath(file).parts[0] not in _FOLDERS:
+    """Whether a file of a tree holds nothing but foreign documents; such a file may end in `.yml` or `.json`."""
+    if PurePosixPath(file).parts[0] not in FOREIGN:
         return False
     start = raw.encode() if isinstance(raw, str) else raw
     if not any(mark in start for mark in _MARKS):

@@ -31,7 +31,7 @@ from gateway.settings.provisioned import document_of
 from gateway.settings.references import References
 from gateway.settings.server_file import ServerKinds
 from gateway.settings.templates import TemplateError, expand_name
-from gateway.settings.tree import FOLDERS, ROOT, read_tree
+from gateway.settings.tree import FOLDERS, FOREIGN, ROOT, read_tree
 from gateway.settings.types import GatewaySettings
 from gateway.settings.yaml_reader import read_documents
 
@@ -323,9 +323,20 @@ def _kind(file: str) -> str:
 
 def _is_ours(file: str, raw: str | bytes, problems: Problems) -> bool:
     path = PurePosixPath(file)
-    if file == ROOT or (path.suffix == ".yml" and len(path.parts) == 2 and is_foreign_file(file, raw)):
+    if file == ROOT:
         return True
-    if path.suffix != ".yaml":
+    if path.suffix in {".yml", ".json"} and len(path.parts) == 2 and path.parts[0] in FOREIGN:
+        before = len(problems)
+        if is_foreign_file(file, raw):
+            return True
+        if path.suffix == ".json":
+            read_documents(file, raw, problems)  # what is no JSON at all is told so
+        if len(problems) > before:
+            return False
+    if path.suffix.lower() == ".json":
+        hint = "JSON is taken of EdgeX and KubeEdge, as NAME.json right in profiles/ or channels/"
+        problems.add(Problem(file, 0, 0, "", "the file is not read", hint))
+    elif path.suffix != ".yaml":
         problems.add(Problem(file, 0, 0, "", "the file is not read", f"rename it to {path.with_suffix('.yaml')}"))
     elif len(path.parts) == 1:
         hint = did_you_mean(file, [ROOT])

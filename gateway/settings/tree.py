@@ -13,6 +13,8 @@ from gateway.settings.ids import did_you_mean
 
 ROOT = "gateway.yaml"
 FOLDERS = ("channels", "profiles", "rules", "alarms")
+FOREIGN = ("channels", "profiles")
+"""Folders in which files of other gateways are understood, JSON too."""
 OTHER_FOLDERS = ("credentials", "schema", "examples", "certs", "tls")
 CASES = ".cases.yaml"
 """Cases of a profile, beside it: they test a configuration and are no part of it."""
@@ -23,11 +25,14 @@ FRESH_JOURNAL = f"{JOURNAL}.new"
 
 
 def scan(folder: Path) -> tuple[dict[str, bytes], list[Problem]]:
-    """The YAML files of a tree by relative path, and what could not be read."""
+    """The files of a tree that are meant to be read, by relative path, and what could not be read.
+
+    These are YAML files, and JSON where files of other gateways may lie.
+    """
     files: dict[str, bytes] = {}
     problems: list[Problem] = []
     try:
-        for path in _yaml_files(folder):
+        for path in _meant(folder):
             name = path.relative_to(folder).as_posix()
             if len(files) >= MAX_FILES:
                 problems.append(Problem(name, 0, 0, "", f"more than {MAX_FILES} files"))
@@ -49,8 +54,8 @@ def scan(folder: Path) -> tuple[dict[str, bytes], list[Problem]]:
 
 
 def read_tree(folder: Path) -> dict[str, bytes]:
-    """The YAML files of a tree by relative path; a write that was cut off is finished first. Raises ConfigError when
-    any cannot be read.
+    """The files of a tree by relative path, as `scan` finds them; a write that was cut off is finished first. Raises
+    ConfigError when any cannot be read.
     """
     if not folder.is_dir():
         hint = "name the folder with --config, or make one with fieldpost init"
@@ -65,11 +70,11 @@ def read_tree(folder: Path) -> dict[str, bytes]:
     return files
 
 
-def _yaml_files(folder: Path) -> Iterator[Path]:
-    """Names that should be YAML files, whatever they really are: what is not a file must not count as absent."""
+def _meant(folder: Path) -> Iterator[Path]:
+    """Names that should be files to read, whatever they really are: what is not a file must not count as absent."""
     for path in sorted(folder.iterdir()):
         if path.name in FOLDERS and path.is_dir():
-            yield from (below for below in sorted(path.rglob("*")) if _is_yaml(below))
+            yield from (below for below in sorted(path.rglob("*")) if _is_yaml(below) or _is_json(below, path))
         elif path.name in FOLDERS or _is_yaml(path):
             yield path
 
@@ -90,6 +95,10 @@ def _kind(path: Path) -> str:
 def _is_yaml(path: Path) -> bool:
     is_case = path.parent.name == "profiles" and path.name.endswith(CASES)
     return path.suffix.lower() in {".yaml", ".yml"} and not path.name.startswith((".", "#")) and not is_case
+
+
+def _is_json(path: Path, folder: Path) -> bool:
+    return folder.name in FOREIGN and path.suffix.lower() == ".json" and not path.name.startswith((".", "#"))
 
 
 def _misnamed_folders(folder: Path) -> Iterator[Problem]:

@@ -10,11 +10,6 @@ from gateway.errors import Problem
 _PAIR = re.compile(r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 
 
-def is_json_file(file: str) -> bool:
-    """Whether a file says by its name that it is JSON."""
-    return file.lower().endswith(".json")
-
-
 def fault_of(file: str, text: str) -> Problem | None:
     """What keeps a text from being JSON."""
     try:

@@ -14,7 +14,6 @@ from typing import Any
 import yaml
 
 from gateway.errors import Problem
-from gateway.settings.json_text import as_yaml, fault_of, is_json_file
 from gateway.settings.positions import Document, Key, Origin, Problems
 from gateway.settings.yaml_errors import explain_syntax
 
@@ -86,7 +85,9 @@ def compose(file: str, raw: bytes | str, problems: Problems) -> tuple[str, list[
     if _too_deep(text):
         problems.add(Problem(file, 1, 1, "", f"nested deeper than {MAX_DEPTH} levels", "flatten the structure"))
         return text, [], False
-    if is_json_file(file):
+    if file.lower().endswith(".json"):
+        from gateway.settings.json_text import as_yaml, fault_of  # a start without such a file is quicker
+
         if fault := fault_of(file, text):
             problems.add(fault)
             return text, [], False

@@ -22,6 +22,7 @@ from gateway.importing.report import Note, Report
 from gateway.importing.sources import Source
 from gateway.importing.takeover import take_over
 from gateway.importing.writing import files_of
+from gateway.settings.ids import ID_RULE, is_id
 
 _ASKED = (
     *("strict_edgex", "interval", "node", "seed_shadow", "channel", "device", "url", "unit", "word_order", "repeat"),
@@ -123,6 +124,10 @@ def _folder(session: Session) -> Path | None:
 
 
 def _options(session: Session) -> Options:
+    for name in ("channel", "device"):
+        given = session.option(name)
+        if given and not is_id(given):
+            raise CommandFailed(f"--{name} `{given}` is no id: {ID_RULE}", Exit.USAGE)
     words: dict[str, Any] = {name: session.option(name) for name in _ASKED if session.option(name)}
     return Options(**words, one_based=not session.option("zero_based"))
 

@@ -48,3 +48,9 @@ def test_a_hostile_file_is_an_error_with_a_place(name: str) -> None:
     assert all(problem.file == "in/file.yaml" and problem.line >= 1 and problem.column >= 1 for problem in problems)
     assert not draft.channels
     assert not draft.profiles
+
+
+def test_a_list_without_rows_is_an_error_and_not_an_empty_profile() -> None:
+    report = Report()
+    take_over({"line.csv": b"group,name,address,attribute,type,description,precision,decimal\n"}, report)
+    assert ["no tags" in problem.message for problem in report.problems.sorted()] == [True]

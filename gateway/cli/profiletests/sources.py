@@ -76,10 +76,11 @@ def library(drivers: Iterable[str]) -> list[Source]:
         texts = profile_texts(driver)
         cases = case_texts(driver)
         files = {f"profiles/{name}.yaml": text.encode() for name, text in texts.items()}
+        homes = _homes(files)
         for name in texts:
             own = {f"{name}{CASES}": cases[name].encode()} if name in cases else {}
             file = f"profiles/{name}.yaml"
-            found.append(Source(name, LIBRARY, driver, file, _with_bases(file, files), own))
+            found.append(Source(name, LIBRARY, driver, file, _with_bases(file, files, homes), own))
     return found
 
 
@@ -94,9 +95,11 @@ def configured(folder: Path) -> list[Source]:
     files = {name: text for name, text in tree.items() if name.startswith("profiles/")}
     users = _with_extended(_users(tree), bodies(files))
     cases = _case_files(folder / "profiles", "profiles/")
-    variables = _variables(tree)
+    variables, homes = _variables(tree), _homes(files)
     found = [
-        Source(name, CONFIGURATION, driver, file, _with_bases(file, files), cases.get(name, {}), channel, variables)
+        Source(
+            name, CONFIGURATION, driver, file, _with_bases(file, files, homes), cases.get(name, {}), channel, variables
+        )
         for file, text in files.items()
         for name in names_in(file, text)
         for driver, channel in [_shared(users.get(name, {}))]
@@ -140,7 +143,8 @@ def in_file(path: Path) -> list[Source]:
     if not names:
         raise CommandFailed(f"{path} holds no profile", Exit.BAD_CONFIG)
     cases = _case_files(path.parent, f"{path.parent}/" if path.parent != Path() else "")
-    return [Source(name, str(path), "", file, _with_bases(file, files), cases.get(name, {})) for name in names]
+    homes = _homes(files)
+    return [Source(name, str(path), "", file, _with_bases(file, files, homes), cases.get(name, {})) for name in names]
 
 
 def _of_cases(path: Path) -> list[Source]:
@@ -181,9 +185,13 @@ def names_in(file: str, text: bytes) -> list[str]:
     return list(bodies({file: text}))
 
 
-def _with_bases(file: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
+def _homes(files: Mapping[str, bytes]) -> dict[str, str]:
+    """Which file defines each profile."""
+    return {name: each for each, text in files.items() for name in names_in(each, text)}
+
+
+def _with_bases(file: str, files: Mapping[str, bytes], homes: Mapping[str, str]) -> dict[str, bytes]:
     """The file, and those of what its profiles extend: not its neighbours, whose faults are not its own."""
-    homes = {name: each for each, text in files.items() for name in names_in(each, text)}
     taken: dict[str, bytes] = {}
     todo = [file]
     while todo:

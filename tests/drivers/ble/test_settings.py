@@ -30,7 +30,7 @@ def device(keys: str, tag: str = "x: {address: rssi, type: int16}") -> str:
     [
         ("driver: ble\nadapter: usb0\ndevices: {}\n", "adapter", "no adapter"),
         ("driver: ble\nconnections: 0\ndevices: {}\n", "connections", "outside"),
-        ("driver: ble\naway_after: 5\ndevices: {}\n", "away_after", "30s"),
+        ("driver: ble\naway_after: 5\ndevices: {}\n", "away_after", "5s"),
         ("driver: ble\ndevices: {d: {kind: bthome, tags: {}}}\n", "devices.d", "no address"),
         ("driver: ble\ndevices: {d: {address: hall, tags: {}}}\n", "devices.d.address", "no device address"),
         (

@@ -16,7 +16,7 @@ from tests.support.modbus_peer import serial_peer, tcp_peer
 from tests.support.parts import EDGEX_FILES, require
 from tests.support.serial_line import joined_ports
 
-CASES = Path(__file__).parents[1] / "cases/imports/edgex"
+CASES = Path(__file__).parents[2] / "cases/imports/edgex"
 PROFILE, STRINGS, DEVICES = (
     *("modbus.test.device.profile.yml", "modbus.test.device.string.profile.yml", "modbus.test.devices.yaml"),
 )

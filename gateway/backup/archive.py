@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import secrets
 import tarfile
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
+from gateway.atomic import create_file
 from gateway.errors import GatewayError
 
 SUFFIX = ".fpbackup"
@@ -42,16 +42,10 @@ def write(to: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes], pas
     body = _packed({_MANIFEST: json.dumps(manifest).encode(), **files})
     content = _open(body) if password is None else _sealed(body, password)
     try:
-        handle = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        create_file(to, content)
     except FileExistsError:
         raise BackupError(f"{to} exists already") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
     except OSError as error:
-        to.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror, str(to)) from error
     return len(content)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -12,10 +11,10 @@ from typing import Any
 
 import msgpack
 
+from gateway.atomic import create_file, sync_folder
 from gateway.backup.archive import BackupError
 from gateway.release import version
 from gateway.store.copying import Copied, copy_tables, place_tables
-from gateway.store.files import sync_directory
 
 _LEFT_OUT = {"store", "store.mirror"}
 """Of the state directory: readings and what belongs to one run. The small tables of the store go by `copy_tables`."""
@@ -89,12 +88,8 @@ def _tables(files: Mapping[str, bytes]) -> Copied | None:
 
 def _put(path: Path, content: bytes) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    sync_directory(path.parent)
+    create_file(path, content)
+    sync_folder(path.parent)
 
 
 def _empty(folder: Path, *, remove: bool) -> None:

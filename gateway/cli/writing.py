@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from gateway.atomic import sync_folder, write_file
 from gateway.cli.session import CommandFailed
-from gateway.settings.atomic import fsync_folder, write_file
 from gateway.settings.tree import scan
 from gateway.settings.unfinished import locked, replace_together
 
@@ -63,7 +63,7 @@ def write_all(files: Mapping[Path, bytes]) -> None:
         for fresh, _ in staged:
             fresh.unlink(missing_ok=True)
     for folder in {path.parent for _, path in staged}:
-        fsync_folder(folder)
+        sync_folder(folder)
 
 
 def _stage(fresh: Path, path: Path, text: bytes) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
-from gateway.ota.files import sync_folder
+from gateway.atomic import sync_folder
 from gateway.ota.release import MOST_BYTES, MOST_WHEEL_BYTES, MOST_WHEELS, ReleaseRefused
 
 SUFFIX = ".fpb"

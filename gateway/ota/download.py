@@ -22,7 +22,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from msgspec import Struct
 
-from gateway.ota.files import sync_folder
+from gateway.atomic import sync_folder
 from gateway.ota.release import MOST_BYTES, ReleaseRefused
 
 _CHUNK = 1 << 16

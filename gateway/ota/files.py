@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from gateway.atomic import sync_folder
 from gateway.ota.release import ReleaseRefused
 
 _CHUNK = 1 << 16
@@ -40,15 +41,6 @@ def copy(source: Path, to: Path, most: int) -> int:
         out.flush()
         os.fsync(out.fileno())
     return size
-
-
-def sync_folder(folder: Path) -> None:
-    """The names in a folder are on disk."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def sync_tree(folder: Path) -> None:

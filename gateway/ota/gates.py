@@ -12,7 +12,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from gateway.ota.files import regular, sync_folder
+from gateway.atomic import sync_folder
+from gateway.ota.files import regular
 from gateway.ota.release import ReleaseRefused
 
 OK = "ok"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from securesystemslib.signer import CryptoSigner, SSlibKey
 
+from gateway.atomic import create_file
 from gateway.ota.repository import ROLES, RepositoryError
 
 _FILE = re.compile(r"(root|targets|snapshot|timestamp)-([0-9]+)\.pem")
@@ -26,11 +26,7 @@ def make_key(folder: Path, role: str, password: bytes | None = None) -> CryptoSi
     if password:
         encryption = serialization.BestAvailableEncryption(password)
     text = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    create_file(path, text)
     return _signer(key)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,8 +18,8 @@ from tuf.api import exceptions
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 from tuf.api.serialization.json import JSONSerializer
 
+from gateway.atomic import replace_file
 from gateway.errors import GatewayError
-from gateway.ota.files import sync_folder
 from gateway.ota.release import MOST_DESCRIPTION, Release, parse_release
 
 ROLES = ("root", "targets", "snapshot", "timestamp")
@@ -232,14 +231,14 @@ class Repository:
         path = self.folder / self._place(info)
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(path, content)
+            replace_file(path, content, 0o644)
 
     def _place(self, info: TargetFile) -> str:
         folder, _, base = info.path.rpartition("/")
         return f"targets/{folder}/{info.hashes['sha256']}.{base}"
 
     def _write(self, name: str, content: bytes) -> None:
-        _replace(self._metadata / name, content)
+        replace_file(self._metadata / name, content, 0o644)
 
     def _read(self, name: str, kind: type[_Signed]) -> _Signed:
         try:
@@ -256,13 +255,3 @@ class Repository:
 
 def _meta(version: int, raw: bytes) -> MetaFile:
     return MetaFile(version, len(raw), {"sha256": hashlib.sha256(raw).hexdigest()})
-
-
-def _replace(path: Path, content: bytes) -> None:
-    fresh = path.with_name(f".{path.name}.new")
-    with fresh.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    sync_folder(path.parent)

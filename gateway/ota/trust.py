@@ -20,8 +20,9 @@ from tuf.api import exceptions
 from tuf.api.metadata import Metadata, Root, TargetFile
 from tuf.ngclient import FetcherInterface, Updater
 
+from gateway.atomic import sync_folder
 from gateway.ota.bundle import MOST_METADATA
-from gateway.ota.files import copy, regular, sync_folder, sync_tree
+from gateway.ota.files import copy, regular, sync_tree
 from gateway.ota.release import MOST_DESCRIPTION, Release, ReleaseRefused, Wheel, parse_release, version_key
 
 _FIVE_YEARS_S = 5 * 365 * 86400

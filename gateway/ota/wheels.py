@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from gateway.ota.files import regular, sync_folder
+from gateway.atomic import sync_folder
+from gateway.ota.files import regular
 from gateway.ota.places import kill_point
 from gateway.ota.release import ReleaseRefused, Wheel
 

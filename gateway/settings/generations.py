@@ -22,8 +22,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from gateway.atomic import replace_file, sync_folder, write_tree
 from gateway.errors import GatewayError
-from gateway.settings.atomic import fsync_folder, replace_file, write_tree
 from gateway.settings.mending import mend
 from gateway.settings.provisioned import FILE as PROVISIONED
 from gateway.settings.tree import scan
@@ -134,7 +134,7 @@ class Generations:
         shutil.rmtree(temporary, ignore_errors=True)
         write_tree(temporary, tree)
         temporary.rename(self.folder(number))
-        fsync_folder(self._root)
+        sync_folder(self._root)
         return self.get(number)
 
     def activate(self, generation: Generation, confirm_within_s: float | None = None) -> None:

@@ -18,8 +18,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
+from gateway.atomic import sync_folder, write_file
 from gateway.errors import ConfigError, Problem
-from gateway.settings.atomic import fsync_folder, write_file
 from gateway.settings.tree import FRESH_JOURNAL, JOURNAL
 
 WAIT_S = 10.0
@@ -74,7 +74,7 @@ def replace_together(folder: Path, files: Mapping[str, bytes], stage: Stage) -> 
             path.parent.mkdir(parents=True, exist_ok=True)
             stage(fresh, path, files[name])
         for below in {_places(folder, name, token)[1].parent for name in names}:
-            fsync_folder(below)
+            sync_folder(below)
         _note(folder, token, names, ready=True)
     except OSError:
         _finish(folder)
@@ -104,7 +104,7 @@ def _note(folder: Path, token: str, names: list[str], *, ready: bool) -> None:
     except OSError:
         fresh.unlink(missing_ok=True)
         raise
-    fsync_folder(folder)
+    sync_folder(folder)
 
 
 def _finish(folder: Path) -> None:
@@ -124,9 +124,9 @@ def _finish(folder: Path) -> None:
         folders.add(path.parent)
     for below in folders:
         if below.is_dir():
-            fsync_folder(below)
+            sync_folder(below)
     journal.unlink()
-    fsync_folder(folder)
+    sync_folder(folder)
 
 
 def _read(journal: Path) -> tuple[str, bool, list[str]]:

@@ -69,15 +69,7 @@ class Uplinks:
 
     def _uplink(self, name: str, values: dict[str, Any], place: Origin) -> UplinkSettings | None:
         problems = self._problems
-        codec = values.get("codec")
-        if isinstance(codec, str) and codec in reserved.CODECS:
-            problems.at(
-                place.child("codec"), reserved.later(codec, reserved.CODECS[codec]), "use json, native, flat or edgex"
-            )
-            values = {key: value for key, value in values.items() if key != "codec"}
-        if values.get("unrouted") == "hold":
-            problems.at(place.child("unrouted"), reserved.later("hold", "probing for subscribers"), "use accept")
-            values = {key: value for key, value in values.items() if key != "unrouted"}
+        values = self._without_later_words(values, place)
         keys = section(UplinkKeys, values, place, problems, what=f"uplink `{name}`", reserved=reserved.UPLINK)
         if keys is None:
             return None
@@ -93,21 +85,6 @@ class Uplinks:
             return None
         self._check_limits(keys, batch, reconnect, place)
         self._check_budget(keys, rate, place.child("rate", "bytes_per_day"))
-        given = {
-            "batch_age_s": batch.age,
-            "batch_readings": batch.readings,
-            "max_payload": batch.bytes,
-            "bytes_per_s": rate.bytes,
-            "messages_per_s": rate.messages,
-            "bytes_per_day": rate.bytes_per_day,
-            "reconnect_max_s": reconnect.max,
-            "compress": keys.compress or ("zlib" if keys.codec == "native" else None),
-        }
-        limits = (
-            {"batch_age_s": self._batch_age_s}
-            | PROFILES[keys.profile]
-            | {key: _plain(value) for key, value in given.items() if value is not None}
-        )
         return UplinkSettings(
             name=name,
             urls=tuple(keys.urls),
@@ -130,8 +107,35 @@ class Uplinks:
             quality=keys.quality or "good",
             envelope=keys.envelope is not False,
             twins=keys.twins or "",
-            **limits,
+            **self._limits(keys, batch, rate, reconnect),
         )
+
+    def _without_later_words(self, values: dict[str, Any], place: Origin) -> dict[str, Any]:
+        """The values without those that a later release will know, which are told."""
+        codec = values.get("codec")
+        if isinstance(codec, str) and codec in reserved.CODECS:
+            text = reserved.later(codec, reserved.CODECS[codec])
+            self._problems.at(place.child("codec"), text, "use json, native, flat or edgex")
+            values = {key: value for key, value in values.items() if key != "codec"}
+        if values.get("unrouted") == "hold":
+            self._problems.at(place.child("unrouted"), reserved.later("hold", "probing for subscribers"), "use accept")
+            values = {key: value for key, value in values.items() if key != "unrouted"}
+        return values
+
+    def _limits(self, keys: UplinkKeys, batch: BatchKeys, rate: RateKeys, reconnect: ReconnectKeys) -> dict[str, Any]:
+        """What the profile says, under what is written."""
+        given = {
+            "batch_age_s": batch.age,
+            "batch_readings": batch.readings,
+            "max_payload": batch.bytes,
+            "bytes_per_s": rate.bytes,
+            "messages_per_s": rate.messages,
+            "bytes_per_day": rate.bytes_per_day,
+            "reconnect_max_s": reconnect.max,
+            "compress": keys.compress or ("zlib" if keys.codec == "native" else None),
+        }
+        written = {key: _plain(value) for key, value in given.items() if value is not None}
+        return {"batch_age_s": self._batch_age_s} | PROFILES[keys.profile] | written
 
     def _default_client_id(self, name: str) -> str:
         first = not self._origins

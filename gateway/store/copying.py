@@ -7,18 +7,18 @@ no number is ever given to two contents, whether the old box still runs or not.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gateway.atomic import create_file, sync_folder
 from gateway.errors import StoreError
 from gateway.journal import STREAMS
 from gateway.store import rows
 from gateway.store.environment import DAMAGE_ERRORS, Environment
-from gateway.store.files import Lock, Paths, sync_directory
+from gateway.store.files import Lock, Paths
 from gateway.store.loading import load
 from gateway.store.mirror import SLOT, form
 from gateway.store.state import State
@@ -86,9 +86,9 @@ def place_tables(state_dir: Path, copied: Copied) -> None:
                 tx.put(rows.key("next"), rows.pack(numbers))
         finally:
             environment.close()
-        _write(paths.mirror, copied.mirror + bytes(2 * SLOT - len(copied.mirror)))
-        sync_directory(paths.journal)
-        sync_directory(state_dir)
+        create_file(paths.mirror, copied.mirror + bytes(2 * SLOT - len(copied.mirror)))
+        sync_folder(paths.journal)
+        sync_folder(state_dir)
     finally:
         lock.release()
 
@@ -99,11 +99,3 @@ def _put(tx: object, found: Iterable[tuple[bytes, bytes]]) -> None:
             raise StoreError("the backup holds a table that no backup has")
         rows.unpack(value)  # its check sum
         tx.put(key, value)  # type: ignore[attr-defined]
-
-
-def _write(path: Path, content: bytes) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

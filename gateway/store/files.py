@@ -11,6 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from gateway.atomic import sync_folder
 from gateway.errors import StoreError
 
 KEEP_QUARANTINED = 3
@@ -130,15 +131,7 @@ def write_file(path: Path, content: bytes) -> None:
     finally:
         os.close(descriptor)
     draft.replace(path)
-    sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(path.parent)
 
 
 def quarantine(paths: Paths, name: str, room: int) -> Path:
@@ -150,7 +143,7 @@ def quarantine(paths: Paths, name: str, room: int) -> Path:
             break
         target = paths.quarantine / f"{name}-{i}"
     paths.journal.rename(target)
-    sync_directory(paths.root)
+    sync_folder(paths.root)
     kept = sorted(paths.quarantine.iterdir(), key=lambda path: path.stat().st_mtime_ns)
     kept.remove(target)
     while kept and (len(kept) >= KEEP_QUARANTINED or _free_bytes(paths.root) < room):

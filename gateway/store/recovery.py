@@ -13,13 +13,14 @@ import secrets
 import lmdb
 from msgspec import Struct, field
 
+from gateway.atomic import sync_folder
 from gateway.clock import Clock, boot_id
 from gateway.errors import StoreDamaged
 from gateway.journal import STREAMS, Gap
 from gateway.store import aliases, gaps
 from gateway.store.attempt import Attempt
 from gateway.store.environment import DAMAGE_ERRORS, Environment, check_length
-from gateway.store.files import Marker, Paths, quarantine, sync_directory
+from gateway.store.files import Marker, Paths, quarantine
 from gateway.store.loading import load
 from gateway.store.mirror import Mirror, Remembered
 from gateway.store.state import ConsumerRow, State
@@ -137,7 +138,7 @@ class Recovery:
         report.damaged = ()
         report.notes.append(reason)
         _log.error("the store is damaged (%s); it was moved to %s", reason, target)
-        sync_directory(self._paths.root)
+        sync_folder(self._paths.root)
 
     def _settle_epoch(self, state: State | None, remembered: Remembered | None, report: Report) -> State:
         wall = self._clock.wall_ms()

@@ -187,6 +187,7 @@ def without_tags(channel: dict[str, Any]) -> dict[str, Any]:
     return bare
 
 
+@pytest.mark.timeout(240)  # many drawn mixtures are no configuration: on a busy machine a minute is not enough
 @pytest.mark.parametrize("driver", list(KINDS))
 @settings(max_examples=10, deadline=None)
 @given(data=st.data())

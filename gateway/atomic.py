@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 
-def fsync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make names in `folder` durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -26,17 +26,30 @@ def write_file(path: Path, data: bytes, mode: int = 0o640) -> None:
         os.fsync(file.fileno())
 
 
-def replace_file(path: Path, data: bytes) -> None:
+def create_file(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """A file that must not exist yet, with its content on disk. Raises FileExistsError; half a file is removed."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def replace_file(path: Path, data: bytes, mode: int = 0o640) -> None:
     """Replace `path` as a whole: readers and the next start see the old or the new content."""
     temporary = path.with_name(path.name + ".tmp")
     try:
-        write_file(temporary, data)
+        write_file(temporary, data, mode)
         temporary.replace(path)
     except OSError:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
-    fsync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def write_tree(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -49,4 +62,4 @@ def write_tree(folder: Path, files: Mapping[str, bytes]) -> None:
         write_file(path, data)
         folders.update(parent for parent in path.parents if parent.is_relative_to(folder))
     for below in folders:
-        fsync_folder(below)
+        sync_folder(below)

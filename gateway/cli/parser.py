@@ -324,7 +324,7 @@ def _add_state(add: _Add) -> None:
     journal = add("journal", "state", "show the journal's streams and gaps, and its latest entries")
     journal.add_argument("--stream", choices=_JOURNAL_STREAMS, help="list entries of this stream")
     journal.add_argument("--since", type=duration, metavar="TIME", help="not older than this, for example 1h")
-    journal.add_argument("--limit", type=positive, default=20, metavar="N", help="at most so many entries (20)")
+    journal.add_argument("--limit", type=positive, metavar="N", help="at most so many entries (20)")
     journal.add_argument("--format", choices=("edgex",), help="readings as events of EdgeX, one JSON object a line")
     journal.add_argument("--quality", choices=("good", "all"), help="with --format: good readings only (good), or all")
     journal.add_argument("--output", "-o", metavar="FILE", help="with --format: write it there")

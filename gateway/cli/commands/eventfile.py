@@ -16,6 +16,8 @@ def export_events(session: Session) -> int:
     """Exit 0 when the file, or what was printed, is whole. A file is there whole or not at all."""
     if session.option("stream") not in {None, "telemetry"}:
         raise CommandFailed("events of EdgeX are made of readings: write --stream telemetry", Exit.USAGE)
+    if session.option("limit") is not None:
+        raise CommandFailed("--limit counts entries, not events: write --since 1h", Exit.USAGE)
     args: dict[str, Any] = {"quality": session.option("quality") or "good"}
     if session.option("since") is not None:
         args["since_ms"] = int((time.time() - session.option("since")) * 1000)

@@ -111,6 +111,9 @@ def _forget_reads(session: Session, device: str | None) -> int:
     return Exit.OK
 
 
+_ENTRIES = 20
+
+
 def journal(session: Session) -> int:
     """Streams, gaps, and the latest entries of one stream; with --format its readings for another system."""
     if session.option("format"):
@@ -120,7 +123,11 @@ def journal(session: Session) -> int:
     for name in ("output", "quality"):
         if session.option(name):
             raise CommandFailed(f"--{name} goes with --format edgex", Exit.USAGE)
-    args: dict[str, Any] = {"stream": session.option("stream"), "limit": session.args.limit, "since_ms": None}
+    args: dict[str, Any] = {
+        "stream": session.option("stream"),
+        "limit": session.option("limit") or _ENTRIES,
+        "since_ms": None,
+    }
     since = session.option("since")
     if since is not None:
         args["since_ms"] = int((time.time() - since) * 1000)

@@ -5,6 +5,7 @@ import argparse
 import pytest
 
 from gateway.cli.commands.command import command
+from gateway.cli.main import main
 from gateway.cli.output import Output
 from gateway.cli.parser import parse
 from gateway.cli.session import CommandFailed, Exit, Session
@@ -95,3 +96,8 @@ def test_words_that_are_no_arguments_are_wrong_usage(words):
     with pytest.raises(CommandFailed) as caught:
         ask("interval", *words)
     assert caught.value.exit_with == Exit.USAGE
+
+
+def test_a_file_of_events_has_no_limit_that_would_be_passed_over(capsys):
+    assert main(["journal", "--format", "edgex", "--limit", "3"]) == 2
+    assert "write --since 1h" in capsys.readouterr().err

@@ -18,6 +18,8 @@ from rules.values import Input, Instant
 VERSION = 1
 
 _GOOD = "good"
+_ROUNDED_MS = 2
+"""What two clocks, each rounded to milliseconds at two moments, may differ by."""
 _PLACE = re.compile(r"\{\{|\}\}|\{[^{}]*\}")
 _ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 
@@ -121,8 +123,15 @@ class Alarm(Kept):
         if self.state == SHELVED:
             left = min(self.until - now.wall, self.shelved_ms, self.until_at + shift - now.at)
             left = max(0, left)
-            self.until, self.until_at = now.wall + left, now.at + left
+            self.until, self.until_at = self.end_on_the_wall(now, now.at + left), now.at + left
         return ""
+
+    def end_on_the_wall(self, now: Instant, end: int) -> int:
+        """UTC ms of `end` on the boot clock: the time that was promised, unless a clock was set since. The two clocks
+        are rounded each by itself, and what people were told does not move by that.
+        """
+        wall = now.wall - (now.at - end)
+        return self.until if abs(wall - self.until) <= _ROUNDED_MS else wall
 
 
 def _wrong(row: _Row) -> str:

@@ -189,7 +189,8 @@ class AlarmBook:
         """Time has passed. A shelving ends at its own time, not when somebody looks; its transition names nobody."""
         while self._due is not None and self._due <= now.at:
             end, key = min((self._alarms[key].until_at, key) for key in self._shelved)
-            self._enter(self._alarms[key], "unshelve", Instant(end, now.wall - (now.at - end)))
+            alarm = self._alarms[key]
+            self._enter(alarm, "unshelve", Instant(end, alarm.end_on_the_wall(now, end)))
         self._figures.move(now)
 
     def restore(self, key: str, row: Any, now: Instant, shift: int) -> str:

@@ -214,3 +214,24 @@ def test_after_a_reboot_the_times_that_are_kept_are_of_the_new_boot() -> None:
     assert desk.state() == "shelved"
     desk.pass_ms(1000)
     assert desk.state() == "normal"
+
+
+@pytest.mark.parametrize("apart", [-1, 0, 1])
+def test_the_end_that_people_were_told_does_not_move_by_the_rounding_of_two_clocks(apart: int) -> None:
+    desk = in_state("shelved")
+    promised, due = WALL + HOUR, desk.book.due
+    assert due is not None
+    desk.pass_ms(HOUR // 2)
+    desk.wall += apart
+    desk.restart()
+    assert desk.book.due is not None
+    assert desk.book.due <= due
+    desk.pass_ms(HOUR)
+    assert (desk.last.event, desk.last.when.wall) == ("unshelve", promised)
+
+
+def test_a_clock_that_was_set_moves_the_end_that_people_are_told() -> None:
+    desk = in_state("shelved")
+    desk.wall -= 5000
+    desk.pass_ms(HOUR)
+    assert (desk.last.event, desk.last.when.wall) == ("unshelve", WALL + HOUR - 5000)

@@ -80,7 +80,8 @@ class Running(Protocol):
         self, step: str, *, percent: int | None = None, keep: Mapping[str, Any] | None = None, **detail: Any
     ) -> None:
         """Where the job is. Another `step` or something to `keep` is on disk when this returns, and told after that; of
-        percents and details alone, only some are told. `keep` is merged into what was kept; None removes a key.
+        percents and details alone, only some are told. `detail` belongs to the step: another one begins with what is
+        given, the same one adds to it. `keep` is merged into what was kept; None removes a key.
         """
         ...
 
@@ -96,7 +97,7 @@ class JobCancelled(GatewayError):
 
 
 class Work(Protocol):
-    """Does the jobs of one op."""
+    """Does the jobs of one op. Made by gateway/runtime/jobworks.py."""
 
     def check(self, job: Job) -> None:
         """Raises JobRefused for a `doc` that is no doc of this op. Quick, without effects."""

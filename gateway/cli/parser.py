@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import keyword
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from gateway.cli.alarms_grammar import add_alarms
 from gateway.cli.argtypes import duration, duration_between, port, positive, units
-from gateway.cli.bundle_grammar import add_bundle
-from gateway.cli.discovery_grammar import add_browse, add_discovered
-from gateway.cli.driver_grammar import add_driver
-from gateway.cli.fleet_grammar import add_fleet
-from gateway.cli.ota_grammar import add_ota
-from gateway.cli.profiles_grammar import add_profiles
-from gateway.cli.rules_grammar import add_replays, add_rules
 from gateway.cli.session import Session
-from gateway.cli.shadow_grammar import add_shadow
 
 _EPILOG = """exit status: 0 ok, 1 failed, 2 wrong usage, 69 no gateway is running, 78 bad configuration"""
+_HELP = {"-h", "--help"}
 _A_WEEK = duration_between("1ms", "7d")  # gateway/holds.py
 _A_DAY = duration_between("1ms", "1d")
 _A_LISTEN = duration_between("1s", "300s")
@@ -49,6 +42,9 @@ class _Parser(argparse.ArgumentParser):
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
     """The namespace of a command; `run` is the function to call. Raises UsageError."""
+    if "run" in words and _HELP.isdisjoint(words):
+        with contextlib.suppress(UsageError):  # the gateway lives long, and has no use for all the other commands
+            return _running().parse_args(list(words))
     parser = build()
     args = parser.parse_args(list(words))
     if getattr(args, "version", False) and not hasattr(args, "run"):
@@ -60,21 +56,18 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 def build() -> argparse.ArgumentParser:
     """The whole grammar."""
-    common = _common()
-    parser = _Parser(
-        prog="fieldpost",
-        description="Reads field devices, keeps every reading, delivers it over MQTT and proves it.",
-        epilog=_EPILOG,
-        parents=[common],
-    )
-    parser.add_argument("--version", action="store_true", default=argparse.SUPPRESS, help="the same as `version`")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
+    from gateway.cli.alarms_grammar import add_alarms
+    from gateway.cli.bundle_grammar import add_bundle
+    from gateway.cli.discovery_grammar import add_browse, add_discovered
+    from gateway.cli.driver_grammar import add_driver
+    from gateway.cli.fleet_grammar import add_fleet
+    from gateway.cli.ota_grammar import add_ota
+    from gateway.cli.profiles_grammar import add_profiles
+    from gateway.cli.rules_grammar import add_replays, add_rules
+    from gateway.cli.shadow_grammar import add_shadow
 
-    def add(name: str, where: str, text: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=text, description=text, parents=[common], epilog=_EPILOG)
-        command.set_defaults(run=_late(where, _function(name)))
-        return command
-
+    common, parser, add = _beginning()
+    _add_run(add)
     _add_service(add)
     _add_configuration(add)
     _add_values(add)
@@ -83,6 +76,7 @@ def build() -> argparse.ArgumentParser:
     _add_command(add)
     _add_field(add)
     _add_device(add)
+    add_profiles(add("profiles", "profiles", "list profiles, show one or what results of it, run their cases"))
     add_browse(add("browse", "browse", "show what a channel or a server has, as a tree; make tags of it"))
     add_discovered(add("discovered", "discovered", "show what was seen and is not configured, approve it"), common)
     _add_lists(add)
@@ -101,6 +95,33 @@ def build() -> argparse.ArgumentParser:
 
 
 _Add = Callable[[str, str, str], argparse.ArgumentParser]
+
+
+def _running() -> argparse.ArgumentParser:
+    """The grammar of `fieldpost run` alone."""
+    _, parser, add = _beginning()
+    _add_run(add)
+    return parser
+
+
+def _beginning() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser, _Add]:
+    """The options of every command, a grammar that has them, and how a command is added to it."""
+    common = _common()
+    parser = _Parser(
+        prog="fieldpost",
+        description="Reads field devices, keeps every reading, delivers it over MQTT and proves it.",
+        epilog=_EPILOG,
+        parents=[common],
+    )
+    parser.add_argument("--version", action="store_true", default=argparse.SUPPRESS, help="the same as `version`")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
+
+    def add(name: str, where: str, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text, parents=[common], epilog=_EPILOG)
+        command.set_defaults(run=_late(where, _function(name)))
+        return command
+
+    return common, parser, add
 
 
 def _function(name: str) -> str:
@@ -134,8 +155,11 @@ def _common() -> _Parser:
     return common
 
 
-def _add_service(add: _Add) -> None:
+def _add_run(add: _Add) -> None:
     add("run", "service", "run the gateway in the foreground")
+
+
+def _add_service(add: _Add) -> None:
     demo = add("demo", "demo", "run a simulated plant, a broker and a gateway, and show live values")
     demo.add_argument(
         "--for", dest="lasting", type=duration, metavar="TIME", help="end after this time, for example 20s"
@@ -254,7 +278,6 @@ def _add_device(add: _Add) -> None:
     device.add_argument("--line", metavar="LINE", help="of a serial port, for example 9600-8E1")
     device.add_argument("--interval", metavar="TIME", help="of a new channel (1s)")
     device.add_argument("--write", action="store_true", help="write the change")
-    add_profiles(add("profiles", "profiles", "list profiles, show one or what results of it, run their cases"))
 
 
 def _add_lists(add: _Add) -> None:

@@ -202,6 +202,7 @@ async def _serve(config_dir: Path, settings: GatewaySettings, found: _Found, loa
     supervisor.add("shadows", node.shadows.writes.run)
     node.desk.restore()
     supervisor.add("commands", node.desk.run)
+    node.jobs.restore()
     supervisor.add("actions", node.actor.run)
     supervisor.add("notifications", node.notifier.run)
     supervisor.add("vitals", vitals.run)
@@ -323,6 +324,7 @@ async def _stop(node: Node) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(STOP_S):
             await node.servers.stop_all()
+            node.jobs.close()
             await node.desk.close()
             await node.channels.stop_all()
             await node.checkpoint(last=True)

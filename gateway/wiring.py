@@ -30,6 +30,7 @@ from gateway.runtime.channels import Channels
 from gateway.runtime.doors import NodeDoors
 from gateway.runtime.effects import Effects
 from gateway.runtime.exploring import Explorer
+from gateway.runtime.jobs import Jobs
 from gateway.runtime.node import Node
 from gateway.runtime.optable import serve_commands
 from gateway.runtime.readingpath import ReadingPath
@@ -143,6 +144,7 @@ class _Wiring:
         """What works on the whole node."""
         node, frame = self.node, self._frame
         serve_commands(node)
+        node.jobs = Jobs(node)
         node.uplinks = self._uplinks()
         node.servers = self._servers()
         node.explorer = Explorer(node.channels, frame.registry.load, node.channels.temporary)
@@ -241,6 +243,7 @@ class _Wiring:
             shadows=node.shadows.desk,
             resources=EdgexNames(self._tags, self._store.aliases, lambda: self._store.dict_no),
             twins=self._twins,
+            jobs=node.jobs,
         )
 
     def _twins(self) -> TwinPort:

@@ -44,6 +44,7 @@ from gateway.tags import TagTable
 from gateway.uplink.commanddesk import CommandDesk
 
 if TYPE_CHECKING:
+    from gateway.runtime.jobs import Jobs
     from gateway.runtime.ruling import Ruling
     from gateway.runtime.updating import Updating
 
@@ -90,6 +91,7 @@ class Node:
     explorer: Explorer = field(init=False)
     ops: OpTable = field(init=False)
     desk: CommandDesk = field(init=False)
+    jobs: Jobs = field(init=False)
     updating: Updating | None = None
     """Where the gateway was started from a release slot."""
     ready: bool = False
@@ -195,6 +197,7 @@ class Node:
             config["pending"] = self.applier.pending()
         if self.restart_required:
             config["restart_required"] = self.restart_required
+        job = self.jobs.current()
         return {
             "ready": self.ready,
             "version": self.version,
@@ -206,6 +209,7 @@ class Node:
             "journal": self.store.stats(),
             "loop_lag_ms": self.lags(),
             "units": self.supervisor.units(),
+            **({"job": job} if job else {}),
             "issues": [
                 {
                     "id": issue.id,

@@ -17,7 +17,7 @@ from gateway.settings.types import GatewaySettings, UplinkSettings
 from gateway.store import Store, ranges
 from gateway.supervisor import Supervisor
 from gateway.uplink.commanddesk import CommandDesk
-from gateway.uplink.ports import Identity, LatestView, ModelView, ShadowPort
+from gateway.uplink.ports import Identity, JobPort, LatestView, ModelView, ShadowPort
 from gateway.uplink.resend import Resent
 from gateway.uplink.side import EXPIRY_S
 from gateway.uplink.uplink import Uplink
@@ -54,6 +54,7 @@ class Uplinks:
         shadows: ShadowPort,
         resources: Callable[[], Mapping[int, Resource]],
         twins: Callable[[], TwinPort],
+        jobs: JobPort,
     ) -> None:
         self._supervisor = supervisor
         self._store = store
@@ -66,6 +67,7 @@ class Uplinks:
         self._shadows = shadows
         self._resources = resources
         self._twins = twins
+        self._jobs = jobs
         self._uplinks: dict[str, Uplink] = {}
         self._settings: dict[str, UplinkSettings] = {}
 
@@ -87,6 +89,7 @@ class Uplinks:
             shadows=self._shadows,
             resources=self._resources,
             twins=self._twins() if settings.twins else None,
+            jobs=self._jobs,
         )
         self._uplinks[settings.name] = uplink
         self._settings[settings.name] = settings

@@ -13,7 +13,7 @@ from msgspec.structs import asdict
 from gateway.model import ChannelSpec
 from gateway.rulebook import NotifySpec, RuleBook, Step
 from gateway.settings.references import is_secret_key
-from gateway.settings.types import GatewaySettings, UplinkSettings
+from gateway.settings.types import JOB_OPS, GatewaySettings, UplinkSettings
 
 HASH_DIGITS = 16
 _HIDDEN_KEYS = ("key", "username", "url")
@@ -47,6 +47,8 @@ def _uplink(uplink: UplinkSettings) -> dict[str, Any]:
     fields = asdict(uplink)
     if uplink.codec != "edgex":
         del fields["quality"], fields["envelope"]  # others keep the name that they had before there was this codec
+    if uplink.jobs == JOB_OPS:
+        del fields["jobs"]  # as if there were no such key
     return fields
 
 

@@ -111,6 +111,7 @@ class UplinkKeys(msgspec.Struct, frozen=True):
     quality: Literal["good", "all"] | None = None
     envelope: bool | None = None
     twins: Literal["kubeedge"] | None = None
+    jobs: list[Literal["ota", "driver", "config", "restart"]] | None = None
 
 
 class ServerSelectKeys(msgspec.Struct, frozen=True):

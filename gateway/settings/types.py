@@ -43,13 +43,15 @@ class Selection(Struct, frozen=True):
 
 
 NUMBERED = ("json", "native")
+JOB_OPS = ("ota", "driver", "config", "restart")
+"""Ops of jobs; an uplink brings all of them where its `jobs` does not say otherwise."""
 """Codecs whose messages carry the journal's numbers, so that they can be proved."""
 
 
 class UplinkSettings(Struct, frozen=True):
     """One uplink. `codec`: json, native, flat, edgex. `ack`: broker or consumer. Defaults of `profile` are applied.
 
-    `quality`, `envelope`: of codec `edgex`.
+    `quality`, `envelope`: of codec `edgex`. `jobs`: ops of jobs that it may bring.
     """
 
     name: str
@@ -81,6 +83,7 @@ class UplinkSettings(Struct, frozen=True):
     quality: str = "good"
     envelope: bool = True
     twins: str = ""
+    jobs: tuple[str, ...] = JOB_OPS
 
     @property
     def numbered(self) -> bool:

@@ -15,7 +15,7 @@ from gateway.settings.keys import BatchKeys, RateKeys, ReconnectKeys, SelectKeys
 from gateway.settings.positions import Origin, Problems
 from gateway.settings.sections import mapping_at, section
 from gateway.settings.topics import check_template, check_topics
-from gateway.settings.types import NUMBERED, Selection, UplinkSettings
+from gateway.settings.types import JOB_OPS, NUMBERED, Selection, UplinkSettings
 from gateway.tls import TlsSettings
 
 PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
@@ -107,6 +107,7 @@ class Uplinks:
             quality=keys.quality or "good",
             envelope=keys.envelope is not False,
             twins=keys.twins or "",
+            jobs=JOB_OPS if keys.jobs is None else tuple(dict.fromkeys(keys.jobs)),
             **self._limits(keys, batch, rate, reconnect),
         )
 
@@ -186,6 +187,9 @@ class Uplinks:
         problems = self._problems
         if not client_id or len(client_id.encode()) > MAX_CLIENT_ID:
             problems.at(place.child("client_id"), f"a client id has 1 to {MAX_CLIENT_ID} bytes")
+        if keys.jobs is not None and keys.codec not in NUMBERED:
+            hint = "add `jobs` to an uplink with codec json or native"
+            problems.at(place.child("jobs"), f"with codec {keys.codec} nothing is heard, so no job comes", hint)
         if keys.twins is not None and keys.codec not in NUMBERED:
             hint = "add `twins` to an uplink with codec json or native"
             problems.at_key(

@@ -1,4 +1,4 @@
-"""Joins what comes down with who serves it: commands to the ops, acks to the cursor."""
+"""Joins what comes down with who serves it: commands to the ops, acks to the cursor, jobs to their desk."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from gateway.clock import Clock
 from gateway.health import Health
 from gateway.journal import Consumer
 from gateway.mqttclient.connection import Connection, ConnectionLost, Inbound
@@ -15,7 +16,8 @@ from gateway.uplink.commandrow import Reply
 from gateway.uplink.commands import MAX_PAYLOAD, body, is_rid, parse_command
 from gateway.uplink.counters import Counters
 from gateway.uplink.delivery import Delivery
-from gateway.uplink.inbound import Beside, Downlink
+from gateway.uplink.inbound import Beside, Dispensable, Downlink
+from gateway.uplink.joblink import NEXT, JobLink
 from gateway.uplink.ports import Caller, Identity
 from gateway.uplink.results import Results
 from gateway.uplink.shadowing import ShadowLink
@@ -43,8 +45,10 @@ class Receiver:
         desk: CommandDesk,
         health: Health,
         counters: Counters,
+        clock: Clock,
         shadow: ShadowLink | None = None,
         twins: TwinLink | None = None,
+        jobs: JobLink | None = None,
     ) -> None:
         self._name = name
         self._desk = desk
@@ -58,7 +62,9 @@ class Receiver:
         beside = None
         if twins is not None:
             beside = Beside(twins.filters, twins.prefix, twins.admit, twins.leave, twins.handle)
-        self._downlink = Downlink(name, identity, health, self._handle, filters, beside)
+        self._jobs = jobs
+        later = Dispensable(NEXT, clock) if jobs is not None else None
+        self._downlink = Downlink(name, identity, health, self._handle, filters, beside, later)
         self._asked = asyncio.Event()
         self._payload = 0
         self._sources: Sources | None = None
@@ -71,6 +77,8 @@ class Receiver:
         """Serve one connection whose messages may have `payload` bytes. Raises ConnectionLost."""
         self._sources, self._delivery, self._verdict, self._payload = sources, delivery, verdict, payload
         async with asyncio.TaskGroup() as group:
+            if self._jobs is not None:  # first: it empties the box that what comes down fills
+                group.create_task(self._jobs.run(connection, payload, self.resubscribe))
             group.create_task(self._serve(connection))
             group.create_task(self._downlink.run(connection))
             group.create_task(self._results.run(connection, payload))
@@ -106,6 +114,8 @@ class Receiver:
             await self._ack(message)
         elif topic.startswith(_COMMAND):
             await self._command(connection, topic.removeprefix(_COMMAND), message)
+        elif topic == NEXT and self._jobs is not None:
+            await self._jobs.handle(message.payload)
         elif topic.startswith(_SHADOW) and self._shadow is not None:
             await self._shadow.handle(connection, topic, message)
 

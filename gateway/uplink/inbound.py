@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from msgspec import Struct, structs
 
+from gateway.clock import Clock
 from gateway.health import Health
 from gateway.mqttclient.connection import Connection, ConnectionLost, Inbound
 from gateway.uplink.codecs.base import inflate
@@ -19,6 +20,9 @@ Handler = Callable[[Connection, str, Inbound], Awaitable[None]]
 """Called with the connection, the topic below the root, and the message (payload plain)."""
 
 _AT_ONCE = 16
+_REFUSED = 0x80
+_ENDS = 2
+_TRY_AGAIN_S = 6 * 3600.0
 
 
 class Beside(Struct, frozen=True):
@@ -34,6 +38,34 @@ class Beside(Struct, frozen=True):
     admit: Callable[[str, Inbound], Inbound | None]
     leave: Callable[[str], None]
     handler: Handler
+
+
+class Dispensable:
+    """A filter that is left out where a broker hangs up on it instead of refusing it: what always came must go on.
+
+    `below`: the filter, below the root. After two connections that ended between subscription and answer it is left
+    out; later it is tried again.
+    """
+
+    def __init__(self, below: str, clock: Clock) -> None:
+        self.below = below
+        self._clock = clock
+        self._ends = 0
+        self._again_at = float("-inf")
+
+    @property
+    def wanted(self) -> bool:
+        return self._ends < _ENDS or self._clock.mono() >= self._again_at
+
+    def hung_up(self) -> None:
+        """A connection ended with the subscription unanswered."""
+        if self.wanted:
+            self._ends += 1
+            self._again_at = self._clock.mono() + _TRY_AGAIN_S
+
+    def answered(self) -> None:
+        """A subscription with it was answered."""
+        self._ends = 0
 
 
 class _Pending(Struct):
@@ -52,8 +84,10 @@ class Downlink:
         handler: Handler,
         filters: Sequence[str] = ("down/#",),
         beside: Beside | None = None,
+        dispensable: Dispensable | None = None,
     ) -> None:
         """`filters`: what is subscribed to, below the root."""
+        self._dispensable = dispensable
         self._filters = [f"{identity.root}/{each}" for each in filters] + list(beside.filters if beside else ())
         self._beside = beside
         self._name = name
@@ -64,15 +98,25 @@ class Downlink:
 
     async def subscribe(self, connection: Connection) -> None:
         """Ask for what comes down. A broker that does not answer or refuses is an issue; delivery goes on (FL-8)."""
+        extra = self._dispensable
+        asked = extra is not None and extra.wanted
+        filters = [*self._filters, *([f"{self._identity.root}/{extra.below}"] if extra is not None and asked else [])]
         try:
-            codes = await connection.subscribe(self._filters)
+            codes = await connection.subscribe(filters)
         except ConnectionLost as lost:
             if not connection.closed.done():
                 self._tell(f"the broker did not answer the subscription ({lost})")
+            elif extra is not None:
+                extra.hung_up()
             return
-        refused = [f"{name} (0x{code:02x})" for name, code in zip(self._filters, codes, strict=False) if code >= 0x80]
+        if extra is not None and asked:
+            extra.answered()
+        refused = {name: code for name, code in zip(filters, codes, strict=False) if code >= _REFUSED}
         if refused:
-            self._tell(f"the broker refuses the subscription to {', '.join(refused)}")
+            named = ", ".join(f"{name} (0x{code:02x})" for name, code in refused.items())
+            self._tell(f"the broker refuses the subscription to {named}", list(refused))
+        elif extra is not None and not asked:
+            self._tell(f"the broker hung up twice on the subscription to {extra.below}", [extra.below])
         else:
             self._health.clear("uplink_subscribe", self._name)
 
@@ -156,10 +200,15 @@ class Downlink:
             )
         await self._handler(connection, message.topic[len(prefix) :], message)
 
-    def _tell(self, text: str) -> None:
+    def _tell(self, text: str, refused: Sequence[str] = ()) -> None:
+        """`refused`: only these; else nothing comes down."""
+        extra = self._dispensable
+        only_extra = extra is not None and bool(refused) and all(name.endswith(extra.below) for name in refused)
+        what = "jobs do not arrive; commands do" if only_extra else "commands or desired states do not arrive"
+        filters = [*self._filters, *([f"{self._identity.root}/{extra.below}"] if extra is not None else [])]
         self._health.set(
             "uplink_subscribe",
             self._name,
-            f"{text}: commands or desired states do not arrive; readings are delivered",
-            f"allow this gateway's user to subscribe to {', '.join(self._filters)}",
+            f"{text}: {what}; readings are delivered",
+            f"allow this gateway's user to subscribe to {', '.join(filters)}",
         )

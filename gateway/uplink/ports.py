@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from msgspec import Struct
 
 from gateway.shadows.reporting import Document
 from gateway.shadows.values import Rejection
 from gateway.uplink.commandrow import CommandRow
+
+if TYPE_CHECKING:
+    from gateway.uplink.joblink import JobBox
 
 
 class Identity(Struct, frozen=True):
@@ -202,4 +205,40 @@ class CommandTable(Protocol):
 
     def told(self, rid: str, uplink: str) -> None:
         """An uplink's broker has the result: its replies go from the row with the next commit."""
+        ...
+
+
+class JobStatus(NamedTuple):
+    """A message of `job/{id}/status`. `final`: the end of the job, told until the broker has it."""
+
+    id: str
+    ver: int
+    body: dict[str, Any]
+    final: bool
+
+    @property
+    def key(self) -> str:
+        """Names this version of the job."""
+        return f"{self.id}/{self.ver}"
+
+
+class JobPort(Protocol):
+    """The gateway's jobs, as an uplink sees them."""
+
+    async def take(self, uplink: str, ops: Sequence[str], payload: bytes) -> None:
+        """What stands on an uplink's `job/next` now; empty when nothing does. `ops`: what it may ask for. Returns when
+        it is on disk, or answered through the box. Raises GatewayError when there is no room on the disk.
+        """
+        ...
+
+    def box(self, uplink: str) -> JobBox:
+        """What an uplink has to tell."""
+        ...
+
+    def reconnected(self, uplink: str) -> None:
+        """Put into its box again what an uplink's broker may have missed."""
+        ...
+
+    def told(self, uplink: str, status: JobStatus) -> None:
+        """An uplink's broker has a status."""
         ...

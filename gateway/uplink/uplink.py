@@ -23,9 +23,10 @@ from gateway.uplink.delivery import Delivery
 from gateway.uplink.dialer import OVERLOADED, Connect, Dialer, DialFailed
 from gateway.uplink.downlink import Receiver
 from gateway.uplink.flatview import FlatView
+from gateway.uplink.joblink import job_link
 from gateway.uplink.memory import Memory, Sessions
 from gateway.uplink.overload import Learned
-from gateway.uplink.ports import Identity, LatestView, ModelView, ShadowPort
+from gateway.uplink.ports import Identity, JobPort, LatestView, ModelView, ShadowPort
 from gateway.uplink.presence import Presence
 from gateway.uplink.resend import Resent, send_again
 from gateway.uplink.shadowing import ShadowLink
@@ -69,6 +70,7 @@ class Uplink:
         shadows: ShadowPort | None = None,
         resources: Callable[[], Mapping[int, Resource]] = dict,
         twins: TwinPort | None = None,
+        jobs: JobPort | None = None,
     ) -> None:
         if (consumer is None) != (settings.codec == "flat"):
             raise ValueError("an uplink has a consumer, except with codec flat")
@@ -96,9 +98,8 @@ class Uplink:
             else None
         )
         self._twins = self._make_twins(twins)
-        self._receiver = Receiver(
-            settings.name, gateway, consumer, desk, health, self._counters, self._shadow, self._twins
-        )
+        links = (self._shadow, self._twins, job_link(settings, health, gateway, jobs, clock))
+        self._receiver = Receiver(settings.name, gateway, consumer, desk, health, self._counters, clock, *links)
         self._supply = Supply(settings, gateway, health, self._counters, resources, model)
         self._flat = self._make_flat(latest)
         self._side = SideMessages(settings.name, settings.max_payload, clock)

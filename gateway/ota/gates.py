@@ -24,22 +24,27 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 class Picture(Struct, frozen=True):
     """A gateway at one moment. `up`: as `channel:ID`, `uplink:NAME`, `server:NAME`; `last`: highest number per stream
-    of the journal's `epoch`; `issues`: of the configuration and the store.
+    of the journal's `epoch`; `done`: up to which number an uplink was acknowledged, as `NAME/STREAM`; `issues`: of the
+    configuration and the store.
     """
 
     up: frozenset[str] = frozenset()
     epoch: int = 0
     last: Mapping[str, int] = {}
+    done: Mapping[str, int] = {}
     issues: frozenset[str] = frozenset()
 
 
 class Vital(Struct, frozen=True):
-    """What is measured rather than compared. `store`: what is wrong with a probe of the store, else empty."""
+    """What is measured rather than compared. `store`: what is wrong with a probe of the store, else empty; `scripts`:
+    what the site's own checks say.
+    """
 
     lag_ms: float
     memory: int
     most_memory: int | None
     store: str = ""
+    scripts: str = OK
 
 
 def judge(before: Picture, now: Picture, known: frozenset[str], vital: Vital) -> dict[str, str]:
@@ -53,15 +58,22 @@ def judge(before: Picture, now: Picture, known: frozenset[str], vital: Vital) ->
         "store": vital.store or OK,
         "channels": f"not up again: {', '.join(channels)}" if channels else OK,
         "uplinks": f"not up again: {', '.join(uplinks)}" if uplinks else OK,
-        "journal": _journal(before, now),
+        "journal": _journal(before, now, known),
         "loop": OK if vital.lag_ms < MOST_LAG_MS else f"wakes up {vital.lag_ms:.0f} ms late",
         "memory": _memory(vital),
+        "scripts": vital.scripts,
     }
 
 
-def passed(gates: Mapping[str, str]) -> bool:
-    """Whether all is well."""
-    return all(verdict == OK for verdict in gates.values())
+
+def told(gates: Mapping[str, str]) -> str:
+    """What is not well, in one line; empty where all is."""
+    return "; ".join(f"{name}: {verdict}" for name, verdict in failed(gates).items())
+
+
+def failed(gates: Mapping[str, str]) -> dict[str, str]:
+    """What is not well."""
+    return {name: verdict for name, verdict in gates.items() if verdict != OK}
 
 
 def was_offline(before: Picture) -> bool:
@@ -103,11 +115,21 @@ def most_memory() -> int | None:
     return None
 
 
-def _journal(before: Picture, now: Picture) -> str:
+def _journal(before: Picture, now: Picture, known: frozenset[str]) -> str:
+    """What is in the journal, and what of it was acknowledged, only grows: what waits is then no less than before but
+    for what was acknowledged since.
+    """
     if before.epoch and now.epoch != before.epoch:
         return f"the store began anew: epoch {now.epoch} after {before.epoch}"
     lost = [stream for stream, last in before.last.items() if now.last.get(stream, 0) < last]
-    return f"lost its end: {', '.join(sorted(lost))}" if lost else OK
+    if lost:
+        return f"lost its end: {', '.join(sorted(lost))}"
+    back = [name for name, number in before.done.items() if _known(name, known) and now.done.get(name, 0) < number]
+    return f"forgot what was acknowledged: {', '.join(sorted(back))}" if back else OK
+
+
+def _known(name: str, known: frozenset[str]) -> bool:
+    return f"uplink:{name.partition('/')[0]}" in known
 
 
 def _memory(vital: Vital) -> str:

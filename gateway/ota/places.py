@@ -20,6 +20,7 @@ class Places:
         self.slotctl = root / "usr/lib/fieldpost/slotctl"
         self.factory_root = root / "usr/share/fieldpost/tuf/root.json"
         self.config = root / "etc/fieldpost"
+        self.checks = self.config / "health.d"
         self.confirm = root / "run/fieldpost/confirm"
         self.home = root / "var/lib/fieldpost"
         self.inbox = self.home / "ota/inbox"

@@ -50,6 +50,8 @@ class SlotsView(Struct, frozen=True):
     result: Mapping[str, Any] = {}
     last_jobs: tuple[Mapping[str, Any], ...] = ()
     floors: Mapping[str, int] = {}
+    refused: tuple[Mapping[str, Any], ...] = ()
+    """Confirmations that did not count: `n` (goes on counting), `at` (UTC s), `text`; the last few."""
 
     def job(self, job: str) -> Mapping[str, Any] | None:
         """How a job ended, if it did and is still known."""
@@ -107,4 +109,5 @@ def _read(path: Path) -> SlotsView:
         result=body["result"],
         last_jobs=tuple(body["last_jobs"]),
         floors=body["floors"],
+        refused=tuple(body.get("refused", ())),
     )

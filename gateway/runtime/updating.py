@@ -10,18 +10,20 @@ import json
 import logging
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from gateway.errors import GatewayError
 from gateway.journal import Level
-from gateway.ota import gates
+from gateway.ota import gates, scripts
 from gateway.ota.gates import Picture, Vital
 from gateway.ota.places import Places
 from gateway.ota.release import ReleaseRefused
 from gateway.ota.request import read_request
 from gateway.ota.slots import SlotsView, TrialView, look
 from gateway.runtime.node import Node
+from gateway.store.state import State
 
 LOOK_S = 1.0
 _PROBE_S = 10.0
@@ -47,7 +49,8 @@ class Updating:
         self._gates: dict[str, str] = {}
         self._well_since: float | None = None
         self._confirmed_at = self._probed_at = float("-inf")
-        self._store = ""
+        self._store, self._said = "", gates.OK
+        self._scripts: list[str] = []
         self._leaving = False
 
     async def run(self) -> None:
@@ -57,10 +60,14 @@ class Updating:
             _log.warning("%s should be tried, but its start could not be counted: %s runs", trial.slot, self._slot)
         await asyncio.to_thread(self._ask_again)
         while True:
-            self._view = await asyncio.to_thread(look, self._places)
+            self._view, self._scripts = await asyncio.to_thread(self._look)
             self._tell(self._view)
+            self._tell_refused(self._view)
             await self._follow(self._view)
             await self._node.clock.sleep(LOOK_S)
+
+    def _look(self) -> tuple[SlotsView, list[str]]:
+        return look(self._places), scripts.names(self._places.checks)
 
     def _ask_again(self) -> None:
         """A request whose job never ended: the power went while the updater was at it, and nobody would start it."""
@@ -77,7 +84,7 @@ class Updating:
     def view(self) -> dict[str, Any]:
         """What `fieldpost ota status` adds to the state of the slots."""
         held = 0.0 if self._well_since is None else self._node.clock.mono() - self._well_since
-        return {"slot": self._slot, "gates": self._gates, "held_s": round(held, 1)}
+        return {"slot": self._slot, "gates": self._gates, "held_s": round(held, 1), "scripts": self._scripts}
 
     async def _follow(self, view: SlotsView) -> None:
         trial = view.trial
@@ -101,15 +108,18 @@ class Updating:
     async def _judge(self, trial: TrialView) -> None:
         node, now = self._node, self._node.clock.mono()
         if now - self._probed_at >= _PROBE_S:
-            self._probed_at = now
             self._store = await self._probe()
-        vital = Vital(node.lags().get("p99", 0.0), gates.own_memory(), gates.most_memory(), self._store)
+            self._said = await scripts.run_all(self._places.checks, self._slot)
+            self._probed_at = now = node.clock.mono()
+        vital = Vital(node.lags().get("p99", 0.0), gates.own_memory(), gates.most_memory(), self._store, self._said)
         before = self._gates
         self._gates = gates.judge(self._before, self._picture(), self._known(), vital)
         if self._gates != before:
-            bad = {name: verdict for name, verdict in self._gates.items() if verdict != gates.OK}
-            _log.info("on trial: %s", "; ".join(f"{name}: {text}" for name, text in bad.items()) or "all is well")
-        if not node.ready or not gates.passed(self._gates):
+            _log.info("on trial: %s", gates.told(self._gates) or "all is well")
+        bad = gates.failed(self._gates)
+        if bad.keys() != gates.failed(before).keys():
+            self._memory.put("gates", [self._slot, trial.job, bad])  # for the release that runs if this one is given up
+        if not node.ready or bad:
             self._well_since = None
         elif self._well_since is None:
             self._well_since = now
@@ -151,7 +161,8 @@ class Updating:
         stats = self._node.store.stats()
         issues = {f"{one.id}:{one.entity}" for one in self._node.health.open() if one.entity in {"config", "store"}}
         last = {stream: int(row["last"]) for stream, row in stats["streams"].items()}
-        return Picture(up=self._node.up(), epoch=int(stats["epoch"]), last=last, issues=frozenset(issues))
+        done = _acknowledged(self._node.store.state)
+        return Picture(self._node.up(), int(stats["epoch"]), last, done, frozenset(issues))
 
     def _known(self) -> frozenset[str]:
         settings = self._node.settings
@@ -166,8 +177,10 @@ class Updating:
         outcome = _TOLD.get(str(view.result.get("outcome")))
         if outcome is None:
             return
-        slot, text = str(view.result.get("slot", "")), str(view.result.get("text", ""))
+        detail = self.detail(view.result)
         if outcome == "failed" and view.result.get("reason") != "operator":
+            slot, bad = str(view.result.get("slot", "")), gates.told(detail.get("gates", {}))
+            text = str(view.result.get("text", "")) + (f" ({bad})" if bad else "")
             repair = "`fieldpost ota history` says more; correct the release or this machine, then send it again"
             self._node.health.set("update_failed", "update", f"{slot or 'an update'}: {text}", repair)
         else:
@@ -175,16 +188,42 @@ class Updating:
         key = [view.result.get("job"), view.result.get("outcome"), view.result.get("at")]
         if self._memory.get("told") == key:
             return
-        detail = {name: value for name, value in view.result.items() if name not in {"job", "outcome", "at"}}
-        detail["rolled_back"] = view.result["outcome"] == "ROLLED_BACK"
         entry = {"ts": self._node.clock.wall_ms(), "kind": "job", "op": "ota", "job": str(view.result.get("job", ""))}
         self._node.store.append_entry("event", {**entry, "state": outcome, "detail": detail}, Level.NOW)
         self._memory.put("told", key)
+
+    def detail(self, result: Mapping[str, Any]) -> dict[str, Any]:
+        """How a job ended, for people and the cloud: what slotctl kept of it, whether the release before runs again,
+        and of one that was taken back the gates that it did not pass.
+        """
+        detail = {name: value for name, value in result.items() if name not in {"job", "outcome", "at"}}
+        detail["rolled_back"] = result.get("outcome") == "ROLLED_BACK"
+        slot, job, verdicts = self._memory.get("gates") or ("", "", {})
+        if detail["rolled_back"] and [slot, job] == [result.get("slot"), result.get("job")]:
+            detail["gates"] = verdicts
+        return detail
+
+    def _tell_refused(self, view: SlotsView) -> None:
+        """Confirmations that slotctl did not take: whoever wrote them had the rights of the gateway."""
+        told = self._memory.get("refused") or 0
+        numbers = [int(row.get("n", 0)) for row in view.refused]
+        if not numbers or numbers[-1] == told:
+            return
+        for number, row in zip(numbers, view.refused, strict=True):
+            if number > told or numbers[-1] < told:  # lower: the state of the slots began anew
+                self._node.audit.record("gateway", "local", "ota_confirm_refused", text=str(row.get("text", "")))
+        self._memory.put("refused", numbers[-1])
 
 
 def _identity(trial: TrialView | None) -> tuple[str, str] | None:
     """What makes a trial another one: not how often it was started."""
     return None if trial is None else (trial.slot, trial.job)
+
+
+def _acknowledged(state: State) -> dict[str, int]:
+    """Up to which number of this epoch each consumer is done with each stream, without a hole."""
+    done = {(name, stream): ranges for (name, stream, epoch), ranges in state.cursors.items() if epoch == state.epoch}
+    return {f"{name}/{stream}": ranges[0][1] for (name, stream), ranges in done.items() if ranges and ranges[0][0] == 1}
 
 
 def _replace(path: Path, text: str) -> None:

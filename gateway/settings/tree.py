@@ -15,7 +15,7 @@ ROOT = "gateway.yaml"
 FOLDERS = ("channels", "profiles", "rules", "alarms")
 FOREIGN = ("channels", "profiles")
 """Folders in which files of other gateways are understood, JSON too."""
-OTHER_FOLDERS = ("credentials", "schema", "examples", "certs", "tls")
+OTHER_FOLDERS = ("credentials", "schema", "examples", "certs", "tls", "health.d")
 CASES = ".cases.yaml"
 """Cases of a profile, beside it: they test a configuration and are no part of it."""
 MAX_FILES = 2000

@@ -24,6 +24,7 @@ LEAVE = 3
 _CONFIG = "78"
 """Exit status of a gateway whose configuration has errors and that has no earlier one."""
 _MOST_ASKED = 256 * 1024
+_MOST_TOLD = 100
 
 
 class Slots:
@@ -74,18 +75,20 @@ class Slots:
         except FileNotFoundError:
             return 0
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            return _refuse(f"a confirmation that cannot be read: {error}")
+            return self._not_confirmed(f"a confirmation that cannot be read: {_one_line(error)}")
         main = self._main_pid()
         if pid != main:
-            return _refuse(f"a confirmation by process {pid}, the gateway is {main}")
-        return self._confirm(slot, gates if isinstance(gates, dict) else {})
+            return self._not_confirmed(f"a confirmation by process {_one_line(pid)}, the gateway is {main}")
+        wrong = self._confirm(slot, gates if isinstance(gates, dict) else {})
+        return self._not_confirmed(wrong) if wrong else 0
 
     def keep(self) -> int:
         """An administrator confirms the running trial, whatever the gates say."""
         trial = load(self._places).state.trial
         if trial is None:
             return _refuse("nothing is being tried")
-        return self._confirm(trial.slot, {"by": "hand"})
+        wrong = self._confirm(trial.slot, {"by": "hand"})
+        return _refuse(wrong) if wrong else 0
 
     def onfailure(self) -> int:
         """The service failed for good. Exit 0: start it again; 3: leave it."""
@@ -212,19 +215,27 @@ class Slots:
         wrong = self._restart()
         return _refuse(f"the gateway is to be restarted by hand: {wrong}") if wrong else 0
 
-    def _confirm(self, slot: object, gates: dict[str, Any]) -> int:
+    def _not_confirmed(self, text: str) -> int:
+        """Say it, and keep it for the gateway's journal; a state that cannot be written refuses as well."""
+        _refuse(text)
+        with self._changing("refused") as state:
+            state.refuse(text, self._clock.wall_s())
+        return 1
+
+    def _confirm(self, slot: object, gates: dict[str, Any]) -> str:
+        """Why it did not count, else an empty text."""
         with self._changing("confirm") as state:
             trial, selected = state.trial, self._selected().get("slot")
             if trial is None and slot == state.good:
-                return 0
+                return ""
             if trial is None or slot != trial.slot or slot != selected:
-                return _refuse(f"a confirmation of {slot}, chosen was {selected}")
+                return f"a confirmation of {_one_line(slot)}, chosen was {selected}"
             kill_point("confirm.begin")
             replace_file(self._places.slot(trial.slot) / manifest.CONFIRMED, b"confirmed\n")
             kill_point("confirm.marked")
             change.confirm(state, self._clock, gates)
         _say(f"{slot} is confirmed")
-        return 0
+        return ""
 
     @contextlib.contextmanager
     def _changing(self, who: str) -> Iterator[State]:
@@ -285,6 +296,12 @@ def _asked() -> dict[str, Any]:
     if not isinstance(asked, dict):
         raise ValueError("standard input is no object")  # noqa: TRY004 - told like every other wrong input
     return asked
+
+
+def _one_line(said: object) -> str:
+    """What somebody else wrote, as a short piece of a line."""
+    text = str(said)
+    return "".join(one if one.isprintable() else "?" for one in text[:_MOST_TOLD])
 
 
 def _say(text: str) -> None:

@@ -20,6 +20,8 @@ from slots.places import Places
 FORMAT = 1
 MOST_BAD = 16
 MOST_JOBS = 64
+MOST_REFUSED = 8
+_SAME_WORDS_S = 60
 FLOORS = ("root", "timestamp", "snapshot", "targets", "time", "rollback_index")
 
 
@@ -67,6 +69,7 @@ class State:
     result: dict[str, Any] = field(default_factory=dict)
     last_jobs: list[dict[str, Any]] = field(default_factory=list)
     floors: dict[str, int] = field(default_factory=dict)
+    refused: list[dict[str, Any]] = field(default_factory=list)
     seq: int = 0
 
     @property
@@ -89,6 +92,16 @@ class State:
     def blame(self, slot: str) -> None:
         """Never try this slot again by itself."""
         self.bad = [*[one for one in self.bad if one != slot][-MOST_BAD + 1 :], slot]
+
+    def refuse(self, text: str, at: int) -> None:
+        """A confirmation that did not count, for the gateway to tell of: `n` goes on counting, the last few are kept.
+        The same words again within a minute are not another one: whoever repeats himself wears out no disk.
+        """
+        last = self.refused[-1] if self.refused else {}
+        if last.get("text") == text and abs(at - last.get("at", 0)) < _SAME_WORDS_S:
+            return
+        row = {"n": last.get("n", 0) + 1, "at": at, "text": text}
+        self.refused = [*self.refused[-MOST_REFUSED + 1 :], row]
 
     def raise_floors(self, floors: dict[str, int]) -> bool:
         """Floors rise only. Returns whether one did."""
@@ -210,6 +223,7 @@ def _state(body: dict[str, Any]) -> State:
         result=dict(body["result"]),
         last_jobs=list(body["last_jobs"]),
         floors=dict(body["floors"]),
+        refused=[dict(row) for row in body.get("refused", [])],  # not in the state of an earlier slotctl
         seq=body["seq"],
     )
     if not all(isinstance(name, str) for name in (state.good, state.prev, *state.bad)):

@@ -68,6 +68,8 @@ def _status(session: Session, view: SlotsView) -> int:
                 "prev": view.prev,
                 "trial": shown,
                 "gates": live.get("gates", {}),
+                "held_s": live.get("held_s", 0),
+                "scripts": live.get("scripts", []),
                 "bad": list(view.bad),
                 "floors": dict(view.floors),
                 "result": dict(view.result),
@@ -83,6 +85,8 @@ def _status(session: Session, view: SlotsView) -> int:
         out.line(f"tried    {view.trial.slot}, {view.trial.tries_left} of {view.trial.tries} starts left")
         for name, verdict in live.get("gates", {}).items():
             out.line(f"  {name:<9}{clean(str(verdict))}")
+    if live.get("scripts"):
+        out.line(f"checks   {clean(', '.join(live['scripts']))}")
     for slot in view.bad:
         out.line(f"failed   {slot}")
     if view.result:

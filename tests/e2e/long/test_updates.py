@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support import counting
+from tests.support import counting, parts
 from tests.support.eventually import wait_until
 from tests.support.managed import Managed
 
@@ -121,3 +121,66 @@ def test_a_release_that_loses_a_channel_is_taken_back(managed):
     wait_until(lambda: (managed.pump(), managed.starts[-1] == OLD)[1], 30, every=0.1)
     managed.gateway.wait_ready()
     wait_until(lambda: _online(managed) == {"line00", "line01"}, 30, every=0.2)
+    (job,) = wait_until(lambda: _journal(managed, "job"), 20, every=0.3)
+    assert job["detail"]["gates"] == {"channels": verdict}, "the release before tells what the tried one lacked"
+    (issue,) = [one for one in managed.gateway.issues() if one["id"] == "update_failed"]
+    assert issue["text"] == f"{NEW}: no confirmation within 12 s (channels: {verdict})"
+
+
+def test_a_release_that_is_killed_in_its_soak_is_measured_anew(managed):
+    """The gate of a restart: what held before it does not count."""
+    managed.make_real(NEW)
+    _try(managed, confirm_s=60, soak_s=6)
+    wait_until(lambda: (managed.pump(), managed.starts[-1] == NEW)[1], 30, every=0.1)
+    managed.gateway.wait_ready()
+    wait_until(lambda: (managed.pump(), _held(managed) > 2)[1], 30, every=0.1)
+    held = _held(managed)
+    managed.gateway.process.signal(9)
+    wait_until(lambda: (managed.pump(), managed.starts == [OLD, NEW, NEW])[1], 30, every=0.1)
+    assert managed.loaded().state.trial.tries_left == 1
+    managed.gateway.wait_ready()
+    assert _held(managed) < held
+    state = _end(managed)
+    assert (state.good, state.phase) == (NEW, "PROBATION")
+
+
+def test_a_check_of_the_site_holds_a_confirmation_up(managed):
+    parts.require("root")  # to whom checks belong
+    managed.make_real(NEW)
+    check = managed.root / "etc/fieldpost/health.d/10-plc"
+    check.parent.mkdir(parents=True)
+    check.write_text(f"#!/bin/sh\n[ -e {managed.root}/plc ] || {{ echo no answer from the PLC; exit 1; }}\n")
+    check.chmod(0o755)
+    _try(managed)
+    wait_until(lambda: (managed.pump(), managed.starts[-1] == NEW)[1], 30, every=0.1)
+    managed.gateway.wait_ready()
+    wait_until(lambda: "scripts" in managed.gateway.ask("ota", "status")["gates"], 20, every=0.2)
+    shown = managed.gateway.ask("ota", "status")
+    assert shown["scripts"] == ["10-plc"]
+    assert shown["gates"]["scripts"] == "10-plc: no answer from the PLC"
+    assert managed.loaded().state.phase == "TRIAL"
+    (managed.root / "plc").touch()
+    state = _end(managed)
+    assert (state.good, state.result["gates"]["scripts"]) == (NEW, "ok")
+
+
+def test_a_confirmation_that_is_not_the_gateways_is_in_the_audit_once(managed):
+    managed.places.confirm.write_text(f'{{"slot": "{NEW}", "pid": 1}}')
+    managed.pump()
+    (entry,) = wait_until(lambda: _refused(managed), 20, every=0.3)
+    assert (entry["who"], entry["text"].partition(",")[0]) == ("gateway", "a confirmation by process 1")
+    managed.gateway.process.signal(15)
+    wait_until(lambda: (managed.pump(), len(managed.starts) == 2)[1], 30, every=0.1)
+    managed.gateway.wait_ready()
+    managed.places.confirm.write_text(f'{{"slot": "{NEW}", "pid": {managed.gateway.pid}}}')
+    managed.pump()
+    _, second = wait_until(lambda: len(found := _refused(managed)) > 1 and found, 20, every=0.3)
+    assert second["text"] == f"a confirmation of {NEW}, chosen was {OLD}"
+
+
+def _refused(managed):
+    return [entry for entry in _journal(managed, "audit") if entry["what"] == "ota_confirm_refused"]
+
+
+def _held(managed):
+    return managed.gateway.ask("ota", "status")["held_s"]

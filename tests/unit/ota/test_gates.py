@@ -10,6 +10,7 @@ BEFORE = Picture(
     up=frozenset({"channel:a", "channel:b", "uplink:cloud", "server:hmi"}),
     epoch=7,
     last={"telemetry": 100, "event": 5},
+    done={"cloud/telemetry": 90, "gone/telemetry": 3},
     issues=frozenset({"store_restored:store"}),
 )
 KNOWN = frozenset({"channel:a", "channel:b", "channel:c", "uplink:cloud", "server:hmi"})
@@ -22,12 +23,18 @@ def _bad(now=BEFORE, vital=WELL, before=BEFORE, known=KNOWN):
 
 def test_as_well_as_before_is_well():
     assert _bad() == {}
-    assert gates.passed(gates.judge(BEFORE, BEFORE, KNOWN, WELL))
+    verdicts = gates.judge(BEFORE, BEFORE, KNOWN, WELL)
+    assert set(verdicts.values()) == {gates.OK}
+    assert (gates.failed(verdicts), gates.told(verdicts)) == ({}, "")
 
 
 def test_better_than_before_is_well():
     now = replace(
-        BEFORE, up=BEFORE.up | {"channel:c"}, last={"telemetry": 900, "event": 6, "alarm": 1}, issues=frozenset()
+        BEFORE,
+        up=BEFORE.up | {"channel:c"},
+        last={"telemetry": 900, "event": 6, "alarm": 1},
+        done={"cloud/telemetry": 890},
+        issues=frozenset(),
     )
     assert _bad(now) == {}
 
@@ -41,6 +48,8 @@ def test_better_than_before_is_well():
         (replace(BEFORE, epoch=8), "journal", "began anew"),
         (replace(BEFORE, last={"telemetry": 99, "event": 5}), "journal", "lost its end: telemetry"),
         (replace(BEFORE, last={"telemetry": 100}), "journal", "lost its end: event"),
+        (replace(BEFORE, done={"cloud/telemetry": 89}), "journal", "forgot what was acknowledged: cloud/telemetry"),
+        (replace(BEFORE, done={}), "journal", "forgot what was acknowledged: cloud/telemetry"),
         (replace(BEFORE, issues=frozenset({"generations_damaged:config"})), "config", "generations_damaged"),
     ],
 )
@@ -56,6 +65,7 @@ def test_what_is_worse_than_before_is_named(now, gate, words):
         (replace(WELL, lag_ms=250.0), "loop"),
         (replace(WELL, memory=112 << 20), "memory"),
         (replace(WELL, store="no commit within 10 s"), "store"),
+        (replace(WELL, scripts="10-plc: no answer"), "scripts"),
     ],
 )
 def test_what_is_measured_has_its_own_limit(vital, gate):
@@ -64,6 +74,12 @@ def test_what_is_measured_has_its_own_limit(vital, gate):
 
 def test_without_a_limit_of_memory_none_is_kept():
     assert _bad(vital=replace(WELL, memory=1 << 40, most_memory=None)) == {}
+
+
+def test_all_that_is_not_well_is_one_line():
+    now = replace(BEFORE, up=BEFORE.up - {"channel:b"})
+    verdicts = gates.judge(BEFORE, now, KNOWN, replace(WELL, lag_ms=300.4))
+    assert gates.told(verdicts) == "channels: not up again: b; loop: wakes up 300 ms late"
 
 
 def test_what_is_not_configured_any_more_is_not_waited_for():

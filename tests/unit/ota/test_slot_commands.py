@@ -85,6 +85,28 @@ def test_any_other_confirmation_is_ignored_and_told(trial, capsys, said, words):
     assert trial.says(said) == 1
     assert words in capsys.readouterr().err
     assert trial.now.phase == "TRIAL"
+    (row,) = trial.now.refused
+    assert (row["n"], words in row["text"]) == (1, True)
+
+
+def test_refused_confirmations_are_numbered_and_the_last_few_are_kept(trial, monkeypatch):
+    now = 1_800_000_000
+    monkeypatch.setattr(trial.clock, "wall_s", lambda: now)
+    for pid in range(12):
+        assert trial.says({"slot": NEW, "pid": pid}) == 1
+    assert [row["n"] for row in trial.now.refused] == [5, 6, 7, 8, 9, 10, 11, 12]
+    before = trial.now.seq
+    assert trial.says({"slot": NEW, "pid": 11}) == 1
+    assert trial.now.seq == before, "the same words again wear out no disk"
+    now += 60
+    assert trial.says({"slot": NEW, "pid": 11}) == 1
+    assert (trial.now.refused[-1]["n"], trial.now.refused[-1]["at"]) == (13, now)
+
+
+def test_words_of_a_refused_confirmation_are_one_short_line(trial):
+    trial.says({"slot": "x\n" * 500, "pid": PID})
+    (row,) = trial.now.refused
+    assert row["text"] == f"a confirmation of {'x?' * 50}, chosen was {NEW}"
 
 
 def test_a_confirmation_that_is_a_link_is_not_followed(trial):

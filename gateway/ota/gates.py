@@ -65,7 +65,6 @@ def judge(before: Picture, now: Picture, known: frozenset[str], vital: Vital) ->
     }
 
 
-
 def told(gates: Mapping[str, str]) -> str:
     """What is not well, in one line; empty where all is."""
     return "; ".join(f"{name}: {verdict}" for name, verdict in failed(gates).items())

@@ -97,7 +97,7 @@ async def _first_line(process: asyncio.subprocess.Process) -> str:
     assert process.stdout is not None
     first = b""
     while chunk := await process.stdout.read(_CHUNK):
-        if len(first) < _CHUNK and b"\n" not in first:
+        if len(first) < _CHUNK and b"\n" not in first.lstrip():
             first += chunk
     text = first.strip().partition(b"\n")[0].decode("utf-8", "replace")[:_MOST_LINE]
     return "".join(one if one.isprintable() else "?" for one in text).strip()

@@ -85,9 +85,9 @@ class Running(Protocol):
         """
         ...
 
-    async def commit(self) -> None:
+    async def commit(self, *, decided: bool = False) -> None:
         """From here on the job cannot be cancelled: who asks is answered with 409. Durable when it returns. Raises
-        JobCancelled when it was cancelled before.
+        JobCancelled when it was cancelled before; not so when it was `decided` elsewhere, before anybody could be told.
         """
         ...
 

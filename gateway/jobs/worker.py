@@ -211,9 +211,9 @@ class AtWork:
 
         await self._desk.change(self.key, moved, durable=durable, tell=tell)
 
-    async def commit(self) -> None:
+    async def commit(self, *, decided: bool = False) -> None:
         def committed(row: JobRow) -> JobRow:
-            if row.cancelled or row.final:
+            if (row.cancelled and not decided) or row.final:
                 raise JobCancelled("cancelled before it changed anything")
             return replace(row, committed=True)
 

@@ -117,7 +117,7 @@ def _trust(places: Places, view: SlotsView) -> Trust:
         raise ReleaseRefused("root", f"this machine trusts nobody: {places.factory_root}: {error.strerror}") from None
     floors = Floors(**{name: view.floors.get(name, 0) for name in Floors.__struct_fields__})
     now = Now(int(time.time()), synced=ntp_synced(), built=release_ms() // 1000)
-    return Trust(root=root, cache=places.cache, floors=floors, now=now)
+    return Trust(root=root, cache=places.cache, floors=floors, now=now, store=places.wheels)
 
 
 def _begin(places: Places, request: Request, slot: str, release: Release) -> None:
@@ -125,13 +125,24 @@ def _begin(places: Places, request: Request, slot: str, release: Release) -> Non
     limits = release.health
     asked = {"slot": slot, "job": request.job, "tries": limits.tries, "confirm_s": limits.confirm_s}
     kill_point("apply.before-commit")
+    _still_wanted(places, request)
     ask(places, "trial", asked={**asked, "soak_s": limits.soak_s, "rollback_index": release.rollback_index})
     kill_point("apply.committed")
 
 
+def _still_wanted(places: Places, request: Request) -> None:
+    """Whoever asked may have taken the request away. Raises ReleaseRefused."""
+    try:
+        wanted = read_request(places.request).job == request.job
+    except ReleaseRefused:
+        wanted = False
+    if not wanted:
+        raise ReleaseRefused("cancelled", "the request was taken away before it was tried")
+
+
 def _failed(places: Places, request: Request, reason: str, text: str) -> int:
     """Keep why a job failed; being installed already is what was wanted."""
-    outcome = "SUCCEEDED" if reason == "installed" else "FAILED"
+    outcome = {"installed": "SUCCEEDED", "cancelled": "CANCELLED"}.get(reason, "FAILED")
     print(f"update: job {request.job} {outcome.lower()}: {text}", file=sys.stderr)
     with contextlib.suppress(SlotsError):
         ask(places, "result", asked={"job": request.job, "outcome": outcome, "reason": reason, "text": text})

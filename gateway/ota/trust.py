@@ -60,6 +60,7 @@ class Verified(Struct, frozen=True):
 class Trust(Struct, frozen=True):
     """Where a machine keeps what it trusts. `root`: the factory's root metadata. `cache`: a folder that only the
     updater may write. `stale_timestamp`: an administrator accepts a timestamp that has expired, and nothing else.
+    `store`: a folder of wheels by their hash, from which those are taken that do not lie in the inbox.
     """
 
     root: bytes
@@ -67,6 +68,7 @@ class Trust(Struct, frozen=True):
     floors: Floors
     now: Now
     stale_timestamp: bool = False
+    store: Path | None = None
 
 
 def verify(inbox: Path, trust: Trust, staging: Path, target: str = "") -> Verified:
@@ -79,14 +81,14 @@ def verify(inbox: Path, trust: Trust, staging: Path, target: str = "") -> Verifi
         if trust.cache.is_dir():
             shutil.copytree(trust.cache, work, symlinks=True)
         work.mkdir(exist_ok=True)
-        client = _Client(inbox, trust, work)
+        client = Client(inbox, trust, work, Inbox(inbox))
         floors = client.refresh()
         verified = client.take(target, staging, floors)
         _replace(trust.cache, work)
     return verified
 
 
-class _Inbox(FetcherInterface):
+class Inbox(FetcherInterface):
     """Serves a repository that lies in a folder. Nothing is believed of it: sizes are bounded by who asks."""
 
     def __init__(self, folder: Path) -> None:
@@ -107,13 +109,14 @@ class _Inbox(FetcherInterface):
             raise exceptions.DownloadHTTPError(str(error), 404) from None
 
 
-class _Client:
-    """One look at an inbox."""
+class Client:
+    """One look at a repository: metadata through `fetcher`, files in `inbox`. `work`: a cache of its own."""
 
-    def __init__(self, inbox: Path, trust: Trust, work: Path) -> None:
+    def __init__(self, inbox: Path, trust: Trust, work: Path, fetcher: FetcherInterface) -> None:
         self._inbox = inbox
         self._trust = trust
         self._work = work
+        self._fetcher = fetcher
         self._time = self._reference()
         self._updater = self._open(self._time)
 
@@ -131,7 +134,7 @@ class _Client:
             updater = Updater(
                 metadata_dir=str(self._work),
                 metadata_base_url=_BASE,
-                fetcher=_Inbox(self._inbox),
+                fetcher=self._fetcher,
                 bootstrap=self._trust.root,
             )
         except (exceptions.RepositoryError, ValueError) as error:
@@ -202,7 +205,7 @@ class _Client:
             raise ReleaseRefused("description", f"{name} describes {release.target}")
         files = {wheel.file: self._wheel(wheel, staging) for wheel in release.files}
         if release.sbom is not None:
-            info = self._info(release.sbom.file)
+            info = self.info(release.sbom.file)
             if info.hashes.get("sha256") != release.sbom.sha256:
                 raise ReleaseRefused("description", "its list of parts is another one than is signed")
             files[release.sbom.file] = self._copied(info, staging / "sbom.cdx.json")
@@ -212,12 +215,13 @@ class _Client:
     def _newest(self) -> str:
         """The highest release that is signed and lies in the inbox."""
         signed = self._updater._trusted_set.targets.targets  # noqa: SLF001
-        found = [name for name, info in signed.items() if name.startswith("releases/") and self._place(info).is_file()]
+        found = [name for name, info in signed.items() if name.startswith("releases/") and self.place(info).is_file()]
         if not found:
             raise ReleaseRefused("missing", "no release that is signed is there")
         return max(found, key=lambda name: version_key(name.removesuffix(".json").rpartition("-")[2]))
 
-    def _info(self, name: str) -> TargetFile:
+    def info(self, name: str) -> TargetFile:
+        """What is signed of a file. Raises ReleaseRefused where nobody who may has signed it."""
         try:
             info = self._updater.get_targetinfo(name)
         except (exceptions.RepositoryError, exceptions.DownloadError, OSError, ValueError) as error:
@@ -226,30 +230,40 @@ class _Client:
             raise ReleaseRefused("unsigned", f"{name} is not signed by anybody who may")
         return info
 
-    def _place(self, info: TargetFile) -> Path:
+    def place(self, info: TargetFile) -> Path:
+        """Where a file lies in the inbox, or is to lie."""
         folder, _, base = info.path.rpartition("/")
         return self._inbox / "targets" / folder / f"{next(iter(info.hashes.values()))}.{base}"
 
     def _copied(self, info: TargetFile, to: Path) -> Path:
-        copy(self._place(info), to, info.length)
-        with to.open("rb") as file:
-            try:
-                info.verify_length_and_hashes(file)
-            except exceptions.LengthOrHashMismatchError as error:
-                raise ReleaseRefused("hash", f"{info.path} is not what was signed: {error}") from None
+        copy(self.place(info), to, info.length)
+        prove(info, to)
         return to
 
     def _description(self, name: str, staging: Path) -> bytes:
-        info = self._info(name)
+        info = self.info(name)
         if info.length > MOST_DESCRIPTION:
             raise ReleaseRefused("description", f"{name} is too large")
         return self._copied(info, staging / "release.json").read_bytes()
 
     def _wheel(self, wheel: Wheel, staging: Path) -> Path:
-        info = self._info(wheel.file)
+        info = self.info(wheel.file)
         if info.length != wheel.size or info.hashes.get("sha256") != wheel.sha256:
             raise ReleaseRefused("description", f"{wheel.file} is described other than it is signed")
+        kept = None if self._trust.store is None else self._trust.store / f"{wheel.sha256}.whl"
+        if kept is not None and kept.is_file() and not self.place(info).exists():
+            prove(info, kept)  # where only the updater writes; nobody can change it afterwards
+            return kept
         return self._copied(info, staging / wheel.file.rpartition("/")[2])
+
+
+def prove(info: TargetFile, path: Path) -> None:
+    """Raises ReleaseRefused where a file is not what was signed."""
+    with regular(path) as file:
+        try:
+            info.verify_length_and_hashes(file)
+        except exceptions.LengthOrHashMismatchError as error:
+            raise ReleaseRefused("hash", f"{info.path} is not what was signed: {error}") from None
 
 
 def _reason(error: Exception) -> str:
@@ -275,4 +289,4 @@ def _replace(cache: Path, work: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-__all__ = ["MOST_METADATA", "Floors", "Now", "Trust", "Verified", "verify"]
+__all__ = ["MOST_METADATA", "Client", "Floors", "Inbox", "Now", "Trust", "Verified", "prove", "verify"]

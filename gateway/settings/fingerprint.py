@@ -13,7 +13,7 @@ from msgspec.structs import asdict
 from gateway.model import ChannelSpec
 from gateway.rulebook import NotifySpec, RuleBook, Step
 from gateway.settings.references import is_secret_key
-from gateway.settings.types import JOB_OPS, GatewaySettings, UplinkSettings
+from gateway.settings.types import JOB_OPS, GatewaySettings, OtaSettings, UplinkSettings
 
 HASH_DIGITS = 16
 _HIDDEN_KEYS = ("key", "username", "url")
@@ -37,6 +37,8 @@ def fingerprint(settings: GatewaySettings, *, base: Path, secrets: Mapping[str, 
     tree["servers"] = {server.name: server for server in settings.servers}
     if not settings.servers:
         del tree["servers"]  # a configuration without any keeps the name that it had before there were servers
+    if settings.ota == OtaSettings():
+        del tree["ota"]  # likewise before there were updates
     encoded = _encoder(base).encode(tree)
     if secrets:
         encoded = _encoder().encode(_without_secrets(msgspec.json.decode(encoded), secrets))

@@ -18,10 +18,10 @@ from gateway.settings.positions import Layers, Origin, Problems
 from gateway.settings.rule_keys import RulesKeys
 from gateway.settings.sections import mapping_at, refuse_unknown, section
 from gateway.settings.server_file import ServerKinds, Servers
-from gateway.settings.types import JournalSettings, ShadowSettings, StoreSettings
+from gateway.settings.types import JournalSettings, OtaSettings, ShadowSettings, StoreSettings
 from gateway.settings.uplink_file import Uplinks
 
-SECTIONS = ("gateway", "clock", "store", "shadow", "uplinks", "servers", "rules", "notify", "imports", "vars")
+SECTIONS = ("gateway", "clock", "store", "shadow", "uplinks", "servers", "rules", "notify", "imports", "ota", "vars")
 DEFAULT_STATE = "/var/lib/fieldpost"
 MIN_JOURNAL = 1_000_000
 MAX_JOURNAL = 1_000_000_000_000
@@ -45,6 +45,7 @@ class GatewayFile(Struct, frozen=True):
     notify: Notifications
     servers: Servers
     imports: ImportKeys
+    ota: OtaSettings
 
 
 def read_gateway_file(
@@ -79,15 +80,17 @@ def read_gateway_file(
     if "notify" in values:
         notify.read(values["notify"], origin.child("notify"))
     imports: ImportKeys | None = _section_or_default(ImportKeys, values, "imports", origin, problems)
-    if None in (gateway, clock, store, shadow, rules, imports):
+    ota = _ota(values, origin, base, problems)
+    if None in (gateway, clock, store, shadow, rules, imports, ota):
         return None
     assert gateway is not None
     assert store is not None
     assert shadow is not None
     assert rules is not None
     assert imports is not None
+    assert ota is not None
     identity_and_zone = (gateway.id, gateway.tenant, gateway.timezone)
-    return GatewayFile(*identity_and_zone, clock.trust, store, shadow, uplinks, rules, notify, servers, imports)
+    return GatewayFile(*identity_and_zone, clock.trust, store, shadow, uplinks, rules, notify, servers, imports, ota)
 
 
 def _identity(values: dict[str, Any], origin: Origin, problems: Problems) -> GatewayKeys | None:
@@ -113,6 +116,14 @@ def _section_or_default(struct: Any, values: dict[str, Any], name: str, origin: 
     place = origin.child(name)
     below = mapping_at(values[name], place, problems, what=f"`{name}`")
     return None if below is None else section(struct, below, place, problems, what=f"`{name}`")
+
+
+def _ota(values: dict[str, Any], origin: Origin, base: Path, problems: Problems) -> OtaSettings | None:
+    if "ota" not in values:
+        return OtaSettings()
+    from gateway.settings.ota_keys import read_ota  # a start without it loads less
+
+    return read_ota(values["ota"], origin.child("ota"), base, problems)
 
 
 def _rules(values: dict[str, Any], origin: Origin, problems: Problems) -> RulesKeys | None:

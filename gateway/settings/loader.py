@@ -112,6 +112,7 @@ def load_files(
         watch=tuple(channels.watch),
         accepted=tuple(channels.accepted),
         servers=tuple(gateway.servers.settings),
+        ota=gateway.ota,
     )
     name = fingerprint(settings, base=base or Path(), secrets=tree.secrets)
     store = settings.store if state_dir is None else replace(settings.store, path=state_dir)

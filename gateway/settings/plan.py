@@ -25,7 +25,8 @@ class Plan(Struct, frozen=True):
     """Ids of channels and names of uplinks and servers by what happens to them.
 
     `process`: settings that only a restart of the process brings in. `details`: for a changed one, what differs.
-    `book`: what happens to rules, alarms and notifications. `watch`: channels with other watch rules.
+    `book`: what happens to rules, alarms and notifications. `watch`: channels with other watch rules. `ota`: keys of
+    updates that differ; the next one goes by them.
     """
 
     old_hash: str
@@ -46,12 +47,13 @@ class Plan(Struct, frozen=True):
     details: tuple[tuple[str, tuple[str, ...]], ...] = ()
     book: BookPlan = BookPlan()
     watch: tuple[str, ...] = ()
+    ota: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Nothing restarts, nothing waits for a restart, and no rule or alarm changes."""
         gone = self.channels_removed or self.uplinks_removed or self.servers_removed
-        return not (self.touched() or gone or self.process or self.watch) and self.book.is_empty
+        return not (self.touched() or gone or self.process or self.watch or self.ota) and self.book.is_empty
 
     def touched(self) -> tuple[str, ...]:
         """What is (re)started and should come up: `channel:line1`, `uplink:cloud`."""
@@ -75,6 +77,7 @@ class Plan(Struct, frozen=True):
             lines += [f"~ {kind} {name} restarts: {', '.join(details[f'{kind}:{name}'])}" for name in changed]
         lines += [f"~ watch rules of channel {name} change" for name in self.watch]
         lines += self.book.lines()
+        lines += [f"~ updates: {', '.join(self.ota)}"] if self.ota else []
         lines += [f"! {name} changes with the next restart of the gateway" for name in self.process]
         return lines
 
@@ -134,6 +137,7 @@ def diff(old: GatewaySettings, new: GatewaySettings) -> Plan:
         details=tuple(sorted(details.items())),
         book=diff_books(old.book, new.book),
         watch=_watch(old, new),
+        ota=tuple(_unit(name) for name in _different(old.ota, new.ota)),
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 GATEWAY = {
     "console": "the web console",
     "http": "the local HTTP interface",
-    "ota": "updates over the air",
     "fleet": "fleet operations",
     "metrics": "the metrics endpoint",
     "audit": "the audit log",

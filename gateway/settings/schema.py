@@ -16,7 +16,7 @@ import msgspec
 
 from gateway.driver import DriverSpec
 from gateway.serving.contract import ServerSpec
-from gateway.settings import keys, rule_keys, watch_keys
+from gateway.settings import keys, ota_keys, rule_keys, watch_keys
 from gateway.settings.channel_file import CHANNEL_DEFAULTS
 from gateway.settings.convert import fields_of
 from gateway.settings.keys import TAG_DEFAULTS
@@ -74,6 +74,7 @@ def _gateway(servers: Iterable[ServerSpec]) -> Schema:
         "rules": _object(rule_keys.RulesKeys),
         "imports": _object(keys.ImportKeys),
         "notify": _map_of(_notification()),
+        "ota": _object(ota_keys.OtaKeys, drivers=_object(ota_keys.OtaDriverKeys)),
         "vars": {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}},
     }
     return _file("gateway.yaml", {"type": "object", "properties": properties, "required": ["gateway"]})

@@ -116,6 +116,28 @@ class ServerSettings(Struct, frozen=True):
     settings: Any
 
 
+class OtaSettings(Struct, frozen=True):
+    """Updates. `url`: of the repository, empty without one; `max_rate`: bytes per second; `window`: minutes of the day,
+    from and to; `jitter_s`: the longest wait before one begins; `parts`: files may come over MQTT; `drivers`: patterns
+    of the driver packages that may come from afar.
+    """
+
+    url: str = ""
+    ca: Path | None = None
+    token: str | None = None
+    max_rate: int | None = None
+    window: tuple[int, int] | None = None
+    jitter_s: float = 600.0
+    metered: bool = False
+    parts: bool = True
+    drivers: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Without the token: settings end up in logs and tracebacks."""
+        shown = {name: value for name, value in asdict(self).items() if name != "token"}
+        return f"OtaSettings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+
 class GatewaySettings(Struct, frozen=True):
     """A whole, valid configuration. `hash` names its content: 16 hex digits of SHA-256 over the resolved tree. `book`:
     rules, alarms and notifications. `watch`: rules for devices that are seen and not configured. `accepted`: (channel,
@@ -135,3 +157,4 @@ class GatewaySettings(Struct, frozen=True):
     watch: tuple[WatchSpec, ...] = ()
     accepted: tuple[tuple[str, str], ...] = ()
     servers: tuple[ServerSettings, ...] = ()
+    ota: OtaSettings = field(default_factory=OtaSettings)

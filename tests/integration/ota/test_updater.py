@@ -4,10 +4,12 @@ import datetime as dt
 import json
 import signal
 import subprocess
+import threading
 
 import pytest
 
 from gateway.ota.slots import look
+from tests.support.eventually import wait_until
 from tests.support.runnable import runtime, wheel
 from tests.support.site import OLD, Site
 from tests.unit.ota.publisher import Publisher
@@ -215,3 +217,43 @@ def test_floors_are_kept_by_slotctl_and_hold_when_the_cache_is_lost(site, good):
     assert floors["root"] == 1
     assert floors["snapshot"] > 1
     assert json.loads((site.root / "var/lib/fieldpost-floor/floors.json").read_text())["snapshot"] == floors["snapshot"]
+
+
+@pytest.mark.parametrize("instead", ["", '{"job": "j9"}'])
+def test_a_request_that_was_taken_away_meanwhile_is_not_tried(site, good, instead):
+    site.send(good)
+
+    def take():
+        wait_until(lambda: list(site.at.base.glob(".inbox-*")), 30, every=0.005)
+        site.ask(instead) if instead else site.at.request.unlink()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    status = site.update()
+    thread.join(30)
+    assert status == 1
+    assert site.outcome() == ("CANCELLED", "cancelled"), site.output
+    assert look(site.at).phase == "IDLE"
+    site.ask({"job": "j2"})
+    assert site.update() == 0, "what was staged is used when it is wanted again"
+
+
+def test_wheels_that_are_here_need_not_be_sent_again(site, publisher, good):
+    site.send(good)
+    assert site.update() == 0, site.output
+    site.run("boot")
+    site.run("keep")
+    bundle = _release(publisher, "1.3.0")
+    site.send(bundle, job="j2", target="releases/fieldpost-1.3.0.json")
+    (shared,) = site.at.inbox.rglob("*.msgpack-*.whl")
+    kept = site.at.wheels / f"{shared.name.partition('.')[0]}.whl"
+    shared.unlink()
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:-1] + b"x")
+    assert site.update() == 1
+    assert site.outcome("j2") == ("FAILED", "hash"), "damaged since"
+    kept.write_bytes(whole)
+    site.ask({"job": "j3", "target": "releases/fieldpost-1.3.0.json"})
+    assert site.update() == 0, site.output
+    assert look(site.at).trial.slot.startswith("1.3.0-")
+    assert kept.read_bytes() == whole

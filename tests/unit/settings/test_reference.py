@@ -11,7 +11,7 @@ import pytest
 from drivers.modbus.server import settings as modbus
 from drivers.opcua.server import settings as opcua
 from gateway.rulebook import NOTIFY_FIELDS, STEP_KINDS
-from gateway.settings import keys, reserved, rule_keys, watch_keys
+from gateway.settings import keys, ota_keys, reserved, rule_keys, watch_keys
 from gateway.settings.channel_file import CHANNEL_DEFAULTS
 from gateway.settings.convert import fields_of
 from gateway.settings.gateway_file import SECTIONS
@@ -26,6 +26,8 @@ HEADINGS: dict[str, Any] = {
     "`shadow`": keys.ShadowKeys,
     "`uplinks`": keys.UplinkKeys,
     "`imports`": keys.ImportKeys,
+    "`ota`": ota_keys.OtaKeys,
+    "`ota` `drivers`": ota_keys.OtaDriverKeys,
     "`tls`": keys.TlsKeys,
     "`select`": keys.SelectKeys,
     "`batch`": keys.BatchKeys,
@@ -88,7 +90,9 @@ def test_each_key_is_documented_in_its_section_and_no_other(heading: str) -> Non
 
 
 def test_every_struct_of_the_settings_is_documented() -> None:
-    structs = {name for module in (keys, rule_keys, watch_keys) for name in vars(module) if name.endswith("Keys")}
+    structs = {
+        name for module in (keys, ota_keys, rule_keys, watch_keys) for name in vars(module) if name.endswith("Keys")
+    }
     assert structs == {struct.__name__ for struct in HEADINGS.values()}
 
 

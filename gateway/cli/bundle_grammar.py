@@ -25,8 +25,10 @@ def add_bundle(bundle: argparse.ArgumentParser, common: argparse.ArgumentParser)
     init.add_argument("--targets-threshold", type=positive, default=1, metavar="N", help="how many of them sign (1)")
     _add_build(add)
     sign = add("sign", "sign a release, publish it in the repository, write it as a bundle", repo, keys)
-    sign.add_argument("release", metavar="RELEASE", help="folder that `bundle build` wrote")
+    sign.add_argument("release", metavar="RELEASE", help="folder that `bundle build` or `bundle driver` wrote")
     sign.add_argument("--output", "-o", metavar="FILE", help="the bundle (NAME-VERSION.fpb beside the repository)")
+    _add_vendor(add("vendor", "say whose drivers are published"), common)
+    _add_driver(add("driver", "make driver packages, and sign them as their vendor", keys))
     verify = add("verify", "check a bundle as a gateway would, and show what is in it")
     verify.add_argument("file", metavar="FILE", help="the bundle")
     verify.add_argument("--root", required=True, metavar="FILE", help="root metadata that is trusted: 1.root.json")
@@ -53,6 +55,35 @@ def _add_build(add: Any) -> None:
     build.add_argument("--glibc", default="", metavar="VERSION", help="the oldest C library that it runs with")
     build.add_argument("--security", action="store_true", help="it mends a security fault")
     build.add_argument("--notes", default="", metavar="URL", help="where people read what is new")
+    build.add_argument(
+        "--driver", action="append", default=[], metavar="FILE", help="a published driver that comes along (its .json)"
+    )
+
+
+def _add_vendor(vendor: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
+    steps = vendor.add_subparsers(title="actions", metavar="ACTION", dest="step", required=True)
+
+    def add(name: str, text: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        made = steps.add_parser(name, help=text, description=text, parents=[common, *parents], epilog=vendor.epilog)
+        made.add_argument("name", metavar="NAME", help="of the vendor: a-z, 0-9, `-`")
+        return made
+
+    accept = add("add", "a vendor's keys: each of them signs, and none of before", _repo(), _keys())
+    accept.add_argument("--key", action="append", required=True, metavar="PUB", help="public key; may be said again")
+    add("rm", "nothing of a vendor is installed any more", _repo(), _keys())
+    add("key", "make a key, as the vendor", _keys())
+
+
+def _add_driver(driver: argparse.ArgumentParser) -> None:
+    driver.add_argument("wheels", nargs="*", metavar="WHEEL", help="the driver's and what it brings; none: sign anew")
+    driver.add_argument("--vendor", required=True, metavar="NAME", help="who signs")
+    driver.add_argument("--output", "-o", required=True, metavar="DIR", help="the vendor's folder: made, or added to")
+    driver.add_argument("--requires-api", type=positive, metavar="N", help="contract of drivers (this release's)")
+    driver.add_argument("--platform", default="", metavar="NAME", help="where a wheel is not for all: linux_aarch64...")
+    driver.add_argument("--python", default="", metavar="TAG", help="where a wheel is not for all: cp311...")
+    driver.add_argument("--glibc", default="", metavar="VERSION", help="the oldest C library that it runs with")
+    driver.add_argument("--min-from", default="", metavar="VERSION", help="the oldest gateway that it runs in")
+    driver.add_argument("--notes", default="", metavar="URL", help="where people read what is new")
 
 
 def _add_days(parser: argparse.ArgumentParser) -> None:

@@ -7,45 +7,29 @@ SOURCE_DATE_EPOCH where it is set.
 from __future__ import annotations
 
 import datetime as dt
-import email.parser
 import hashlib
 import json
 import os
 import shutil
 import time
 import uuid
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from email.message import Message
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
+from gateway.ota.parts import Part, look, missing, row, unfit
 from gateway.ota.release import Compatible, Release, ReleaseRefused, Sbom, Wheel, parse_release
 
-_MOST_METADATA = 1_000_000
 _RUNTIME = "fieldpost"
 
 
-class Part(Struct, frozen=True):
-    """A wheel that was looked into."""
-
-    path: Path
-    name: str
-    version: str
-    platforms: frozenset[str]
-    pythons: frozenset[str]
-    metadata: Message
-    installed: int
-    sha256: str
-
-
 class Wanted(Struct, frozen=True):
-    """What a publisher says of a release. `platform` and `python`: of the machines that it is for."""
+    """What a publisher says of a release. `platform` and `python`: of the machines that it is for. `drivers`: wheels
+    that vendors have published, which come along.
+    """
 
     platform: str
     python: str
@@ -56,14 +40,15 @@ class Wanted(Struct, frozen=True):
     notes_url: str = ""
     state_schema: tuple[int, int] | None = None
     health: Mapping[str, int] = {}
+    drivers: tuple[Wheel, ...] = ()
 
 
 def build(wheels: Path, out: Path, wanted: Wanted) -> Release:
     """Write a release into the folder `out`, which must not exist. Raises ReleaseRefused with what is missing."""
-    parts = [_look(path) for path in sorted(wheels.glob("*.whl"))]
+    parts = [look(path) for path in sorted(wheels.glob("*.whl"))]
     _check(parts, wanted)
     runtime = next(part for part in parts if part.name == _RUNTIME)
-    rows = tuple(_row(part) for part in parts)
+    rows = tuple(row(part, "wheels") for part in parts)
     fresh = out.with_name(f".{out.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     try:
@@ -97,8 +82,9 @@ def _describe(runtime: Part, rows: tuple[Wheel, ...], wanted: Wanted, sbom: Sbom
         "name": _RUNTIME,
         "version": runtime.version,
         "wheels": msgspec.to_builtins(rows),
+        "drivers": msgspec.to_builtins(wanted.drivers),
         "rollback_index": wanted.rollback_index,
-        "created": _created(),
+        "created": created(),
         "urgency": wanted.urgency,
         "compatible": msgspec.to_builtins(compatible),
         "installed_size": sum(part.installed for part in parts) * 2,  # bytecode is as large again
@@ -109,86 +95,24 @@ def _describe(runtime: Part, rows: tuple[Wheel, ...], wanted: Wanted, sbom: Sbom
     return parse_release(msgspec.json.encode(raw))
 
 
-def _created() -> str:
+def created() -> str:
+    """Now, or what SOURCE_DATE_EPOCH says, as descriptions have it."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
     seconds = int(epoch) if epoch.isdigit() else int(time.time())
     return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _look(path: Path) -> Part:
-    try:
-        name, version, _, tags = parse_wheel_filename(path.name)
-        with zipfile.ZipFile(path) as archive:
-            infos = archive.infolist()
-            member = next(info for info in infos if info.filename.endswith(".dist-info/METADATA"))
-            if member.file_size > _MOST_METADATA:
-                raise ReleaseRefused("wheel", f"{path.name}: its METADATA is too large")
-            text = archive.read(member).decode("utf-8", "replace")
-    except (InvalidWheelFilename, zipfile.BadZipFile, StopIteration, OSError) as error:
-        raise ReleaseRefused("wheel", f"{path.name} is no wheel: {error}") from None
-    return Part(
-        path=path,
-        name=name,
-        version=str(version),
-        platforms=frozenset(tag.platform for tag in tags),
-        pythons=frozenset(f"{tag.interpreter}-{tag.abi}" for tag in tags),
-        metadata=email.parser.Parser().parsestr(text),
-        installed=sum(info.file_size for info in infos),
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-    )
-
-
 def _check(parts: Sequence[Part], wanted: Wanted) -> None:
     """All that is wrong at once: other machines, two versions of one thing, what is needed and not there."""
-    faults = [fault for part in parts for fault in _unfit(part, wanted)]
+    faults = [fault for part in parts for fault in unfit(part, wanted.platform, wanted.python)]
     names = [part.name for part in parts]
     faults += [f"{name} is there twice" for name in sorted({name for name in names if names.count(name) > 1})]
     if _RUNTIME not in names:
         faults.append(f"there is no wheel of {_RUNTIME}")
     versions = {part.name: part.version for part in parts}
-    faults += [fault for part in parts for fault in _missing(part, versions, wanted)]
+    faults += [fault for part in parts for fault in missing(part, versions, wanted.platform, wanted.python)]
     if faults:
         raise ReleaseRefused("incomplete", "; ".join(faults))
-
-
-def _unfit(part: Part, wanted: Wanted) -> Iterator[str]:
-    machine = wanted.platform.removeprefix("linux_")
-    fits = any(each == "any" or (each.endswith(f"_{machine}") and "linux" in each) for each in part.platforms)
-    if not fits:
-        yield f"{part.path.name} is not for {wanted.platform}"
-    number = int(wanted.python.removeprefix("cp3"))
-    for each in part.pythons:
-        interpreter, _, abi = each.partition("-")
-        stable = abi == "abi3" and interpreter.startswith("cp3") and int(interpreter[3:]) <= number
-        if interpreter in {"py3", "py2", wanted.python} or stable:
-            return
-    yield f"{part.path.name} is not for Python {wanted.python}"
-
-
-def _missing(part: Part, versions: Mapping[str, str], wanted: Wanted) -> Iterator[str]:
-    """What a part needs without any of its extras."""
-    machine = wanted.platform.removeprefix("linux_")
-    python = f"3.{wanted.python.removeprefix('cp3')}"
-    around = {"platform_machine": machine, "sys_platform": "linux", "python_version": python, "extra": ""}
-    around |= {"platform_system": "Linux", "os_name": "posix", "python_full_version": f"{python}.0"}
-    around |= {"implementation_name": "cpython", "platform_python_implementation": "CPython"}
-    for text in part.metadata.get_all("Requires-Dist") or ():
-        try:
-            need = Requirement(text)
-        except InvalidRequirement:
-            yield f"{part.path.name} needs `{text}`, which is no requirement"
-            continue
-        if need.marker is not None and not need.marker.evaluate(around):
-            continue
-        there = versions.get(canonicalize_name(need.name))
-        if there is None:
-            yield f"{part.name} needs {need.name}, which is not there"
-        elif not need.specifier.contains(there, prereleases=True):
-            yield f"{part.name} needs {need.name} {need.specifier}, {there} is there"
-
-
-def _row(part: Part) -> Wheel:
-    return Wheel(part.name, part.version, f"wheels/{part.path.name}", part.path.stat().st_size, part.sha256)
 
 
 def bill_of(runtime: Part, parts: Sequence[Part]) -> dict[str, Any]:

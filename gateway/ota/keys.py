@@ -1,4 +1,4 @@
-"""Keys of a publisher as files: `ROLE-N.pem`, Ed25519, mode 0600, encrypted where a password is given."""
+"""Keys of a publisher or a vendor as files: `ROLE-N.pem`, Ed25519, mode 0600, encrypted where a password is given."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from securesystemslib.signer import CryptoSigner, SSlibKey
 
 from gateway.atomic import create_file
 from gateway.ota.repository import ROLES, RepositoryError
 
-_FILE = re.compile(r"(root|targets|snapshot|timestamp)-([0-9]+)\.pem")
+_FILE = re.compile(r"(root|targets|snapshot|timestamp|drivers-[a-z0-9-]{1,32})-([0-9]+)\.pem")
 
 
 def make_key(folder: Path, role: str, password: bytes | None = None) -> CryptoSigner:
     """A fresh key in the next free file of a role. An existing file is never written over."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    numbers = [int(match[2]) for path in folder.iterdir() if (match := _FILE.fullmatch(path.name)) and match[1] == role]
-    path = folder / f"{role}-{max(numbers, default=0) + 1}.pem"
+    path = folder / f"{role}-{_highest(folder, role) + 1}.pem"
     key = Ed25519PrivateKey.generate()
     encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if password:
@@ -28,6 +27,16 @@ def make_key(folder: Path, role: str, password: bytes | None = None) -> CryptoSi
     text = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
     create_file(path, text)
     return _signer(key)
+
+
+def public_path(folder: Path, role: str) -> Path:
+    """Where the public half of a role's newest key belongs."""
+    return folder / f"{role}-{_highest(folder, role)}.pub"
+
+
+def _highest(folder: Path, role: str) -> int:
+    matches = (_FILE.fullmatch(path.name) for path in folder.iterdir())
+    return max((int(match[2]) for match in matches if match and match[1] == role), default=0)
 
 
 def load_keys(folders: Sequence[Path], password: bytes | None = None) -> Mapping[str, list[CryptoSigner]]:
@@ -39,8 +48,28 @@ def load_keys(folders: Sequence[Path], password: bytes | None = None) -> Mapping
         for path in sorted(folder.iterdir()):
             match = _FILE.fullmatch(path.name)
             if match:
-                found[match[1]].append(_load(path, password))
+                found.setdefault(match[1], []).append(_load(path, password))
     return found
+
+
+def write_public(key: CryptoSigner, path: Path) -> None:
+    """The public half as a file (PEM), for who takes its signatures. An existing file is never written over."""
+    public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key.public_key.keyval["public"]))
+    text = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    create_file(path, text, 0o644)
+
+
+def read_public(path: Path) -> SSlibKey:
+    """A public key. Raises RepositoryError."""
+    try:
+        key = serialization.load_pem_public_key(path.read_bytes())
+    except OSError as error:
+        raise RepositoryError(f"{path}: {error.strerror}") from None
+    except ValueError:
+        raise RepositoryError(f"{path} is no public key (PEM)") from None
+    if not isinstance(key, Ed25519PublicKey):
+        raise RepositoryError(f"{path} is no Ed25519 key")
+    return SSlibKey.from_crypto(key)
 
 
 def _load(path: Path, password: bytes | None) -> CryptoSigner:

@@ -128,12 +128,23 @@ def parse_release(raw: bytes) -> Release:
         release = msgspec.json.decode(raw, type=Release)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise ReleaseRefused("description", f"not a release: {error}") from None
-    files = [wheel.file for wheel in release.files]
-    if len(set(files)) != len(files) or len({wheel.name.lower() for wheel in release.files}) != len(files):
-        raise ReleaseRefused("description", "a wheel is named twice")
-    if sum(wheel.size for wheel in release.files) > MOST_BYTES:
-        raise ReleaseRefused("description", f"its wheels have more than {MOST_BYTES // 2**20} MiB")
+    check_once(release.files)
     return release
+
+
+def check_once(wheels: Sequence[Wheel]) -> None:
+    """Raises ReleaseRefused where two wheels are of one library or have one place, and where they are too large."""
+    if len({wheel.file for wheel in wheels}) != len(wheels) or len({plain_name(one.name) for one in wheels}) != len(
+        wheels
+    ):
+        raise ReleaseRefused("description", "a wheel is named twice")
+    if sum(wheel.size for wheel in wheels) > MOST_BYTES:
+        raise ReleaseRefused("description", f"its wheels have more than {MOST_BYTES // 2**20} MiB")
+
+
+def plain_name(name: str) -> str:
+    """Spellings of one library's name: `A_b` and `a-b` are the same."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def slot_name(release: Release, raw: bytes) -> str:
@@ -159,7 +170,14 @@ def this_machine(version: str = "", schema: int | None = None, rollback_index: i
 
 def check_fit(release: Release, machine: Machine) -> None:
     """Whether a release may replace what runs on a machine. Raises ReleaseRefused with the first reason."""
-    wanted = release.compatible
+    check_compatible(release.compatible, machine)
+    if release.rollback_index < machine.rollback_index:
+        text = f"its rollback index {release.rollback_index} is below {machine.rollback_index}"
+        raise ReleaseRefused("rollback", f"{text}: what is older was withdrawn")
+
+
+def check_compatible(wanted: Compatible, machine: Machine) -> None:
+    """Whether something is for a machine and for what runs there. Raises ReleaseRefused with the first reason."""
     if wanted.platforms and machine.platform not in wanted.platforms:
         raise ReleaseRefused("platform", f"it is for {_either(wanted.platforms)}, this is {machine.platform}")
     if wanted.python and machine.python not in wanted.python:
@@ -172,9 +190,6 @@ def check_fit(release: Release, machine: Machine) -> None:
         low, high = wanted.state_schema
         if not low <= machine.schema <= high:
             raise ReleaseRefused("schema", f"it reads stores of schema {low} to {high}, this one is {machine.schema}")
-    if release.rollback_index < machine.rollback_index:
-        text = f"its rollback index {release.rollback_index} is below {machine.rollback_index}"
-        raise ReleaseRefused("rollback", f"{text}: what is older was withdrawn")
 
 
 def version_key(version: str) -> tuple[tuple[int, ...], int, int]:

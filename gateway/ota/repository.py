@@ -15,12 +15,24 @@ from typing import Any, TypeVar
 
 from securesystemslib.signer import CryptoSigner, Key, Signer
 from tuf.api import exceptions
-from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
+from tuf.api.metadata import (
+    DelegatedRole,
+    Delegations,
+    Metadata,
+    MetaFile,
+    Root,
+    Snapshot,
+    TargetFile,
+    Targets,
+    Timestamp,
+)
 from tuf.api.serialization.json import JSONSerializer
 
 from gateway.atomic import replace_file
 from gateway.errors import GatewayError
-from gateway.ota.release import MOST_DESCRIPTION, Release, parse_release
+from gateway.ota.package import FOLDER, MOST_VENDORS, Package, role_of, vendor_of
+from gateway.ota.release import MOST_DESCRIPTION, Release, Wheel, parse_release
+from gateway.ota.vendor import packages_of
 
 ROLES = ("root", "targets", "snapshot", "timestamp")
 DAYS = {"root": 3650, "targets": 365, "snapshot": 90, "timestamp": 30}
@@ -110,7 +122,9 @@ class Repository:
         if len(raw) > MOST_DESCRIPTION:
             raise RepositoryError("the description is too large")
         release = parse_release(raw)
-        wanted = [(wheel.file, wheel.sha256) for wheel in release.files]
+        for wheel in release.drivers:
+            self._check_driver(wheel)
+        wanted = [(wheel.file, wheel.sha256) for wheel in release.wheels]
         if release.sbom is not None:
             wanted.append((release.sbom.file, release.sbom.sha256))
         contents = {release.target: raw}
@@ -162,15 +176,95 @@ class Repository:
         elif role != "root":
             self._publish_snapshot(self.targets, {**old, **signers}, DAYS, root)
 
-    def bundle_names(self, release: Release) -> list[str]:
-        """The files that a bundle of one release needs."""
+    def delegate(self, vendor: str, keys: Sequence[Key], signers: Signers, days: Mapping[str, int] = DAYS) -> None:
+        """From now on each of these keys, and no other, signs drivers of a vendor. Raises RepositoryError."""
+        role, targets = role_of(vendor), self.targets
+        delegations = targets.delegations or Delegations({}, {})
+        roles, known = dict(delegations.roles or {}), {**delegations.keys, **{key.keyid: key for key in keys}}
+        if role not in roles and len(roles) >= MOST_VENDORS:
+            raise RepositoryError(f"there are {MOST_VENDORS} vendors already, and a gateway looks for no more")
+        ids = sorted({key.keyid for key in keys})
+        roles[role] = DelegatedRole(role, ids, 1, terminating=True, paths=[f"{FOLDER}{vendor}/*"])
+        used = {keyid for one in roles.values() for keyid in one.keyids}
+        targets.delegations = Delegations({keyid: known[keyid] for keyid in used}, roles)
+        self._next_targets(targets, signers, days)
+
+    def dismiss(self, vendor: str, signers: Signers, days: Mapping[str, int] = DAYS) -> None:
+        """A vendor's key signs nothing more, and what it signed is not installed any more. Raises RepositoryError."""
+        role, targets = role_of(vendor), self.targets
+        roles = dict(targets.delegations.roles or {}) if targets.delegations else {}
+        if targets.delegations is None or roles.pop(role, None) is None:
+            raise RepositoryError(f"there is no vendor {vendor}")
+        used = {keyid for one in roles.values() for keyid in one.keyids}
+        keys = {keyid: key for keyid, key in targets.delegations.keys.items() if keyid in used}
+        targets.delegations = Delegations(keys, roles) if roles else None
+        self._next_targets(targets, signers, days)
+
+    @property
+    def vendors(self) -> dict[str, Targets | None]:
+        """What each vendor publishes; None for one that has published nothing yet."""
+        delegations = self.targets.delegations
+        roles = sorted(delegations.roles or ()) if delegations else []
+        return {role.removeprefix("drivers-"): self._published(role) for role in roles}
+
+    def publish(self, folder: Path, signers: Signers, days: Mapping[str, int] = DAYS) -> list[Package]:
+        """Publish what a vendor signed in a folder (`fieldpost bundle driver`). Returns the packages that are new.
+
+        Only snapshot and timestamp are signed here. Raises RepositoryError for what the vendor may not or did not sign.
+        """
+        vendor, raw, contents, packages = packages_of(folder)
+        role, targets = role_of(vendor), self.targets
+        if targets.delegations is None or role not in (targets.delegations.roles or {}):
+            raise RepositoryError(f"{vendor} is no vendor here: `fieldpost bundle vendor add {vendor}`")
+        signed = Metadata[Targets].from_bytes(raw)  # `packages_of` has read it
+        try:
+            targets.verify_delegate(role, signed.signed_bytes, signed.signatures)
+        except exceptions.UnsignedMetadataError:
+            raise RepositoryError(f"{folder} is not signed by a key that {vendor} has here") from None
+        known = self.snapshot.meta.get(f"{role}.json")
+        if known is not None and signed.signed.version <= known.version:
+            raise RepositoryError(f"{vendor} has published set {known.version}; this is set {signed.signed.version}")
+        if signed.signed.is_expired(self._now):
+            raise RepositoryError(f"what {vendor} signed has expired")
+        before = self._published(role)
+        for name, content in contents.items():
+            info = signed.signed.targets[name]
+            if before is not None and before.targets.get(name, info) != info:
+                raise RepositoryError(f"{name} is published already, with another content: raise the version")
+            self._store(info, content)
+        self._write(f"{signed.signed.version}.{role}.json", raw)
+        self._publish_snapshot(targets, signers, days, self.root, {f"{role}.json": _meta(signed.signed.version, raw)})
+        return [one for one in packages if before is None or one.target not in before.targets]
+
+    def bundle_names(self, content: Release | Package) -> list[str]:
+        """The files that a bundle of one release, or of one driver package, needs."""
         targets, snapshot = self.targets, self.snapshot
         names = [f"metadata/{path.name}" for path in sorted(self._metadata.glob("*.root.json"))]
         names += [f"metadata/{snapshot.version}.snapshot.json", f"metadata/{targets.version}.targets.json"]
         names += ["metadata/timestamp.json"]
-        wanted = [release.target, *(wheel.file for wheel in release.files)]
-        wanted += [release.sbom.file] if release.sbom is not None else []
-        return names + [self._place(targets.targets[name]) for name in wanted]
+        wanted = [content.target, *(wheel.file for wheel in content.files)]
+        if isinstance(content, Release) and content.sbom is not None:
+            wanted.append(content.sbom.file)
+        roles = {role_of(vendor_of(name)) for name in wanted if name not in targets.targets}
+        names += [f"metadata/{snapshot.meta[f'{role}.json'].version}.{role}.json" for role in sorted(roles)]
+        return names + [self._place(self._info(name)) for name in wanted]
+
+    def _info(self, name: str) -> TargetFile:
+        """What is published under a name, by whoever may. Raises RepositoryError."""
+        vendor = vendor_of(name)
+        published = self._published(role_of(vendor)) if vendor else None
+        info = self.targets.targets.get(name) or (published.targets.get(name) if published else None)
+        if info is None:
+            raise RepositoryError(f"{name} is not published")
+        return info
+
+    def _published(self, role: str) -> Targets | None:
+        meta = self.snapshot.meta.get(f"{role}.json")
+        return self._read(f"{meta.version}.{role}.json", Targets) if meta else None
+
+    def _check_driver(self, wheel: Wheel) -> None:
+        if self._info(wheel.file).hashes.get("sha256") != wheel.sha256:
+            raise RepositoryError(f"{wheel.file} is not what its vendor has published")
 
     def _next_targets(self, targets: Targets, signers: Signers, days: Mapping[str, int]) -> None:
         targets.version += 1
@@ -185,18 +279,34 @@ class Repository:
         self._write(*snapshot)
         self._write(*timestamp)
 
-    def _publish_snapshot(self, targets: Targets, signers: Signers, days: Mapping[str, int], root: Root) -> None:
+    def _publish_snapshot(
+        self,
+        targets: Targets,
+        signers: Signers,
+        days: Mapping[str, int],
+        root: Root,
+        roles: Mapping[str, MetaFile] = {},
+    ) -> None:
         raw = (self._metadata / f"{targets.version}.targets.json").read_bytes()
-        snapshot, timestamp = self._set_around(targets, raw, signers, days, root)
+        snapshot, timestamp = self._set_around(targets, raw, signers, days, root, roles)
         self._write(*snapshot)
         self._write(*timestamp)
 
     def _set_around(
-        self, targets: Targets, raw: bytes, signers: Signers, days: Mapping[str, int], root: Root
+        self,
+        targets: Targets,
+        raw: bytes,
+        signers: Signers,
+        days: Mapping[str, int],
+        root: Root,
+        roles: Mapping[str, MetaFile] = {},
     ) -> tuple[tuple[str, bytes], tuple[str, bytes]]:
-        """The snapshot and timestamp that name these targets, signed."""
+        """The snapshot and timestamp that name these targets, signed. A role that was named once is named for ever:
+        a client takes a snapshot without it for an older one. `roles`: of vendors, as they are from now on.
+        """
         first = not (self._metadata / "timestamp.json").exists()
         snapshot = Snapshot(1 if first else self.snapshot.version + 1, expires=self._in(days["snapshot"]))
+        snapshot.meta = {**({} if first else self.snapshot.meta), **roles}
         snapshot.meta["targets.json"] = _meta(targets.version, raw)
         signed = self._signed(Metadata(snapshot), "snapshot", signers, root)
         timestamp = Timestamp(1 if first else self.timestamp.version + 1, expires=self._in(days["timestamp"]))

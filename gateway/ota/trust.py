@@ -8,6 +8,7 @@ synced. Rules of TUF: its specification 1.0, section 5; the recovery from a fast
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -21,8 +22,9 @@ from tuf.api.metadata import Metadata, Root, TargetFile
 from tuf.ngclient import FetcherInterface, Updater
 
 from gateway.atomic import sync_folder
-from gateway.ota.bundle import MOST_METADATA
+from gateway.ota.bundle import MOST_FILES, MOST_METADATA
 from gateway.ota.files import copy, regular, sync_tree
+from gateway.ota.package import FOLDER, Package, parse_package, vendor_of
 from gateway.ota.release import MOST_DESCRIPTION, Release, ReleaseRefused, Wheel, parse_release, version_key
 
 _FIVE_YEARS_S = 5 * 365 * 86400
@@ -49,12 +51,22 @@ class Now(Struct, frozen=True):
 
 
 class Verified(Struct, frozen=True):
-    """A release that is proven: its description as signed, and its wheels in the staging folder by their place."""
+    """A release or a driver package that is proven: its description, also as it was signed, and its wheels in the
+    staging folder by their place. `stale`: the timestamp had expired, which an administrator accepted.
+    """
 
-    release: Release
+    content: Release | Package
     raw: bytes
     files: dict[str, Path]
     floors: Floors
+    stale: bool = False
+
+    @property
+    def release(self) -> Release:
+        """Raises ReleaseRefused where it is a driver package."""
+        if not isinstance(self.content, Release):
+            raise ReleaseRefused("kind", f"{self.content.target} is a driver package, not a release")
+        return self.content
 
 
 class Trust(Struct, frozen=True):
@@ -72,7 +84,8 @@ class Trust(Struct, frozen=True):
 
 
 def verify(inbox: Path, trust: Trust, staging: Path, target: str = "") -> Verified:
-    """The release `target` (else the newest one in the inbox) with its wheels copied into `staging`, an empty folder.
+    """The release or driver package `target` with its wheels copied into `staging`, an empty folder. Without a target:
+    the newest release in the inbox, else the newest driver there.
 
     Raises ReleaseRefused; what is trusted changes only when all of it is proven. The caller keeps `floors`.
     """
@@ -118,6 +131,7 @@ class Client:
         self._work = work
         self._fetcher = fetcher
         self._time = self._reference()
+        self._stale = False
         self._updater = self._open(self._time)
 
     def _reference(self) -> dt.datetime:
@@ -159,6 +173,7 @@ class Client:
         trusted = self._updater._trusted_set  # noqa: SLF001
         if not self._trust.stale_timestamp or "timestamp" not in trusted._trusted_set:  # noqa: SLF001
             raise ReleaseRefused("expired", f"the metadata has expired: {error}") from None
+        self._stale = True
         self._updater = self._open(trusted.timestamp.expires - dt.timedelta(seconds=1))
         try:
             self._updater.refresh()
@@ -197,28 +212,38 @@ class Client:
         return replace(floors, **dict.fromkeys(changed, 0))
 
     def take(self, target: str, staging: Path, floors: Floors) -> Verified:
-        """The release and its wheels, each proven. Raises ReleaseRefused."""
+        """The release or driver package and its wheels, each proven. Raises ReleaseRefused."""
         name = target or self._newest()
         raw = self._description(name, staging)
-        release = parse_release(raw)
-        if release.target != name:
-            raise ReleaseRefused("description", f"{name} describes {release.target}")
-        files = {wheel.file: self._wheel(wheel, staging) for wheel in release.files}
-        if release.sbom is not None:
-            info = self.info(release.sbom.file)
-            if info.hashes.get("sha256") != release.sbom.sha256:
+        content = parse_package(raw) if name.startswith(FOLDER) else parse_release(raw)
+        if content.target != name:
+            raise ReleaseRefused("description", f"{name} describes {content.target}")
+        files = {wheel.file: self._wheel(wheel, staging) for wheel in content.files}
+        if isinstance(content, Release) and content.sbom is not None:
+            info = self.info(content.sbom.file)
+            if info.hashes.get("sha256") != content.sbom.sha256:
                 raise ReleaseRefused("description", "its list of parts is another one than is signed")
-            files[release.sbom.file] = self._copied(info, staging / "sbom.cdx.json")
+            files[content.sbom.file] = self._copied(info, staging / "sbom.cdx.json")
         sync_folder(staging)
-        return Verified(release, raw, files, floors)
+        return Verified(content, raw, files, floors, self._stale)
 
     def _newest(self) -> str:
-        """The highest release that is signed and lies in the inbox."""
+        """The highest release that is signed and lies in the inbox; where there is none, the highest driver."""
         signed = self._updater._trusted_set.targets.targets  # noqa: SLF001
         found = [name for name, info in signed.items() if name.startswith("releases/") and self.place(info).is_file()]
+        found = found or self._drivers()
         if not found:
             raise ReleaseRefused("missing", "no release that is signed is there")
         return max(found, key=lambda name: version_key(name.removesuffix(".json").rpartition("-")[2]))
+
+    def _drivers(self) -> list[str]:
+        """Descriptions of drivers in the inbox, by what their names would be; whose they are is proven later."""
+        found = []
+        for path in itertools.islice(self._inbox.glob("targets/drivers/*/*.json"), MOST_FILES):
+            name = f"{FOLDER}{path.parent.name}/{path.name.partition('.')[2]}"
+            if vendor_of(name) and path.is_file():
+                found.append(name)
+        return found
 
     def info(self, name: str) -> TargetFile:
         """What is signed of a file. Raises ReleaseRefused where nobody who may has signed it."""
@@ -228,7 +253,17 @@ class Client:
             raise ReleaseRefused(_reason(error), f"{name}: {error}") from None
         if info is None:
             raise ReleaseRefused("unsigned", f"{name} is not signed by anybody who may")
+        self._check_vendor(name)
         return info
+
+    def _check_vendor(self, name: str) -> None:
+        """A vendor's role is judged by the clock too, where the timestamp's age was accepted."""
+        trusted, vendor = self._updater._trusted_set, vendor_of(name)  # noqa: SLF001
+        role = trusted._trusted_set.get(f"drivers-{vendor}") if vendor else None  # noqa: SLF001
+        if role is not None and role.is_expired(self._time):
+            raise ReleaseRefused(
+                "expired", f"the metadata has expired: {role.type} of {vendor}, not the timestamp alone"
+            )
 
     def place(self, info: TargetFile) -> Path:
         """Where a file lies in the inbox, or is to lie."""
@@ -274,6 +309,8 @@ def _reason(error: Exception) -> str:
         return "unsigned"
     if isinstance(error, exceptions.LengthOrHashMismatchError | exceptions.DownloadLengthMismatchError):
         return "length"
+    if isinstance(error, exceptions.ExpiredMetadataError):
+        return "expired"
     return "missing" if isinstance(error, exceptions.DownloadHTTPError) else "metadata"
 
 

@@ -23,7 +23,12 @@ def bundle(session: Session) -> int:
     except ModuleNotFoundError:
         raise CommandFailed("releases need more libraries: pip install 'fieldpost[ota]'") from None
     del tuf
-    return _ACTIONS[session.args.action](session)
+    action = session.args.action
+    if action in {"vendor", "driver"}:
+        from gateway.cli.commands import bundle_drivers
+
+        return bundle_drivers.run(session)
+    return _ACTIONS[action](session)
 
 
 def _init(session: Session) -> int:
@@ -37,17 +42,18 @@ def _init(session: Session) -> int:
     thresholds = {"root": args.root_threshold, "targets": args.targets_threshold}
     if any(thresholds[role] > counts[role] for role in counts):
         raise CommandFailed("a threshold is above the number of keys", Exit.USAGE)
-    made = {role: [make_key(keys, role, _password(session)) for _ in range(counts.get(role, 1))] for role in ROLES}
+    made = {role: [make_key(keys, role, password_of(session)) for _ in range(counts.get(role, 1))] for role in ROLES}
     public = {role: [key.public_key for key in signers] for role, signers in made.items()}
     folder = Path(args.repo)
     Repository.create(folder, public, thresholds, made)
     root = folder / "metadata" / "1.root.json"
     lines = [f"repository {folder}, keys in {keys}", f"gateways are given {root}: what they trust"]
     lines += [_LAB] if thresholds["root"] == 1 else []
-    return _say(session, {"repository": str(folder), "root": str(root), "keys": str(keys)}, lines)
+    return say(session, {"repository": str(folder), "root": str(root), "keys": str(keys)}, lines)
 
 
 def _build(session: Session) -> int:
+    from gateway.cli.commands.bundle_drivers import drivers_of
     from gateway.ota.building import Wanted, build
     from gateway.ota.release import this_machine
 
@@ -66,32 +72,37 @@ def _build(session: Session) -> int:
         glibc_min=args.glibc,
         urgency="security" if args.security else "normal",
         notes_url=args.notes,
+        drivers=drivers_of(args.driver),
     )
     release = build(wheels, out, wanted)
     size = sum(wheel.size for wheel in release.files)
     text = f"{release.name} {release.version} for {wanted.platform} {wanted.python}: {len(release.files)} wheels, "
     lines = [f"{text}{size} bytes, in {out}", f"next: fieldpost bundle sign {out} --repo REPO --keys KEYS"]
     answer = {"release": str(out), "version": release.version, "wheels": len(release.files), "bytes": size}
-    return _say(session, answer, lines)
+    return say(session, answer, lines)
 
 
 def _sign(session: Session) -> int:
     from gateway.ota.bundle import SUFFIX, pack
 
     folder = Path(session.args.release)
+    if any(folder.glob("drivers-*.json")):
+        from gateway.cli.commands.bundle_drivers import sign
+
+        return sign(session, folder)
     if not (folder / "release.json").is_file():
         raise CommandFailed(f"{folder} is no release: `fieldpost bundle build` makes one", Exit.USAGE)
-    repository = _repository(session)
-    release = repository.add(folder, _signers(session), _days(session))
+    repository = repository_of(session)
+    release = repository.add(folder, signers_of(session), days_of(session))
     out = Path(session.option("output") or repository.folder.parent / f"{release.name}-{release.version}{SUFFIX}")
     pack(repository.folder, repository.bundle_names(release), out)
     lines = [f"{release.target} is published in {repository.folder}", f"{out}: {out.stat().st_size} bytes"]
-    return _say(session, {"target": release.target, "bundle": str(out), "bytes": out.stat().st_size}, lines)
+    return say(session, {"target": release.target, "bundle": str(out), "bytes": out.stat().st_size}, lines)
 
 
 def _verify(session: Session) -> int:
     from gateway.ota.bundle import unpack
-    from gateway.ota.release import ReleaseRefused, check_fit, slot_name, this_machine
+    from gateway.ota.release import Release, ReleaseRefused, check_fit, slot_name, this_machine
     from gateway.ota.trust import Floors, Now, Trust, verify
 
     file, root = Path(session.args.file), Path(session.args.root)
@@ -104,6 +115,10 @@ def _verify(session: Session) -> int:
         unpack(file, work / "inbox")
         trust = Trust(root.read_bytes(), work / "cache", Floors(), Now(int(time.time()), synced=True))
         verified = verify(work / "inbox", trust, work / "staging")
+    if not isinstance(verified.content, Release):
+        from gateway.cli.commands.bundle_drivers import shown
+
+        return shown(session, verified.content)
     release = verified.release
     try:
         check_fit(release, this_machine())
@@ -116,42 +131,42 @@ def _verify(session: Session) -> int:
     lines += [f"root {floors['root']}, targets {floors['targets']}, timestamp {floors['timestamp']}"]
     answer = {"name": release.name, "version": release.version, "slot": slot_name(release, verified.raw)}
     wheels = [asdict(wheel) for wheel in release.files]
-    return _say(session, {**answer, "wheels": wheels, "fits": fits, "versions": floors}, lines)
+    return say(session, {**answer, "wheels": wheels, "fits": fits, "versions": floors}, lines)
 
 
 def _rotate(session: Session) -> int:
     from gateway.ota.keys import make_key
 
-    repository, old, role = _repository(session), _signers(session), session.args.role
+    repository, old, role = repository_of(session), signers_of(session), session.args.role
     before = repository.root.roles[role]
     count = session.option("count") or len(before.keyids)
     threshold = session.option("threshold") or before.threshold
     if threshold > count:
         raise CommandFailed("the threshold is above the number of keys", Exit.USAGE)
-    fresh = [make_key(Path(session.args.keys[0]), role, _password(session)) for _ in range(count)]
+    fresh = [make_key(Path(session.args.keys[0]), role, password_of(session)) for _ in range(count)]
     public = [key.public_key for key in fresh]
     repository.rotate(role, public, threshold, {**old, role: fresh}, old)
     version = repository.root.version
     lines = [f"{role} has {count} new keys (root {version}); the old ones sign nothing more: put them away"]
-    return _say(session, {"role": role, "root_version": version}, lines)
+    return say(session, {"role": role, "root_version": version}, lines)
 
 
 def _refresh(session: Session) -> int:
-    repository = _repository(session)
-    repository.refresh(_signers(session), _days(session))
+    repository = repository_of(session)
+    repository.refresh(signers_of(session), days_of(session))
     return _show(session)
 
 
 def _withdraw(session: Session) -> int:
-    repository = _repository(session)
+    repository = repository_of(session)
     version = session.args.target
     target = version if version.startswith("releases/") else f"releases/fieldpost-{version}.json"
-    repository.withdraw(target, _signers(session))
-    return _say(session, {"target": target}, [f"{target} is withdrawn"])
+    repository.withdraw(target, signers_of(session))
+    return say(session, {"target": target}, [f"{target} is withdrawn"])
 
 
 def _show(session: Session) -> int:
-    repository = _repository(session)
+    repository = repository_of(session)
     roles = {
         "root": repository.root,
         "targets": repository.targets,
@@ -169,17 +184,22 @@ def _show(session: Session) -> int:
         for role, signed in roles.items()
     ]
     releases = sorted(name for name in roles["targets"].targets if name.startswith("releases/"))
+    vendors = {
+        vendor: sorted(name for name in (signed.targets if signed else ()) if name.endswith(".json"))
+        for vendor, signed in repository.vendors.items()
+    }
     if session.out.as_json:
-        session.out.result({"roles": rows, "releases": releases})
+        session.out.result({"roles": rows, "releases": releases, "vendors": vendors})
         return Exit.OK
     cells = [tuple(str(row[key]) for key in ("role", "version", "expires", "threshold", "keys")) for row in rows]
     session.out.table(("role", ">version", "expires", ">threshold", ">keys"), cells)
-    for name in releases:
+    for name in [*releases, *(one for vendor, names in vendors.items() for one in names or [f"drivers/{vendor}/ -"])]:
         session.out.line(name)
     return Exit.OK
 
 
-def _repository(session: Session) -> Any:
+def repository_of(session: Session) -> Any:
+    """The repository that was named. Raises where there is none."""
     from gateway.ota.repository import Repository
 
     repository = Repository(Path(session.args.repo))
@@ -187,25 +207,29 @@ def _repository(session: Session) -> Any:
     return repository
 
 
-def _signers(session: Session) -> Any:
+def signers_of(session: Session) -> Any:
+    """The keys in the folders that were named, by role."""
     from gateway.ota.keys import load_keys
 
-    return load_keys([Path(each) for each in session.args.keys], _password(session))
+    return load_keys([Path(each) for each in session.args.keys], password_of(session))
 
 
-def _password(session: Session) -> bytes | None:
+def password_of(session: Session) -> bytes | None:
+    """What the keys are encrypted with, if they are."""
     file = session.option("password_file")
     return Path(file).read_bytes().rstrip(b"\r\n") if file else None
 
 
-def _days(session: Session) -> dict[str, int]:
+def days_of(session: Session) -> dict[str, int]:
+    """Life times of what is signed now."""
     from gateway.ota.repository import DAYS
 
     days = session.option("days")
     return DAYS if days is None else {**DAYS, "timestamp": days}
 
 
-def _say(session: Session, answer: dict[str, Any], lines: list[str]) -> int:
+def say(session: Session, answer: dict[str, Any], lines: list[str]) -> int:
+    """The answer: for programs, or in lines."""
     if session.out.as_json:
         session.out.result({"ok": True, **answer})
     else:

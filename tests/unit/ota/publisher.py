@@ -12,9 +12,12 @@ import msgspec
 from securesystemslib.signer import CryptoSigner, Signer
 
 from gateway.ota.bundle import pack, unpack
+from gateway.ota.package import Package
 from gateway.ota.release import Release
 from gateway.ota.repository import DAYS, ROLES, Repository, new_key
 from gateway.ota.trust import Floors, Now, Trust, Verified, verify
+from gateway.ota.vendor import Described, pack_driver, sign
+from tests.support.runnable import driver
 
 START = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
 DAY_S = 86400
@@ -64,11 +67,40 @@ class Publisher:
     def release(self, version: str, **keys: Any) -> Release:
         return self.repository.add(release_folder(self.folder / f"release-{version}", version, **keys), self.signers)
 
-    def bundle(self, release: Release, name: str = "") -> Path:
-        out = self.folder / (name or f"{release.version}.fpb")
+    def admit(self, maker: Maker) -> None:
+        self.repository.delegate(maker.name, [maker.key.public_key], self.signers)
+
+    def publish(self, maker: Maker) -> list[Package]:
+        return self.repository.publish(maker.folder, self.signers)
+
+    def bundle(self, release: Release | Package, name: str = "") -> Path:
+        out = self.folder / (name or f"{release.name}-{release.version}.fpb")
         repository = self.repository
         pack(repository.folder, repository.bundle_names(release), out)
         return out
+
+
+class Maker:
+    """A vendor with a key, and the folder of what it signed."""
+
+    def __init__(self, folder: Path, name: str = "acme") -> None:
+        self.name, self.key, self.folder = name, new_key(), folder / f"of-{name}"
+        self._wheels = folder / f"wheels-{name}"
+        self._wheels.mkdir(parents=True)
+
+    def sign(self, *wheels: tuple[str, bytes], requires_api: int = 1, **described: str) -> Package:
+        """One package of wheels (file name, content)."""
+        paths = []
+        for name, content in wheels:
+            paths.append(self._wheels / name)
+            paths[-1].write_bytes(content)
+        package, files = pack_driver(paths, self.name, Described(requires_api, **described))
+        sign(self.folder, self.name, [(package, files)], [self.key])
+        return package
+
+    def driver(self, version: str = "1.0", name: str = "acme", **keys: Any) -> Package:
+        """A package with one driver, `name`, of the distribution NAME-driver."""
+        return self.sign((f"{name}_driver-{version}-py3-none-any.whl", driver(name, version, **keys)))
 
 
 class Box:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.cli.main import main
+from tests.support.runnable import driver
 from tests.unit.ota.wheels import complete
 
 
@@ -94,6 +95,80 @@ def test_another_root_refuses_a_bundle(place: Path, tmp_path: Path) -> None:
     assert (code, "refused" in text) == (1, True)
 
 
+def _driver(place: Path, version: str = "2.1.0", **keys: Any) -> Path:
+    path = place / f"acme_driver-{version}-py3-none-any.whl"
+    path.write_bytes(driver("acme", version, **keys))
+    return path
+
+
+def _vendor(place: Path) -> tuple[str | Path, ...]:
+    """A vendor with a key that is known here; the words that sign as it."""
+    public = data("vendor", "key", "acme", "--keys", place / "vendor-keys")["public"]
+    data("vendor", "add", "acme", "--key", public, "--repo", place / "repo", "--keys", place / "keys")
+    return "--vendor", "acme", "--keys", place / "vendor-keys", "-o", place / "of-acme"
+
+
+def test_a_driver_goes_from_its_vendor_through_the_repository_to_a_bundle(place: Path) -> None:
+    words = _vendor(place)
+    assert (place / "vendor-keys" / "drivers-acme-1.pem").stat().st_mode & 0o777 == 0o600
+    answer = data("driver", _driver(place), *words)
+    assert answer["packages"] == ["drivers/acme/acme-driver-2.1.0.json"]
+    (row,) = data("sign", place / "of-acme", "--repo", place / "repo", "--keys", place / "keys")["packages"]
+    shown = data("verify", row["bundle"], "--root", place / "repo" / "metadata" / "1.root.json")
+    assert (shown["vendor"], shown["name"], shown["version"], shown["requires_api"]) == (
+        "acme", "acme-driver", "2.1.0", 1,
+    )  # fmt: skip
+    assert shown["fits"] == "it runs on a machine like this one"
+    assert data("show", "--repo", place / "repo")["vendors"] == {"acme": ["drivers/acme/acme-driver-2.1.0.json"]}
+    assert data("driver", *words)["set"] == 2, "signed anew"
+    assert data("sign", place / "of-acme", "--repo", place / "repo", "--keys", place / "keys")["packages"] == []
+    data("vendor", "rm", "acme", "--repo", place / "repo", "--keys", place / "keys")
+    assert data("show", "--repo", place / "repo")["vendors"] == {}
+
+
+def test_a_release_may_bring_a_driver_along(place: Path) -> None:
+    data("driver", _driver(place), *_vendor(place))
+    data("sign", place / "of-acme", "--repo", place / "repo", "--keys", place / "keys")
+    words = ("--platform", "linux_aarch64", "--python", "cp311")
+    description = place / "of-acme" / "drivers" / "acme" / "acme-driver-2.1.0.json"
+    data("build", place / "wheels", "-o", place / "1.1.0", *words, "--driver", description)
+    bundle = data("sign", place / "1.1.0", "--repo", place / "repo", "--keys", place / "keys")["bundle"]
+    shown = data("verify", bundle, "--root", place / "repo" / "metadata" / "1.root.json")
+    assert [wheel["name"] for wheel in shown["wheels"]] == ["fieldpost", "msgpack", "acme-driver"]
+
+
+def test_a_driver_for_another_contract_says_so(place: Path) -> None:
+    data("driver", _driver(place), *_vendor(place), "--requires-api", "7")
+    (row,) = data("sign", place / "of-acme", "--repo", place / "repo", "--keys", place / "keys")["packages"]
+    code, text = run("verify", row["bundle"], "--root", place / "repo" / "metadata" / "1.root.json")
+    assert (code, "driver contract 7, this release has 1" in text) == (0, True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("vendor", "add", "acme", "--key", "nowhere.pub", "--repo", "repo", "--keys", "keys"),
+        ("vendor", "add", "acme", "--key", "keys/root-1.pem", "--repo", "repo", "--keys", "keys"),
+        ("vendor", "add", "Acme!", "--key", "vendor-keys/drivers-acme-1.pub", "--repo", "repo", "--keys", "keys"),
+        ("vendor", "add", "new", "--key", "vendor-keys/drivers-acme-1.pub", "--repo", "repo", "--keys", "vendor-keys"),
+        ("vendor", "rm", "nobody", "--repo", "repo", "--keys", "keys"),
+        ("vendor", "key", "../x", "--keys", "vendor-keys"),
+        ("driver", "nowhere.whl", "--vendor", "acme", "--keys", "vendor-keys", "-o", "out"),
+        ("driver", "--vendor", "acme", "--keys", "vendor-keys", "-o", "out"),
+        ("driver", "acme_driver-2.1.0-py3-none-any.whl", "--vendor", "other", "--keys", "vendor-keys", "-o", "out"),
+        ("build", "wheels", "-o", "out", "--driver", "nowhere.json"),
+        ("build", "wheels", "-o", "out", "--driver", "keys/root-1.pem"),
+        ("sign", "of-acme", "--repo", "repo", "--keys", "vendor-keys"),
+    ],
+)
+def test_what_cannot_be_done_with_vendors_is_told_in_one_line(
+    place: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data("driver", _driver(place), *_vendor(place))
+    test_what_cannot_be_done_is_told_in_one_line(place, words, monkeypatch)
+    assert not (place / "out").exists()
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -124,5 +199,5 @@ def test_what_cannot_be_done_is_told_in_one_line(
 
 def test_help_and_reference_know_all_actions() -> None:
     page = (Path(__file__).parents[3] / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
-    for action in ("init", "build", "sign", "verify", "rotate", "refresh", "withdraw", "show"):
+    for action in ("init", "build", "sign", "verify", "rotate", "refresh", "withdraw", "show", "vendor", "driver"):
         assert f"`fieldpost bundle {action}" in page

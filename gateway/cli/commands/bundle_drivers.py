@@ -1,0 +1,133 @@
+"""bundle vendor, bundle driver: drivers of others in our repository. Their vendors sign them, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec.structs import asdict
+
+from gateway.cli.commands.bundle import days_of, password_of, repository_of, say, signers_of
+from gateway.cli.session import CommandFailed, Exit, Session
+
+if TYPE_CHECKING:
+    from gateway.ota.package import Package
+    from gateway.ota.release import Wheel
+
+
+def run(session: Session) -> int:
+    """One action."""
+    if session.args.action == "driver":
+        return _driver(session)
+    return {"add": _add, "rm": _remove, "key": _key}[session.args.step](session)
+
+
+def _add(session: Session) -> int:
+    from gateway.ota.keys import read_public
+
+    vendor, keys = session.args.name, [read_public(Path(each)) for each in session.args.key]
+    repository_of(session).delegate(vendor, keys, signers_of(session))
+    count = "1 key" if len(keys) == 1 else f"{len(keys)} keys"
+    lines = [f"{vendor} publishes what is below drivers/{vendor}/ and nothing else, with {count}"]
+    return say(session, {"vendor": vendor, "keys": len(keys)}, lines)
+
+
+def _remove(session: Session) -> int:
+    vendor = session.args.name
+    repository_of(session).dismiss(vendor, signers_of(session))
+    lines = [f"nothing of {vendor} is installed from now on; gateways keep what they have"]
+    return say(session, {"vendor": vendor}, lines)
+
+
+def _key(session: Session) -> int:
+    """As the vendor: the private key stays, the public one is handed on."""
+    from gateway.ota.keys import make_key, public_path, write_public
+    from gateway.ota.package import role_of
+
+    folder, role = Path(session.args.keys[0]), role_of(session.args.name)
+    key = make_key(folder, role, password_of(session))
+    public = public_path(folder, role)
+    write_public(key, public)
+    lines = [f"the key is in {folder}: keep it", f"{public} goes to who publishes: fieldpost bundle vendor add"]
+    return say(session, {"vendor": session.args.name, "public": str(public)}, lines)
+
+
+def _driver(session: Session) -> int:
+    from gateway.driver import CONTRACT
+    from gateway.ota.package import role_of
+    from gateway.ota.vendor import Described, pack_driver, sign
+
+    args = session.args
+    keys = signers_of(session).get(role_of(args.vendor), ())
+    if not keys:
+        raise CommandFailed(f"there is no key of {args.vendor} in {', '.join(args.keys)}: fieldpost bundle vendor key")
+    described = Described(
+        requires_api=args.requires_api or CONTRACT,
+        platform=args.platform,
+        python=args.python,
+        glibc_min=args.glibc,
+        min_from=args.min_from,
+        notes_url=args.notes,
+    )
+    wheels = [Path(each) for each in args.wheels]
+    packed = [pack_driver(wheels, args.vendor, described)] if wheels else []
+    if not packed and not (Path(args.output) / f"{role_of(args.vendor)}.json").is_file():
+        raise CommandFailed("no wheel is named", Exit.USAGE)
+    version = sign(Path(args.output), args.vendor, packed, keys)
+    names = [package.target for package, _ in packed]
+    lines = [f"{name} is signed" for name in names] or [f"all of {args.vendor} is signed anew"]
+    lines.append(
+        f"{args.output} (set {version}) goes to who publishes: fieldpost bundle sign {args.output} --repo REPO"
+    )
+    return say(session, {"packages": names, "set": version, "folder": args.output}, lines)
+
+
+def sign(session: Session, folder: Path) -> int:
+    """Publish what a vendor signed, and write each new package as a bundle."""
+    from gateway.ota.bundle import SUFFIX, pack
+
+    repository = repository_of(session)
+    packages = repository.publish(folder, signers_of(session), days_of(session))
+    out = session.option("output")
+    if out and len(packages) != 1:
+        raise CommandFailed(f"{len(packages)} packages are published now: --output names one bundle", Exit.USAGE)
+    written = []
+    for package in packages:
+        path = Path(out or repository.folder.parent / f"{package.name}-{package.version}{SUFFIX}")
+        pack(repository.folder, repository.bundle_names(package), path)
+        written.append((package.target, path))
+    lines = [f"{target} is published in {repository.folder}; {path}" for target, path in written]
+    rows = [{"target": target, "bundle": str(path), "bytes": path.stat().st_size} for target, path in written]
+    return say(session, {"packages": rows}, lines or ["nothing is new, all of it is signed until later"])
+
+
+def shown(session: Session, package: Package) -> int:
+    """What `bundle verify` says of a driver."""
+    from gateway.driver import CONTRACT
+    from gateway.ota.release import ReleaseRefused, check_compatible, this_machine
+
+    try:
+        check_compatible(package.compatible, this_machine())
+        fits = "it runs on a machine like this one"
+    except ReleaseRefused as error:
+        fits = f"not for this machine: {error}"
+    if package.requires_api != CONTRACT:
+        fits = f"it was written for driver contract {package.requires_api}, this release has {CONTRACT}"
+    lines = [f"driver {package.title} {package.version}: signed by its vendor, whole"]
+    lines += [f"{len(package.wheels)} wheels, made {package.created}", fits]
+    wheels = [asdict(wheel) for wheel in package.wheels]
+    answer = {"vendor": package.vendor, "name": package.name, "version": package.version, "fits": fits}
+    return say(session, {**answer, "requires_api": package.requires_api, "wheels": wheels}, lines)
+
+
+def drivers_of(files: Sequence[str]) -> tuple[Wheel, ...]:
+    """The wheels of driver packages that a release brings along."""
+    from gateway.ota.package import parse_package
+
+    found: list[Wheel] = []
+    for file in files:
+        if not Path(file).is_file():
+            raise CommandFailed(f"there is no file {file}", Exit.USAGE)
+        found += [wheel for wheel in parse_package(Path(file).read_bytes()).wheels if wheel not in found]
+    return tuple(found)

@@ -153,7 +153,14 @@ def _active(config_dir: Path, load: Load, registry: Registry, state_dir: Path | 
     held = active.files()
     if folder is not None and not problems.problems and held == files and PROVISIONED not in held:
         return folder, found  # the folder is what ran before: reading it once is enough
-    return load(held, starting=True), found
+    try:
+        return load(held, starting=True), found
+    except ConfigError as error:
+        waiting = generations.pending()
+        if waiting is None:
+            raise
+        target = generations.rollback(waiting.previous, reason=f"it cannot be loaded any more: {error}")
+        return load(target.files(), starting=True), _Found(generations, (waiting.number, target.number))
 
 
 def _without_broken_drivers(files: Mapping[str, bytes], load: Load, registry: Registry) -> GatewaySettings | None:

@@ -2,31 +2,35 @@
 
 One change at a time. A change is pending until its gates hold (a touched uplink or channel that was up before is up
 again) and, with a confirm window, until somebody confirms; else the previous generation comes back by itself. A
-process that dies in between comes back with the previous generation (gateway/settings/generations.py).
+process that dies in between comes back with the previous generation, or tries once more where no person was to confirm
+(gateway/settings/generations.py). What a job brought goes the same way, is judged more strictly, and its end is kept
+for whoever asks (gateway/runtime/configjob.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.clock import Clock
 from gateway.errors import ConfigError, GatewayError
 from gateway.health import Health
-from gateway.settings.generations import Generation, Generations
+from gateway.runtime.configgates import RULES, ConfigGates, Judged
+from gateway.settings.generations import Generation, GenerationError, Generations, Outcome, Trial
 from gateway.settings.loader import read_tree
 from gateway.settings.plan import Plan, diff
 from gateway.settings.provisioned import Provisioned, joined, provisioned_of
 from gateway.settings.types import GatewaySettings
 
-GATE_UPLINK_S = 300.0
-GATE_CHANNEL_S = 120.0
 _LOOK_S = 0.25
+_LATE_S = 120.0
 
 _log = logging.getLogger("fieldpost.config")
 
@@ -35,30 +39,36 @@ class Busy(GatewayError):
     """Another change is pending: confirm it or roll it back first."""
 
 
-class Switchable(Protocol):
+class Switchable(Judged, Protocol):
     """The running gateway as the applier sees it."""
-
-    @property
-    def settings(self) -> GatewaySettings: ...
 
     async def switch(self, new: GatewaySettings, plan: Plan) -> None:
         """Make `new` run: restart the units that the plan names, leave the others alone."""
         ...
 
-    def up(self) -> frozenset[str]:
-        """Names of what is up now: `uplink:NAME`, `channel:NAME`."""
-        ...
-
 
 class _Pending(Struct):
-    """A switched, unconfirmed change. `deadline` on the boot clock."""
+    """A switched, unconfirmed change. `deadline` and `well_since` on the boot clock."""
 
     generation: Generation
-    previous: Generation
-    gates: frozenset[str]
     deadline: float
     needs_person: bool
-    confirmed: bool = False
+    trial: Trial
+    ended: asyncio.Event
+    well_since: float | None = None
+    again: bool = False
+
+
+class _Order(Struct, frozen=True):
+    """Who wants a change. `note`: it is kept at once, without gates. `trial` names the job that brought it, and
+    `commit` is asked when all is ready: from then on the job cannot be cancelled.
+    """
+
+    who: str
+    confirm_within_s: float | None = None
+    note: str = ""
+    trial: Trial | None = None
+    commit: Callable[[], Awaitable[None]] | None = None
 
 
 class Applier:
@@ -79,9 +89,11 @@ class Applier:
         self._clock = clock
         self._health = health
         self._emit = emit
+        self._gates = ConfigGates(gateway, health)
         self._lock = asyncio.Lock()
         self._pending: _Pending | None = None
         self._wake = asyncio.Event()
+        self._try_again()
 
     async def run(self) -> None:
         """Supervised unit: watches a pending change to its end."""
@@ -91,7 +103,19 @@ class Applier:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
+            if pending.again:
+                pending.again = False
+                self._emit_step("tried_again", pending.generation, "gateway")
             await self._watch(pending)
+
+    def _try_again(self) -> None:
+        """A change that was on trial when the process before ended goes on with it, with its whole window."""
+        waiting = self._generations.pending()
+        if waiting is None or waiting.trial is None:
+            return
+        deadline = self._clock.mono() + waiting.trial.window_s
+        generation = self._generations.get(waiting.number)
+        self._pending = _Pending(generation, deadline, False, waiting.trial, asyncio.Event(), again=True)
 
     def plan(self, folder: Path) -> Plan:
         """What applying `folder` would do. Raises ConfigError with all problems."""
@@ -109,15 +133,53 @@ class Applier:
             self._refuse_while_pending()
             brought = self.provisioned()
             new = await asyncio.to_thread(self._load, joined(files, brought))
-            previous = self._active()
-            left = brought.only(_by_channel(new.accepted))
-            if new.hash == previous.hash:
-                if left != brought:  # devices that the folder has by now: the same meaning, written elsewhere
-                    previous = self._generations.create(joined(files, left), note=f"apply by {who}", hash=new.hash)
-                    self._generations.activate(previous)
-                self._emit_step("unchanged", previous, who)
-                return {"ok": True, "generation": previous.number, "hash": new.hash, "unchanged": True, "lines": []}
-            return await self._switch(new, joined(files, left), previous, confirm_within_s, who)
+            return await self._change(new, files, brought, _Order(who, confirm_within_s))
+
+    async def apply_from_afar(
+        self,
+        files: Mapping[str, bytes],
+        trial: Trial,
+        *,
+        check: Callable[[GatewaySettings], Awaitable[None]],
+        commit: Callable[[], Awaitable[None]],
+    ) -> dict[str, Any]:
+        """Make `files` the running configuration for a job; `ended` says how it went. `trial` names the job. `check`
+        looks at the settings and refuses by raising. Raises ConfigError or whatever these raise (nothing changed), or
+        Busy.
+        """
+        async with self._lock:
+            self._refuse_while_pending()
+            brought = self.provisioned()
+            new = await asyncio.to_thread(self._load, joined(files, brought))
+            await check(new)
+            return await self._change(new, files, brought, _Order(f"job:{trial.job}", trial=trial, commit=commit))
+
+    async def ended(self, job: str) -> Outcome | None:
+        """How the change that this job brought ended, when it has; None when there was none. Raises TimeoutError."""
+        pending = self._pending
+        if pending is not None and pending.trial.job == job:
+            async with asyncio.timeout(pending.trial.window_s + pending.trial.hold_s + _LATE_S):
+                await pending.ended.wait()
+        return self._generations.outcome(job)
+
+    async def _change(
+        self, new: GatewaySettings, files: Mapping[str, bytes], brought: Provisioned, order: _Order
+    ) -> dict[str, Any]:
+        previous = self._active()
+        left = brought.only(_by_channel(new.accepted))
+        if new.hash != previous.hash:
+            return await self._switch(new, joined(files, left), previous, order)
+        whole = joined(files, left)
+        if order.commit is not None:
+            await order.commit()
+        # the same meaning, written elsewhere: devices that the folder has by now, other comments in a tree from afar
+        if (left != brought) if order.trial is None else (whole != previous.files()):
+            previous = self._stored(whole, f"apply by {order.who}", new.hash)
+            self._generations.activate(previous, trial=order.trial)
+        elif order.trial is not None:
+            self._generations.activate(previous, trial=order.trial)
+        self._emit_step("unchanged", previous, order.who)
+        return {"ok": True, "generation": previous.number, "hash": new.hash, "unchanged": True, "lines": []}
 
     async def provision(self, change: Callable[[Provisioned], Provisioned], *, note: str, who: str) -> dict[str, Any]:
         """Bring devices in, or take them out, with no other change: `change` gives what is to be there. The folder's
@@ -133,7 +195,7 @@ class Applier:
             whole = joined(files, wanted.only(_by_channel(new.accepted)))
             if new.hash == previous.hash:
                 return {"ok": True, "generation": previous.number, "hash": new.hash, "lines": []}
-            return await self._switch(new, whole, previous, None, who, note)
+            return await self._switch(new, whole, previous, _Order(who, note=note))
 
     def _refuse_while_pending(self) -> None:
         if self._pending is not None:
@@ -143,33 +205,33 @@ class Applier:
             )
 
     async def _switch(
-        self,
-        new: GatewaySettings,
-        files: Mapping[str, bytes],
-        previous: Generation,
-        confirm_within_s: float | None,
-        who: str,
-        note: str = "",
+        self, new: GatewaySettings, files: Mapping[str, bytes], previous: Generation, order: _Order
     ) -> dict[str, Any]:
         plan = diff(self._gateway.settings, new)
-        gates = frozenset(plan.touched()) & self._gateway.up() if not note else frozenset[str]()
-        generation = self._generations.create(files, note=note or f"apply by {who}", hash=new.hash)
-        needs_person = confirm_within_s is not None
-        window = confirm_within_s if confirm_within_s is not None else _gate_window(gates)
-        wait = needs_person or bool(gates)
-        self._generations.activate(generation, confirm_within_s=window if wait else None)
+        needs_person = order.confirm_within_s is not None
+        trial = self._trial(plan, order)
+        wait = needs_person or bool(trial.gates) or bool(trial.job)
+        generation = self._stored(files, order.note or f"apply by {order.who}", new.hash)
+        _at("stored")
+        if order.commit is not None:
+            await order.commit()
+        self._generations.activate(
+            generation, confirm_within_s=trial.window_s if wait else None, trial=None if needs_person else trial
+        )
+        _at("pending")
         try:
             await self._gateway.switch(new, plan)
-        except Exception:
-            target = self._generations.rollback(previous.number)
-            self._emit_step("failed", generation, who)
+        except Exception as error:
+            target = self._generations.rollback(previous.number, reason=f"it could not be switched in: {error}")
+            self._emit_step("failed", generation, order.who)
             if self._gateway.settings.hash != target.hash:
                 await self._back_to(target)
             raise
-        self._emit_step("applied", generation, who)
+        self._emit_step("applied", generation, order.who)
+        _at("applied")
         if wait:
-            deadline = self._clock.mono() + window
-            self._pending = _Pending(generation, previous, gates, deadline, needs_person)
+            deadline = self._clock.mono() + trial.window_s
+            self._pending = _Pending(generation, deadline, needs_person, trial, asyncio.Event())
             self._wake.set()
         return {
             "ok": True,
@@ -177,10 +239,23 @@ class Applier:
             "hash": new.hash,
             "lines": plan.lines(),
             "restart_required": plan.process,
-            "confirm_by": self._clock.wall_ms() + round(window * 1000) if needs_person else None,
-            "gates": sorted(gates),
-            "window_s": window if wait else None,
+            "confirm_by": self._clock.wall_ms() + round(trial.window_s * 1000) if needs_person else None,
+            "gates": list(trial.gates),
+            "window_s": trial.window_s if wait else None,
         }
+
+    def _trial(self, plan: Plan, order: _Order) -> Trial:
+        """What the change waits for, by what is up now and by the settings that run now."""
+        if order.trial is not None:
+            return self._gates.from_afar(plan, order.trial)
+        trial = Trial() if order.note else self._gates.local(plan)
+        return trial if order.confirm_within_s is None else replace(trial, window_s=order.confirm_within_s)
+
+    def _stored(self, files: Mapping[str, bytes], note: str, name: str) -> Generation:
+        try:
+            return self._generations.create(files, note=note, hash=name)
+        except OSError as error:
+            raise GenerationError(f"the configuration cannot be stored: {error.strerror}") from error
 
     async def confirm(self, who: str) -> dict[str, Any]:
         """A person says that the pending change is good."""
@@ -194,9 +269,14 @@ class Applier:
     async def rollback(self, who: str, to: int | None = None) -> dict[str, Any]:
         """Back to the generation before the pending one, or to generation `to`, or to the one before the active."""
         async with self._lock:
+            pending = self._pending
+            target = self._generations.rollback(to, reason=f"taken back by {who}")
             self._pending = None
-            target = self._generations.rollback(to)
-            await self._back_to(target)
+            try:
+                await self._back_to(target)
+            finally:
+                if pending is not None:
+                    pending.ended.set()
             self._emit_step("rolled_back", target, who)
             return {"ok": True, "generation": target.number, "hash": target.hash}
 
@@ -209,31 +289,48 @@ class Applier:
             "generation": self._pending.generation.number,
             "left": round(left * 1000),
             "needs_confirm": self._pending.needs_person,
-            "waiting_for": sorted(self._pending.gates - self._gateway.up()),
+            "waiting_for": self._gates.missing(self._pending.trial),
         }
 
     async def _watch(self, pending: _Pending) -> None:
         while self._pending is pending:
-            met = pending.gates <= self._gateway.up()
-            if met and not pending.needs_person:
+            missing, now = self._gates.missing(pending.trial), self._clock.mono()
+            if missing:
+                pending.well_since = None
+            elif pending.well_since is None:
+                pending.well_since = now
+            held = pending.well_since is not None and now - pending.well_since >= pending.trial.hold_s
+            if held and not pending.needs_person:
                 async with self._lock:
-                    if self._pending is pending:
-                        self._settle(pending, "gates")
-                return
-            if self._clock.mono() >= pending.deadline:
-                await self._revert(pending, met=met)
+                    if self._pending is pending and self._kept(pending):
+                        return
+            elif RULES in missing or (now >= pending.deadline and (missing or pending.needs_person)):
+                await self._revert(pending, missing)
                 return
             await self._clock.sleep(_LOOK_S)
 
-    async def _revert(self, pending: _Pending, *, met: bool) -> None:
+    def _kept(self, pending: _Pending) -> bool:
+        """False when it cannot be written now: it is tried again at the next look."""
+        _at("healthy")
+        try:
+            self._settle(pending, "gates")
+        except OSError as error:
+            _log.error("the change is good, and that cannot be kept: %s", error)
+            return False
+        _at("confirmed")
+        return True
+
+    async def _revert(self, pending: _Pending, missing: Sequence[str]) -> None:
         async with self._lock:
             if self._pending is not pending:
                 return
-            down = ", ".join(sorted(pending.gates - self._gateway.up()))
-            reason = "nobody confirmed it in time" if met else f"not up again in time: {down}"
-            target = self._generations.rollback(None)
-            await self._back_to(target)
+            reason = self._gates.reason(missing)
+            target = self._generations.rollback(None, reason=reason, bad=bool(missing))
             self._pending = None
+            try:
+                await self._back_to(target)
+            finally:
+                pending.ended.set()
             self._emit_step("reverted", target, "gateway", reason=reason)
             self._health.set(
                 "config_reverted",
@@ -249,6 +346,7 @@ class Applier:
     def _settle(self, pending: _Pending, who: str) -> None:
         self._generations.confirm()
         self._pending = None
+        pending.ended.set()
         self._health.clear("config_reverted", "config")
         self._emit_step("confirmed", pending.generation, who)
 
@@ -281,8 +379,12 @@ def _by_channel(accepted: Sequence[tuple[str, str]]) -> dict[str, set[str]]:
     return found
 
 
-def _gate_window(gates: frozenset[str]) -> float:
-    return GATE_UPLINK_S if any(gate.startswith("uplink:") for gate in gates) else GATE_CHANNEL_S
+def _at(point: str) -> None:
+    """Where tests of power cuts end this process."""
+    if "OTA_KILL_AT" in os.environ:
+        from gateway.ota.places import kill_point
+
+        kill_point(f"config-{point}")
 
 
 __all__ = ["Applier", "Busy", "ConfigError", "Switchable"]

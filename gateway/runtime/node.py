@@ -159,6 +159,12 @@ class Node:
             return None  # told by look_for_drift
         return active.number if active else None
 
+    def _remote_rev(self) -> int:
+        try:
+            return self.generations.remote()[0]
+        except (GatewayError, OSError):
+            return 0  # told by look_for_drift
+
     def up(self) -> frozenset[str]:
         """What is up now: `channel:ID` where a device answers or may yet speak, `uplink:NAME` where the broker is
         connected, and `server:NAME` where clients may come.
@@ -193,6 +199,8 @@ class Node:
             "generation": self._generation(),
             "drift": self.drift,
         }
+        if rev := self._remote_rev():
+            config["rev"] = rev
         if self.applier.pending() is not None:
             config["pending"] = self.applier.pending()
         if self.restart_required:

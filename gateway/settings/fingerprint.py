@@ -13,7 +13,7 @@ from msgspec.structs import asdict
 from gateway.model import ChannelSpec
 from gateway.rulebook import NotifySpec, RuleBook, Step
 from gateway.settings.references import is_secret_key
-from gateway.settings.types import JOB_OPS, GatewaySettings, OtaSettings, UplinkSettings
+from gateway.settings.types import JOB_OPS, ApplySettings, GatewaySettings, OtaSettings, UplinkSettings
 
 HASH_DIGITS = 16
 _HIDDEN_KEYS = ("key", "username", "url")
@@ -39,6 +39,9 @@ def fingerprint(settings: GatewaySettings, *, base: Path, secrets: Mapping[str, 
         del tree["servers"]  # a configuration without any keeps the name that it had before there were servers
     if settings.ota == OtaSettings():
         del tree["ota"]  # likewise before there were updates
+    for name, default in (("remote_config", "open"), ("apply", ApplySettings())):
+        if tree[name] == default:
+            del tree[name]
     encoded = _encoder(base).encode(tree)
     if secrets:
         encoded = _encoder().encode(_without_secrets(msgspec.json.decode(encoded), secrets))

@@ -10,22 +10,28 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.settings import reserved
+from gateway.settings.convert import show
 from gateway.settings.every_keys import check_zone
 from gateway.settings.ids import ID_RULE, is_id, suggest_id
-from gateway.settings.keys import ClockKeys, GatewayKeys, ImportKeys, JournalKeys, ShadowKeys, StoreKeys
+from gateway.settings.keys import ApplyKeys, ClockKeys, GatewayKeys, ImportKeys, JournalKeys, ShadowKeys, StoreKeys
 from gateway.settings.notify_keys import Notifications
 from gateway.settings.positions import Layers, Origin, Problems
 from gateway.settings.rule_keys import RulesKeys
 from gateway.settings.sections import mapping_at, refuse_unknown, section
 from gateway.settings.server_file import ServerKinds, Servers
-from gateway.settings.types import JournalSettings, OtaSettings, ShadowSettings, StoreSettings
+from gateway.settings.types import ApplySettings, JournalSettings, OtaSettings, ShadowSettings, StoreSettings
 from gateway.settings.uplink_file import Uplinks
 
-SECTIONS = ("gateway", "clock", "store", "shadow", "uplinks", "servers", "rules", "notify", "imports", "ota", "vars")
+SECTIONS = (
+    "gateway", "clock", "store", "shadow", "uplinks", "servers", "rules", "notify", "imports", "ota", "vars",
+    "remote_config", "apply",
+)  # fmt: skip
+REMOTE_CONFIG = ("open", "signed", "off")
 DEFAULT_STATE = "/var/lib/fieldpost"
 MIN_JOURNAL = 1_000_000
 MAX_JOURNAL = 1_000_000_000_000
 MIN_BUDGET_S, MAX_BUDGET_S = 0.001, 1.0
+MAX_WINDOW_S = 86_400
 MIN_SHADOW = 256
 MAX_SHADOW = 65_536
 """Protocol.md 1.2: no document may be larger, whatever is configured."""
@@ -46,6 +52,8 @@ class GatewayFile(Struct, frozen=True):
     servers: Servers
     imports: ImportKeys
     ota: OtaSettings
+    remote_config: str
+    apply: ApplySettings
 
 
 def read_gateway_file(
@@ -81,7 +89,8 @@ def read_gateway_file(
         notify.read(values["notify"], origin.child("notify"))
     imports: ImportKeys | None = _section_or_default(ImportKeys, values, "imports", origin, problems)
     ota = _ota(values, origin, base, problems)
-    if None in (gateway, clock, store, shadow, rules, imports, ota):
+    remote, judged = _remote_config(values, origin, problems), _apply(values, origin, problems)
+    if None in (gateway, clock, store, shadow, rules, imports, ota, remote, judged):
         return None
     assert gateway is not None
     assert store is not None
@@ -89,8 +98,46 @@ def read_gateway_file(
     assert rules is not None
     assert imports is not None
     assert ota is not None
-    identity_and_zone = (gateway.id, gateway.tenant, gateway.timezone)
-    return GatewayFile(*identity_and_zone, clock.trust, store, shadow, uplinks, rules, notify, servers, imports, ota)
+    assert remote is not None
+    assert judged is not None
+    return GatewayFile(
+        id=gateway.id,
+        tenant=gateway.tenant,
+        timezone=gateway.timezone,
+        clock_trust=clock.trust,
+        store=store,
+        shadow=shadow,
+        uplinks=uplinks,
+        rules=rules,
+        notify=notify,
+        servers=servers,
+        imports=imports,
+        ota=ota,
+        remote_config=remote,
+        apply=judged,
+    )
+
+
+def _remote_config(values: dict[str, Any], origin: Origin, problems: Problems) -> str | None:
+    word = values.get("remote_config", REMOTE_CONFIG[0])
+    if word in REMOTE_CONFIG:
+        return str(word)
+    message = f"`remote_config` is {', '.join(REMOTE_CONFIG[:-1])} or {REMOTE_CONFIG[-1]}, not {show(word)}"
+    problems.at(origin.child("remote_config"), message, "write open")
+    return None
+
+
+def _apply(values: dict[str, Any], origin: Origin, problems: Problems) -> ApplySettings | None:
+    keys: ApplyKeys | None = _section_or_default(ApplyKeys, values, "apply", origin, problems)
+    if keys is None:
+        return None
+    place = origin.child("apply")
+    for name in ("uplinks", "channels", "rules"):
+        if not 1 <= getattr(keys, name) <= MAX_WINDOW_S:
+            problems.at(place.child(name), "what is up again within 1s to 24h is waited for", "write 5m")
+    if keys.hold > min(keys.uplinks, keys.channels, keys.rules):
+        problems.at(place.child("hold"), "`hold` is longer than the time within which it has to begin", "write 10s")
+    return ApplySettings(float(keys.uplinks), float(keys.channels), float(keys.rules), float(keys.hold))
 
 
 def _identity(values: dict[str, Any], origin: Origin, problems: Problems) -> GatewayKeys | None:

@@ -56,6 +56,13 @@ class ShadowKeys(msgspec.Struct, frozen=True):
     max_bytes: Bytes = Bytes(8192)
 
 
+class ApplyKeys(msgspec.Struct, frozen=True):
+    uplinks: Seconds = Seconds(300)
+    channels: Seconds = Seconds(120)
+    rules: Seconds = Seconds(60)
+    hold: Seconds = Seconds(10)
+
+
 class TlsKeys(msgspec.Struct, frozen=True):
     ca: str | None = None
     cert: str | None = None

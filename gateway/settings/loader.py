@@ -113,6 +113,8 @@ def load_files(
         accepted=tuple(channels.accepted),
         servers=tuple(gateway.servers.settings),
         ota=gateway.ota,
+        remote_config=gateway.remote_config,
+        apply=gateway.apply,
     )
     name = fingerprint(settings, base=base or Path(), secrets=tree.secrets)
     store = settings.store if state_dir is None else replace(settings.store, path=state_dir)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 
 FOLDER = "damaged"
 KEPT = 3
+CARRIED = ("remote", "bad", "last")
+"""What of the state does not end with a change: see `Generations.remote`, `failed_before` and `outcome`."""
+
+
+def carried(state: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a state outlives a change of what is active."""
+    return {name: state[name] for name in CARRIED if name in state}
 
 
 def mend(generations: Generations) -> list[str]:
@@ -40,7 +48,9 @@ def mend(generations: Generations) -> list[str]:
         generations.state_file.unlink(missing_ok=True)
         told.append("no kept configuration is intact: the configuration folder is taken")
     else:
-        generations.write_state({"format": state.get("format", 1), "active": chosen.number, "previous": None})
+        generations.write_state(
+            {**carried(state), "format": state.get("format", 1), "active": chosen.number, "previous": None}
+        )
         told.append(f"generation {chosen.number} runs")
     return told
 

@@ -19,6 +19,7 @@ from gateway.serving.contract import ServerSpec
 from gateway.settings import keys, ota_keys, rule_keys, watch_keys
 from gateway.settings.channel_file import CHANNEL_DEFAULTS
 from gateway.settings.convert import fields_of
+from gateway.settings.gateway_file import REMOTE_CONFIG
 from gateway.settings.keys import TAG_DEFAULTS
 from gateway.units import Bytes, Rate, Seconds
 
@@ -69,6 +70,8 @@ def _gateway(servers: Iterable[ServerSpec]) -> Schema:
         "clock": _object(keys.ClockKeys),
         "store": _object(keys.StoreKeys, journal=_object(keys.JournalKeys)),
         "shadow": _object(keys.ShadowKeys),
+        "remote_config": {"enum": list(REMOTE_CONFIG)},
+        "apply": _object(keys.ApplyKeys),
         "uplinks": _map_of(uplink),
         "servers": _map_of(_server(servers)),
         "rules": _object(rule_keys.RulesKeys),

@@ -105,6 +105,17 @@ class ShadowSettings(Struct, frozen=True):
     max_bytes: int = 8192
 
 
+class ApplySettings(Struct, frozen=True):
+    """How long a changed configuration may take until what it touches is up again, by the slowest that it touches, and
+    for how long all must hold after a change from afar; seconds.
+    """
+
+    uplinks_s: float = 300.0
+    channels_s: float = 120.0
+    rules_s: float = 60.0
+    hold_s: float = 10.0
+
+
 class ServerSettings(Struct, frozen=True):
     """One server to the plant. `choice`: what it offers; `settings`: the kind's own part."""
 
@@ -141,7 +152,8 @@ class OtaSettings(Struct, frozen=True):
 class GatewaySettings(Struct, frozen=True):
     """A whole, valid configuration. `hash` names its content: 16 hex digits of SHA-256 over the resolved tree. `book`:
     rules, alarms and notifications. `watch`: rules for devices that are seen and not configured. `accepted`: (channel,
-    device) that discovery brought in and no file of the folder holds; no part of the meaning.
+    device) that discovery brought in and no file of the folder holds; no part of the meaning. `remote_config`: which
+    trees of jobs are taken: open, signed, off.
     """
 
     id: str
@@ -158,3 +170,5 @@ class GatewaySettings(Struct, frozen=True):
     accepted: tuple[tuple[str, str], ...] = ()
     servers: tuple[ServerSettings, ...] = ()
     ota: OtaSettings = field(default_factory=OtaSettings)
+    remote_config: str = "open"
+    apply: ApplySettings = field(default_factory=ApplySettings)

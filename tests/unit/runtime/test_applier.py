@@ -8,7 +8,7 @@ import pytest
 from gateway.errors import ConfigError, StoreError
 from gateway.health import Health
 from gateway.registry import Registry
-from gateway.runtime.applier import GATE_UPLINK_S, Applier, Busy
+from gateway.runtime.applier import Applier, Busy
 from gateway.settings import load_files, read_tree
 from gateway.settings.credentials import credentials_of
 from gateway.settings.generations import Generations
@@ -106,7 +106,7 @@ async def test_a_change_that_takes_an_uplink_down_goes_back_when_its_window_ends
         site.change_uplink()
         await site.applier.apply(site.folder, confirm_within_s=None, who="anna")
         site.is_up.discard("uplink:cloud")
-        await site.clock.advance(GATE_UPLINK_S - 5)
+        await site.clock.advance(300 - 5)
         assert site.applier.pending()["waiting_for"] == ["uplink:cloud"]
         await site.clock.advance(10)
         assert site.settings.hash == before

@@ -24,6 +24,7 @@ HEADINGS: dict[str, Any] = {
     "`store`": keys.StoreKeys,
     "`store.journal`": keys.JournalKeys,
     "`shadow`": keys.ShadowKeys,
+    "`apply`": keys.ApplyKeys,
     "`uplinks`": keys.UplinkKeys,
     "`imports`": keys.ImportKeys,
     "`ota`": ota_keys.OtaKeys,

@@ -10,9 +10,10 @@ for whoever asks (gateway/runtime/configjob.py).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -140,6 +141,7 @@ class Applier:
         files: Mapping[str, bytes],
         trial: Trial,
         *,
+        who: str,
         check: Callable[[GatewaySettings], Awaitable[None]],
         commit: Callable[[], Awaitable[None]],
     ) -> dict[str, Any]:
@@ -152,7 +154,7 @@ class Applier:
             brought = self.provisioned()
             new = await asyncio.to_thread(self._load, joined(files, brought))
             await check(new)
-            return await self._change(new, files, brought, _Order(f"job:{trial.job}", trial=trial, commit=commit))
+            return await self._change(new, files, brought, _Order(who, trial=trial, commit=commit))
 
     async def ended(self, job: str) -> Outcome | None:
         """How the change that this job brought ended, when it has; None when there was none. Raises TimeoutError."""
@@ -215,9 +217,9 @@ class Applier:
         _at("stored")
         if order.commit is not None:
             await order.commit()
-        self._generations.activate(
-            generation, confirm_within_s=trial.window_s if wait else None, trial=None if needs_person else trial
-        )
+        with _on_disk():
+            kept_trial = None if needs_person else trial
+            self._generations.activate(generation, trial.window_s if wait else None, kept_trial)
         _at("pending")
         try:
             await self._gateway.switch(new, plan)
@@ -252,10 +254,8 @@ class Applier:
         return trial if order.confirm_within_s is None else replace(trial, window_s=order.confirm_within_s)
 
     def _stored(self, files: Mapping[str, bytes], note: str, name: str) -> Generation:
-        try:
+        with _on_disk():
             return self._generations.create(files, note=note, hash=name)
-        except OSError as error:
-            raise GenerationError(f"the configuration cannot be stored: {error.strerror}") from error
 
     async def confirm(self, who: str) -> dict[str, Any]:
         """A person says that the pending change is good."""
@@ -377,6 +377,14 @@ def _by_channel(accepted: Sequence[tuple[str, str]]) -> dict[str, set[str]]:
     for channel, device in accepted:
         found.setdefault(channel, set()).add(device)
     return found
+
+
+@contextlib.contextmanager
+def _on_disk() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise GenerationError(f"the configuration cannot be kept: {error.strerror}") from error
 
 
 def _at(point: str) -> None:

@@ -20,7 +20,13 @@ def _restart(node: Node) -> Work:
     return RestartWork(node)
 
 
-MAKERS: Mapping[str, Maker] = {"restart": _restart}
+def _config(node: Node) -> Work:
+    from gateway.runtime.configjob import ConfigWork
+
+    return ConfigWork(node)
+
+
+MAKERS: Mapping[str, Maker] = {"config": _config, "restart": _restart}
 
 
 class JobWorks:

@@ -72,7 +72,7 @@ class Generation(Struct, frozen=True):
 
 class Trial(Struct, frozen=True):
     """What a change waits for, so that a restart can go on waiting: `gates` and `excused` as the applier names them,
-    within `window_s`, for `hold_s`. Of a change that a job brought also its id, and `rev` and `digest` of its tree.
+    within `window_s`, for `hold_s`. Of a change that a job brought also `job`, and `rev` and `digest` of its tree.
     """
 
     gates: tuple[str, ...] = ()

@@ -52,8 +52,11 @@ class _Known(Struct):
 class Replay:
     """One run of a rule book over recorded input. The engine is made with the first input."""
 
-    def __init__(self, book: RuleBook, tags: Iterable[Tag], outlet: Outlet) -> None:
-        """Raises nothing; the first input raises ExpressionError for a book that does not fit the tags."""
+    def __init__(self, book: RuleBook, tags: Iterable[Tag], outlet: Outlet, *, timed: bool = False) -> None:
+        """Raises nothing; the first input raises ExpressionError for a book that does not fit the tags. `timed`: what
+        takes longer than its budget is stopped as in a running gateway; then results depend on this machine too.
+        """
+        self._timed = timed
         self.played = Played()
         self.engine: Engine | None = None
         self._book = book
@@ -133,7 +136,9 @@ class Replay:
         before, old_offset = self._line.at, self._line.offset
         place = self._line.place(boot, at, offset)
         if self.engine is None:
-            self.engine = start(self._book, self._tags, self._outlet, place.at, place.offset, self._maintained)
+            self.engine = start(
+                self._book, self._tags, self._outlet, place.at, place.offset, self._maintained, timed=self._timed
+            )
             return self.engine
         if place.another_boot and boot != self._started:
             assert before is not None
@@ -207,11 +212,13 @@ def start(
     at: int,
     offset: int,
     maintained: frozenset[str] = frozenset(),
+    *,
+    timed: bool = False,
 ) -> Engine:
-    """An engine that has never run before, without a time budget: its results depend on input alone. `maintained`:
-    devices that people work on.
+    """An engine that has never run before, unless `timed` without a time budget: its results depend on input alone.
+    `maintained`: devices that people work on.
     """
-    engine = Engine(book, tags, outlet, at=at, offset=offset, budget=False, silent=True)
+    engine = Engine(book, tags, outlet, at=at, offset=offset, budget=timed, silent=True)
     go_live(engine, Kept({}, {}, 0, maintained=maintained), at, offset)
     return engine
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+import resource
 import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from gateway.settings.generations import GenerationError, Generations
+from gateway.settings.generations import MOST_BAD, GenerationError, Generations, Outcome, Trial
 
 ONE = {"gateway.yaml": b"gateway: {id: a}\n", "channels/l.yaml": b"driver: toy\n"}
 TWO = {"gateway.yaml": b"gateway: {id: b}\n"}
@@ -207,3 +210,90 @@ def test_fl_45_a_kill_at_any_step_leaves_the_old_or_the_new_configuration(tmp_pa
         pytest.fail("the steps never ended")
     assert seen == {4, 5}
     assert step > 15
+
+
+TRIAL = Trial(gates=("uplink:cloud",), window_s=300, hold_s=10, job="j1/1", rev=7, digest="d")
+
+
+def test_a_trial_that_waits_for_no_person_has_one_more_start(tmp_path: Path) -> None:
+    generations = Generations(tmp_path)
+    generations.activate(generations.create(ONE))
+    generations.activate(generations.create(TWO), confirm_within_s=120, trial=TRIAL)
+    again = Generations(tmp_path)
+    assert again.recover() is None
+    pending = again.pending()
+    assert pending is not None
+    assert (pending.number, pending.tries, pending.trial) == (2, 0, TRIAL)
+    third = Generations(tmp_path)
+    assert third.recover() == (2, 1)
+    assert third.outcome("j1/1") == Outcome("j1/1", "interrupted", 7, 1, generations.get(1).hash)
+    assert third.failed_before("d") is None
+
+
+def test_a_trial_of_another_form_is_undone_by_a_restart(tmp_path: Path) -> None:
+    generations = Generations(tmp_path)
+    generations.activate(generations.create(ONE))
+    generations.activate(generations.create(TWO), confirm_within_s=120, trial=TRIAL)
+    state = json.loads(generations.state_file.read_bytes())
+    state["pending"]["trial"] = {"gates": 5}
+    generations.state_file.write_text(json.dumps(state))
+    assert Generations(tmp_path).recover() == (2, 1)
+
+
+def test_what_was_kept_and_what_failed_outlives_later_changes(tmp_path: Path) -> None:
+    generations = Generations(tmp_path, keep=3)
+    generations.activate(generations.create(ONE))
+    generations.activate(generations.create(TWO), confirm_within_s=120, trial=TRIAL)
+    generations.confirm()
+    for number in range(MOST_BAD + 3):
+        trial = replace(TRIAL, job=f"k{number}/1", rev=8, digest=f"bad{number}")
+        generations.activate(generations.create(ONE), confirm_within_s=120, trial=trial)
+        generations.rollback(reason="uplink:cloud", bad=True)
+    generations.activate(generations.create(ONE))
+    known = Generations(tmp_path)
+    assert known.recover() is None
+    assert known.remote() == (7, "d")
+    assert known.failed_before("bad2") is None
+    assert [known.failed_before(f"bad{number}") for number in range(3, MOST_BAD + 3)] == ["uplink:cloud"] * MOST_BAD
+
+
+def _without_room(state: Path) -> int:
+    """A start, as a child that may write no byte to any file: the number that it would run."""
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        try:
+            generations = Generations(state)
+            generations.recover()
+            number = active_number(generations)
+        except BaseException:
+            os._exit(99)
+        os._exit(number or 0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_a_try_that_finds_no_room_to_be_counted_is_not_made(tmp_path: Path) -> None:
+    generations = Generations(tmp_path)
+    generations.activate(generations.create(ONE))
+    generations.activate(generations.create(TWO), confirm_within_s=120, trial=TRIAL)
+    assert _without_room(tmp_path) == 1
+    assert Generations(tmp_path).recover() is None, "the try that was not made is still there"
+    assert active_number(Generations(tmp_path)) == 2
+
+
+def test_a_generation_that_finds_no_room_leaves_nothing_behind(tmp_path: Path) -> None:
+    generations = Generations(tmp_path)
+    generations.activate(generations.create(ONE))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+        with pytest.raises(OSError, match="too large"):
+            generations.create(ONE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert [one.number for one in Generations(tmp_path).list()] == [1]
+    assert generations.create(TWO).number == 2
+    assert not list((tmp_path / "generations").glob(".new-*"))

@@ -1,0 +1,192 @@
+"""Op `config` of jobs: a whole configuration tree from afar, tried and kept or taken back by itself.
+
+`doc` is {"rev": 7, "tree": {"gateway.yaml": "...", "channels/line1.yaml": "..."}}. Revisions only grow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from gateway.errors import ConfigError, GatewayError, Problem
+from gateway.jobs.work import Ended, Job, JobCancelled, JobRefused, JobState, Running
+from gateway.runtime.applier import Busy
+from gateway.settings import afar
+from gateway.settings.generations import Outcome, Trial, content_digest
+from gateway.settings.provisioned import FILE as PROVISIONED
+
+if TYPE_CHECKING:
+    from gateway.runtime.node import Node
+    from gateway.settings.types import GatewaySettings
+
+MOST_ERRORS = 50
+_MOST_TEXT = 300
+_MAX_REV = 2**53 - 1
+
+Files = Mapping[str, bytes]
+
+
+class ConfigWork:
+    """Over the running node."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def check(self, job: Job) -> None:
+        """The form of `doc`, and whether trees of this kind are taken at all."""
+        doc, mode = job.doc, self._node.settings.remote_config
+        strange = sorted(str(key) for key in doc.keys() - {"rev", "tree", "target"})
+        if strange:
+            raise JobRefused(f"doc.{strange[0][:40]}: a configuration has `rev` and `tree`, nothing else")
+        rev = doc.get("rev")
+        if not isinstance(rev, int) or isinstance(rev, bool) or not 1 <= rev <= _MAX_REV:
+            raise JobRefused("doc.rev: a whole number, 1 or more")
+        if ("tree" in doc) == ("target" in doc):
+            raise JobRefused("doc: a configuration has either `tree` or `target`")
+        if mode == "off":
+            raise JobRefused("remote_config is off: this gateway takes no configuration from afar", code=403)
+        if "target" in doc:
+            raise JobRefused("doc.target: this release takes no signed configuration yet", code=501)
+        if mode == "signed":
+            raise JobRefused("remote_config is signed: a plain `tree` is not taken", code=403)
+        if not isinstance(doc["tree"], dict):
+            raise JobRefused("doc.tree: a mapping of paths and texts")
+
+    async def run(self, running: Running) -> Ended:
+        """Once more after a restart: what was begun is waited for, what had not begun is done."""
+        job = running.job
+        rev = int(job.doc["rev"])
+        ended = await self._node.applier.ended(_key(job))
+        if ended is not None:
+            return self._told(ended)
+        try:
+            files = afar.tree_of(job.doc["tree"])
+            return await self._apply(running, rev, files)
+        except ConfigError as error:
+            raise self._refused(error) from error
+        except Busy as busy:
+            raise JobRefused(str(busy), code=409, detail=self._now()) from busy
+        except (JobRefused, JobCancelled):
+            raise
+        except Exception:
+            ended = self._node.generations.outcome(_key(job))
+            if ended is None:
+                raise  # nothing was changed
+            return self._told(ended)
+
+    async def _apply(self, running: Running, rev: int, files: Files) -> Ended:
+        job, node = running.job, self._node
+        digest = content_digest(files)
+        if self._is_known(rev, digest):
+            return self._succeeded("this configuration runs already", rev)
+        await running.step("validate", percent=0)
+        active = node.generations.active()
+        afar.refuse_reaching(files, active.files() if active is not None else {})
+
+        async def check(new: GatewaySettings) -> None:
+            afar.refuse_lockout(node.settings, new, files)
+            await self._rehearse(new)
+
+        async def commit() -> None:
+            await running.commit()
+            self._record(job, "config_apply", rev=rev)
+            await running.step("apply", percent=50)
+
+        answer = await node.applier.apply_from_afar(
+            files, Trial(job=_key(job), rev=rev, digest=digest), who=f"job:{job.id}", check=check, commit=commit
+        )
+        if answer.get("unchanged"):
+            return self._succeeded("it means what ran already", rev)
+        await running.step("gates", percent=75, gates=answer["gates"], window_s=answer["window_s"])
+        ended = await node.applier.ended(_key(job))
+        if ended is None:
+            return Ended(JobState.FAILED, "the change was lost", 500, self._now())
+        return self._told(ended)
+
+    def _is_known(self, rev: int, digest: str) -> bool:
+        """Whether this very tree runs. Raises JobRefused for an older one, and for one that failed here."""
+        generations = self._node.generations
+        last, last_digest = generations.remote()
+        if rev < last or (rev == last and digest != last_digest):
+            text = f"doc.rev: {rev} is not newer than {last}, which was applied before"
+            raise JobRefused(text, code=409, detail=self._now())
+        reason = generations.failed_before(digest)
+        if reason is not None:
+            text = f"this content was taken back here before: {reason}"
+            raise JobRefused(text, code=409, detail=self._now())
+        active = generations.active()
+        return rev == last and active is not None and content_digest(_sent(active.files())) == digest
+
+    async def _rehearse(self, new: GatewaySettings) -> None:
+        """Raises ConfigError for rules that fail on the latest readings, unless they fail already."""
+        book = new.book
+        if book == self._node.settings.book and new.channels == self._node.settings.channels:
+            return
+        from gateway.runtime.dryrun import rehearse
+
+        await self._node.store.commit()
+        found = await rehearse(new, self._node.store)
+        known = {one.entity for one in self._node.health.open() if one.id == "rule_failed"}
+        problems = [
+            Problem("", 0, 0, rule, f"rule {rule} fails on the latest readings: {text}")
+            for rule, text in found.failed.items()
+            if rule not in known
+        ]
+        if problems:
+            raise ConfigError(problems)
+
+    def _told(self, ended: Outcome) -> Ended:
+        if ended.outcome == "confirmed":
+            return self._succeeded("", ended.rev)
+        reason = ended.reason or "the gateway ended twice while the configuration was tried"
+        self._record_end(ended, reason)
+        detail = {**self._now(), "rolled_back": True, "reason": reason}
+        return Ended(JobState.FAILED, f"taken back: {reason}", 500, detail)
+
+    def _succeeded(self, text: str, rev: int) -> Ended:
+        return Ended(JobState.SUCCEEDED, text, 200, {**self._now(), "rev": rev})
+
+    def _now(self) -> dict[str, Any]:
+        """What runs: `rev` is that of the last tree that was kept."""
+        try:
+            rev = self._node.generations.remote()[0]
+        except (GatewayError, OSError):
+            rev = 0
+        return {"rev": rev, "hash": self._node.settings.hash}
+
+    def _refused(self, error: ConfigError) -> JobRefused:
+        rows = [_row(problem) for problem in error.problems[:MOST_ERRORS]]
+        detail = {**self._now(), "errors": rows}
+        if len(error.problems) > MOST_ERRORS:
+            detail["more"] = len(error.problems) - MOST_ERRORS
+        first = str(error.problems[0])[:_MOST_TEXT] if error.problems else "the configuration is wrong"
+        return JobRefused(first, code=422, detail=detail)
+
+    def _record(self, job: Job, what: str, **details: Any) -> None:
+        self._node.audit.record(f"job:{job.id}", f"uplink:{job.via}", what, **details)
+
+    def _record_end(self, ended: Outcome, reason: str) -> None:
+        who = ended.job.rpartition("/")[0]
+        self._node.audit.record(f"job:{who}", "local", "config_revert", rev=ended.rev, text=reason)
+
+
+def _key(job: Job) -> str:
+    """What the change of a job is known by: another version of a job is another change."""
+    return f"{job.id}/{job.ver}"
+
+
+def _sent(files: Files) -> Files:
+    """The files of a generation that somebody sent or wrote."""
+    return {name: raw for name, raw in files.items() if name != PROVISIONED}
+
+
+def _row(problem: Problem) -> dict[str, Any]:
+    row = {
+        "file": problem.file,
+        "line": problem.line,
+        "column": problem.column,
+        "path": problem.path[:_MOST_TEXT],
+        "message": problem.message[:_MOST_TEXT],
+        "hint": problem.hint[:_MOST_TEXT],
+    }
+    return {name: value for name, value in row.items() if value}

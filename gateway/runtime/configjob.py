@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from msgspec import json
 
 from gateway.errors import ConfigError, GatewayError, Problem
 from gateway.jobs.work import Ended, Job, JobCancelled, JobRefused, JobState, Running
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 MOST_ERRORS = 50
 _MOST_TEXT = 300
+_MOST_BYTES = 16_000
 _MAX_REV = 2**53 - 1
 
 Files = Mapping[str, bytes]
@@ -155,10 +158,10 @@ class ConfigWork:
         return {"rev": rev, "hash": self._node.settings.hash}
 
     def _refused(self, error: ConfigError) -> JobRefused:
-        rows = [_row(problem) for problem in error.problems[:MOST_ERRORS]]
+        rows = _rows(error.problems)
         detail = {**self._now(), "errors": rows}
-        if len(error.problems) > MOST_ERRORS:
-            detail["more"] = len(error.problems) - MOST_ERRORS
+        if len(rows) < len(error.problems):
+            detail["more"] = len(error.problems) - len(rows)
         first = str(error.problems[0])[:_MOST_TEXT] if error.problems else "the configuration is wrong"
         return JobRefused(first, code=422, detail=detail)
 
@@ -178,6 +181,19 @@ def _key(job: Job) -> str:
 def _sent(files: Files) -> Files:
     """The files of a generation that somebody sent or wrote."""
     return {name: raw for name, raw in files.items() if name != PROVISIONED}
+
+
+def _rows(problems: Sequence[Problem]) -> list[dict[str, Any]]:
+    """As many as a status has room for."""
+    rows: list[dict[str, Any]] = []
+    room = _MOST_BYTES
+    for problem in problems[:MOST_ERRORS]:
+        row = _row(problem)
+        room -= len(json.encode(row))
+        if room < 0:
+            break
+        rows.append(row)
+    return rows
 
 
 def _row(problem: Problem) -> dict[str, Any]:

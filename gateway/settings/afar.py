@@ -15,9 +15,10 @@ from gateway.errors import ConfigError, Problem
 from gateway.settings.positions import Key, Origin, Problems
 from gateway.settings.provisioned import FILE as PROVISIONED
 from gateway.settings.tree import CASES, FOLDERS, FOREIGN, MAX_FILES, ROOT
-from gateway.settings.types import GatewaySettings
+from gateway.settings.types import GatewaySettings, UplinkSettings
 from gateway.settings.yaml_reader import read_documents
 
+OP = "config"
 MAX_BYTES = 8 << 20
 """Of all files together."""
 _MAX_PATH = 200
@@ -138,10 +139,14 @@ def refuse_lockout(old: GatewaySettings, new: GatewaySettings, files: Files) -> 
         if before != after:
             message = f"`{'.'.join(path)}` is changed at the gateway alone"
             problems.add(_place(documents, path, message, "leave it as it is there"))
-    if old.uplinks and not new.uplinks:
-        message = "without an uplink nothing could be sent to the gateway any more"
+    if any(_brings(uplink) for uplink in old.uplinks) and not any(_brings(uplink) for uplink in new.uplinks):
+        message = f"no uplink brings jobs of op {OP}: no other configuration could be sent to the gateway"
         problems.add(_place(documents, ("uplinks",), message, "keep one"))
     problems.raise_if_any()
+
+
+def _brings(uplink: UplinkSettings) -> bool:
+    return uplink.numbered and OP in uplink.jobs
 
 
 def _place(documents: list[Any], path: tuple[str, ...], message: str, hint: str) -> Problem:

@@ -69,10 +69,10 @@ def test_what_is_no_tree_is_refused(tree: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "place"),
     [
-        ("/etc/ssl/site.pem", "/etc/shadow", "gateway.yaml:3:54: "),
-        ("/etc/ssl/site.pem", "../../etc/shadow", "gateway.yaml:3:54: "),
-        ("/etc/ssl/site.pem", '"${env:SITE}/x"', "gateway.yaml:3:54: "),
-        ("/etc/ssl/site.pem", '"~/key"', "gateway.yaml:3:54: "),
+        ("/etc/ssl/site.pem", "/etc/shadow", "gateway.yaml:3:55: "),
+        ("/etc/ssl/site.pem", "../../etc/shadow", "gateway.yaml:3:55: "),
+        ("/etc/ssl/site.pem", '"${env:SITE}/x"', "gateway.yaml:3:55: "),
+        ("/etc/ssl/site.pem", '"~/key"', "gateway.yaml:3:55: "),
         ("${env:SITE}", "${env:HOME}", "gateway.yaml:3:85: "),
         ("${env:SITE}", "\\u0024{env:HOME}", "gateway.yaml:3:85: "),
         ("${env:SITE}", "a-${env:SITE}-${env:HOME}", "gateway.yaml:3:85: "),
@@ -98,7 +98,8 @@ def test_what_cannot_be_read_is_left_to_the_loader() -> None:
         (GATEWAY.replace("id: gw", "id: gw, tenant: acme"), "`gateway.tenant`"),
         (GATEWAY + "store: {path: /tmp/elsewhere}\n", "`store.path`"),
         (GATEWAY + "remote_config: off\n", "`remote_config`"),
-        ("gateway: {id: gw}\n", "without an uplink"),
+        ("gateway: {id: gw}\n", "no uplink brings jobs"),
+        (GATEWAY.replace("cloud: {", "cloud: {jobs: [restart], "), "no uplink brings jobs"),
     ],
 )
 def test_nobody_afar_shuts_the_door_behind_himself(text: str, key: str) -> None:

@@ -132,7 +132,7 @@ def refuse_lockout(old: GatewaySettings, new: GatewaySettings, files: Files) -> 
         (("gateway", "tenant"), old.tenant, new.tenant),
         (("store", "path"), old.store.path, new.store.path),
         (("remote_config",), old.remote_config, new.remote_config),
-        (("ota",), getattr(old, "ota", None), getattr(new, "ota", None)),
+        (("ota",), old.ota, new.ota),
     ]
     documents = read_documents(ROOT, files[ROOT], Problems())
     for path, before, after in pairs:

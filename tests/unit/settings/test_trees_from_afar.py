@@ -98,6 +98,7 @@ def test_what_cannot_be_read_is_left_to_the_loader() -> None:
         (GATEWAY.replace("id: gw", "id: gw, tenant: acme"), "`gateway.tenant`"),
         (GATEWAY + "store: {path: /tmp/elsewhere}\n", "`store.path`"),
         (GATEWAY + "remote_config: off\n", "`remote_config`"),
+        (GATEWAY + 'ota: {url: "https://updates.example/"}\n', "`ota`"),
         ("gateway: {id: gw}\n", "no uplink brings jobs"),
         (GATEWAY.replace("cloud: {", "cloud: {jobs: [restart], "), "no uplink brings jobs"),
     ],

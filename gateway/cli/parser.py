@@ -351,6 +351,7 @@ def _add_state(add: _Add) -> None:
     journal.add_argument("--format", choices=("edgex",), help="readings as events of EdgeX, one JSON object a line")
     journal.add_argument("--quality", choices=("good", "all"), help="with --format: good readings only (good), or all")
     journal.add_argument("--output", "-o", metavar="FILE", help="with --format: write it there")
+    add("jobs", "jobs", "show what the fleet's owner wants of this gateway, and what became of it")
     audit = add("audit", "audit", "show who changed what; --verify proves that no entry was changed or removed")
     audit.add_argument("--since", type=duration, metavar="TIME", help="not older than this, for example 1h")
     audit.add_argument("--who", metavar="NAME", help="only of this person or program")

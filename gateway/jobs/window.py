@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -74,8 +73,7 @@ async def pause(running: Running, seconds: float, clock: Clock) -> None:
         timer.cancel()
         for wait in waits:
             wait.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await wait
+        await asyncio.wait(waits)
     if running.cancelled.is_set():
         raise JobCancelled("cancelled while it waited")
 

@@ -76,7 +76,7 @@ class JobWorker:
             return False
         if row.step != "waiting":
             await self._desk.change(row.key, lambda one: self._moved(one, step="waiting", detail={"reason": "clock"}))
-            self._desk.bell.clear()
+            return False
         timer = self._clock.call_later(_LOOK_S, self._desk.bell.set)
         try:
             await self._desk.bell.wait()
@@ -123,7 +123,7 @@ class JobWorker:
             if not task.done():  # we are cancelled: the job is taken up after the next start
                 task.cancel()
                 await asyncio.wait({task})
-        return _ended(task)
+        return _ended(task, given_up=at_work.given_up)
 
     async def _end(self, key: str, ended: Ended) -> None:
         """On disk, however long that takes: what was done is not done again for want of a row."""
@@ -138,9 +138,10 @@ class JobWorker:
                 return
 
 
-def _ended(task: asyncio.Task[Ended]) -> Ended:
+def _ended(task: asyncio.Task[Ended], *, given_up: bool) -> Ended:
     if task.cancelled():
-        return Ended(JobState.CANCELLED, "cancelled; its work was ended")
+        how = (JobState.CANCELLED, "cancelled; its work was ended", 200)
+        return Ended(*how) if given_up else Ended(JobState.FAILED, "its work was ended from inside", 500)
     error = task.exception()
     if error is None:
         ended = task.result()
@@ -171,6 +172,7 @@ class AtWork:
         self._timer: Timer | None = None
         self._told_at, self._told_percent = clock.mono(), row.percent or 0
         self._wanted = not row.cancelled
+        self.given_up = False
 
     @property
     def job(self) -> Job:
@@ -237,4 +239,5 @@ class AtWork:
 
     def _give_up(self) -> None:
         if self._task is not None and not self._desk.row(self.key).committed:
+            self.given_up = True
             self._task.cancel()

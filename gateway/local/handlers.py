@@ -50,6 +50,7 @@ def handlers(node: Node) -> dict[str, Handler]:
         "refresh": ops.refresh,
         "rebirth": ops.rebirth,
         "ota": ops.ota,
+        "jobs": ops.jobs,
     }
     table = {name: Handler(fn, "read") for name, fn in reading.items()}
     table["write"] = Handler(ops.write, "operate", caller=True)
@@ -142,6 +143,10 @@ class _Ops:
     async def ota(self, _args: dict[str, Any]) -> dict[str, Any]:
         """The gateway's part in updates; empty where it does not run from a release slot."""
         return self._node.updating.view() if self._node.updating else {}
+
+    async def jobs(self, _args: dict[str, Any]) -> dict[str, Any]:
+        """All jobs that are known, the newest last."""
+        return {"jobs": self._node.jobs.view()}
 
     async def server_map(self, args: dict[str, Any]) -> dict[str, Any]:
         """Where a server offers its tags. Raises UnknownServer."""

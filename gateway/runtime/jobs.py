@@ -13,7 +13,6 @@ from gateway.uplink.joblink import JobBox
 
 if TYPE_CHECKING:
     from gateway.jobs.desk import JobDesk
-    from gateway.jobs.row import JobRow
     from gateway.jobs.worker import JobWorker
     from gateway.runtime.node import Node
     from gateway.uplink.ports import JobStatus
@@ -66,9 +65,17 @@ class Jobs:
 
     # ------------------------------------------------------------------ for people and other parts
 
-    def rows(self) -> list[JobRow]:
-        """All jobs that are known, the newest last."""
-        return self._desk.rows() if self._desk is not None else []
+    def view(self) -> list[dict[str, Any]]:
+        """All jobs that are known, the newest last: as they are told, with op, uplink and time of arrival."""
+        rows = self._desk.rows() if self._desk is not None else []
+        return [{**row.status(), "op": row.op, "via": row.via, "at": row.at} for row in rows]
+
+    def end_of(self, id_: str) -> str | None:
+        """How a job ended; empty while it has not, None for one that nobody knows."""
+        rows = [row for row in self._desk.rows() if row.id == id_] if self._desk is not None else []
+        if not rows:
+            return None
+        return rows[-1].state.value if rows[-1].final else ""
 
     def current(self) -> dict[str, Any] | None:
         """The job at work or next in turn, in a few words; None where there is none."""

@@ -188,6 +188,12 @@ class Updating:
         key = [view.result.get("job"), view.result.get("outcome"), view.result.get("at")]
         if self._memory.get("told") == key:
             return
+        end = self._node.jobs.end_of(str(view.result.get("job", "")))
+        if end == "":
+            return  # its job is at work: that tells it
+        if end == outcome:
+            self._memory.put("told", key)
+            return
         entry = {"ts": self._node.clock.wall_ms(), "kind": "job", "op": "ota", "job": str(view.result.get("job", ""))}
         self._node.store.append_entry("event", {**entry, "state": outcome, "detail": detail}, Level.NOW)
         self._memory.put("told", key)

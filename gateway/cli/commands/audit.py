@@ -14,6 +14,7 @@ from gateway.cli.session import CommandFailed, Exit, Session
 
 _VERIFY_S = 600.0
 _SHOWN = {"seq", "epoch", "ts", "kind", "hash", "prev", "who", "via", "what", "device", "tag", "old", "new"}
+_FINE = {"ok", "queued", "succeeded", "cancelled"}
 _RESULT = {"state", "code", "value", "text"}
 
 
@@ -41,7 +42,7 @@ def _print(session: Session, entries: list[dict[str, Any]]) -> None:
         session.out.line("no entry")
         return
     cells = [_cells(entry) for entry in entries]
-    styles = ["bad" if entry.get("state", "ok") != "ok" else "" for entry in entries]
+    styles = ["bad" if entry.get("state", "ok") not in _FINE else "" for entry in entries]
     session.out.table((">number", "time", "who", "via", "what", "where", "before", "after", "result"), cells, styles)
 
 

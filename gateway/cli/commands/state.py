@@ -190,6 +190,10 @@ def _print_status(session: Session, answer: dict[str, Any]) -> None:
         )
     if config.get("restart_required"):
         out.line(out.styled(f"restart to bring in: {', '.join(config['restart_required'])}", "uncertain"))
+    if answer.get("job"):
+        from gateway.cli.commands.jobs import line
+
+        out.line(out.styled(line(answer["job"]), "uncertain"))
     out.line()
     _print_channels(session, answer.get("channels", {}))
     if answer.get("uplinks"):

@@ -153,7 +153,8 @@ class AlarmSpec(Struct, frozen=True):
     `on`: the condition; `off`: its end (empty: `on` is false). A deadband is already in `off`. `device`: whose tags
     short names mean. `tag`: the path it watches, for people. `limit`: as written, for people. `suppress`: while this
     expression is true the alarm is suppressed by design. `group`: first-out group. `issue`: it follows the gateway's
-    issue of that id instead of an expression. `notify`: names of notifications besides those that take all.
+    issue of that id instead of an expression. `blocks_updates`: while it is active no update is staged. `notify`: names
+    of notifications besides those that take all.
     An alarm of a rule has `rule` set and no `on`: the rule's phase is its condition.
     """
 
@@ -171,6 +172,7 @@ class AlarmSpec(Struct, frozen=True):
     text: str = ""
     action: str = ""
     latched: bool = False
+    blocks_updates: bool = False
     suppress: str = ""
     group: str = ""
     issue: str = ""

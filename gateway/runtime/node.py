@@ -173,6 +173,12 @@ class Node:
         uplinks = {f"uplink:{name}" for name in self.uplinks.online()}
         return frozenset(channels | uplinks | {f"server:{name}" for name in self.servers.up()})
 
+    def blocked_updates(self) -> list[str]:
+        """Keys of the alarms because of which no update may be staged now; acknowledging one does not let it begin,
+        shelving it does.
+        """
+        return self.ruling.blocking_updates()
+
     def refresh(self, device: str | None) -> int:
         """Append the current values of a device, or of all, to telemetry once more. Returns how many."""
         count = 0

@@ -23,7 +23,7 @@ from gateway.store import Store
 from gateway.tags import TagTable
 from rules import keeping
 from rules.alarms.book import AlarmBook
-from rules.alarms.machine import UNACK_ACTIVE
+from rules.alarms.machine import ACTIVE, UNACK_ACTIVE
 from rules.alarms.refusal import AlarmRefused
 from rules.engine import Engine
 from rules.values import Instant
@@ -264,6 +264,10 @@ class Ruling:
     def waiting_for_ack(self) -> list[str]:
         """Keys of the alarms that are active and that nobody has acknowledged."""
         return [row["key"] for row in self.alarms() if row["state"] == UNACK_ACTIVE]
+
+    def blocking_updates(self) -> list[str]:
+        """Keys of the alarms that are active, not put away, and do not want an update meanwhile."""
+        return [row["key"] for row in self.alarms() if row["blocks_updates"] and row["state"] in ACTIVE]
 
     def rules(self) -> list[dict[str, Any]]:
         """Each rule with its phase."""

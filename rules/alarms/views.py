@@ -73,6 +73,7 @@ def _row(alarm: Alarm, now: Instant) -> dict[str, Any]:
         "left": alarm.until_at - now.at if alarm.until else 0,
         "reasons": list(alarm.reasons),
         "latched": spec.latched,
+        "blocks_updates": spec.blocks_updates,
         "first_out": alarm.first_out,
         "chattering": alarm.chatter.is_on(now.at),
         "since": alarm.standing_since,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.model import Access, Quality, TagSpec, ValueType
 from gateway.rulebook import AlarmSpec, Assignment, RuleBook, RuleSpec, Step, VirtualSpec
@@ -57,6 +58,22 @@ async def test_an_alarm_and_its_row_are_in_one_transaction(gateway):
     assert entry["text"] == "Boiler at 85"
     assert entry["inputs"][0]["tag"] == "boiler.temperature"
     assert gateway.store.table("alarm").get("high@boiler")["state"] == "unack_active"
+
+
+async def test_an_alarm_that_blocks_updates_does_so_while_it_is_active_and_not_put_away(gateway):
+    blocking = replace(HIGH, id="batch", blocks_updates=True)
+    gateway.ruling.reload(RuleBook(alarms=(HIGH, blocking)))
+    assert gateway.ruling.blocking_updates() == []
+    gateway.publish("boiler", temperature=85.0)
+    assert gateway.ruling.blocking_updates() == ["batch@boiler"]
+    gateway.ruling.order(lambda book, now: book.ack("batch@boiler", "ann", "", now))
+    assert gateway.ruling.blocking_updates() == ["batch@boiler"], "seen is not over"
+    gateway.ruling.order(lambda book, now: book.shelve("batch@boiler", 3600, "ann", "", now))
+    assert gateway.ruling.blocking_updates() == []
+    gateway.ruling.order(lambda book, now: book.unshelve("batch@boiler", "ann", "", now))
+    assert gateway.ruling.blocking_updates() == ["batch@boiler"]
+    gateway.publish("boiler", temperature=20.0)
+    assert gateway.ruling.blocking_updates() == [], "over, though nobody acknowledged it again"
 
 
 async def test_computed_values_are_tags_like_others(gateway):

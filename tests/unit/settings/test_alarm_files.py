@@ -98,6 +98,14 @@ def test_levels_make_an_alarm_each_and_inherit(load: Load) -> None:
     assert high.limit == "above 80 degC"
 
 
+def test_an_alarm_may_block_updates_and_a_level_of_it_may_not(load: Load) -> None:
+    levels = "{h: {above: 80, blocks_updates: false}, hh: {above: 90}}"
+    high, highest, other = alarms(
+        load, f"a: {{tag: boiler.temperature, blocks_updates: true, levels: {levels}}}\nb: {{when: pump1.run}}\n"
+    )
+    assert [one.blocks_updates for one in (high, highest, other)] == [False, True, False]
+
+
 def test_a_condition_is_the_gateways_unless_it_is_a_template(load: Load) -> None:
     text = "a: {when: pump1.run and pump2.run, until: not pump1.run, off_delay: 5s, on_bad: reset, latched: true}\n"
     text += "b: {profile: pump, when: speed > 5, on_delay: 1m, suppress: not run}\n"

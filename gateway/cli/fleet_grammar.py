@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from gateway.cli.argtypes import duration
+from gateway.cli.deploy_grammar import add_deployments
 
 
 def add_fleet(fleet: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
@@ -23,6 +24,7 @@ def add_fleet(fleet: argparse.ArgumentParser, common: argparse.ArgumentParser) -
     show.add_argument("gateway", metavar="GATEWAY")
     _add_shadows(add)
     _add_commands(add)
+    add_deployments(add)
     watch = add("watch", "show what happens until interrupted")
     watch.add_argument("gateway", nargs="?", metavar="GATEWAY", help="only this one")
     watch.add_argument("--device", metavar="DEVICE", help="only this device's shadow and telemetry")

@@ -20,6 +20,7 @@ class Exit(enum.IntEnum):
     FAILED = 1
     USAGE = 2
     NOT_RUNNING = 69
+    NOT_YET = 75
     BAD_CONFIG = 78
 
 

@@ -20,19 +20,25 @@ from types import TracebackType
 from typing import Any, Self
 
 import msgspec
+from msgspec.structs import replace
 
 from gateway.clock import Clock, SystemClock
+from gateway.fleet.deploying import Deploying
+from gateway.fleet.deployment import Record
 from gateway.fleet.desired import Change as DesiredChange
 from gateway.fleet.desired import Order, SetResult, View
 from gateway.fleet.document import MAX_BYTES, checked_edits
 from gateway.fleet.faults import FleetError, NoAnswer
+from gateway.fleet.jobboard import JobBoard
 from gateway.fleet.link import Link, Listening
 from gateway.fleet.names import checked_id, shadow_path, tag_of
 from gateway.fleet.patch import Patch
 from gateway.fleet.results import ACCEPTED, Result, parse_result
+from gateway.fleet.rollout import Rollout
 from gateway.fleet.roster import DeviceInfo, GatewayInfo, Roster
 from gateway.fleet.shadows import Rejection, Shadow, differing, ends, parse_rejection
 from gateway.fleet.watching import Change, Watch
+from gateway.fleet.withdrawing import Withdrawing, Withdrawn, asked_again
 from gateway.mqttclient.address import parse_address
 from gateway.mqttclient.connection import ConnectOptions, Inbound
 from gateway.tls import TlsSettings
@@ -67,13 +73,15 @@ class Fleet:
     ) -> None:
         """Raises ValueError for a wrong url, FleetError for a wrong tenant."""
         parse_address(url)
-        self._tenant = checked_id("tenant", tenant)
+        self.tenant = self._tenant = checked_id("tenant", tenant)
         self._origin = origin or username or "fleet"
         self._timeout_s = timeout_s
         self._max_document = max_document
         self._clock = clock or SystemClock()
-        options = ConnectOptions(
-            client_id or f"fieldpost-fleet-{secrets.token_hex(6)}",
+        self._url = url
+        self._settle_s = settle_s
+        self._options = options = ConnectOptions(
+            client_id or _some_client(),
             username,
             password,
             tls,
@@ -242,6 +250,34 @@ class Fleet:
                 await listening.until(lambda: watch.ready)
                 yield watch.next()
 
+    async def jobs(self, gateway: str | None = None) -> JobBoard:
+        """What stands on the `job/next` of one gateway, or of all, and who is online."""
+        board = JobBoard()
+        filters = JobBoard.filters(self._tenant, "+" if gateway is None else checked_id("gateway", gateway))
+        async with self._link.listen(filters, lambda message: _look(board, message)) as listening:
+            await listening.settled(lambda: False, self._timeout_s)
+        self.ignored += board.ignored
+        return board
+
+    async def withdraw(self, jobs: Mapping[str, str], wait_s: float = TTL_S) -> list[Withdrawn]:
+        """Take jobs (gateway to job id) out of the broker, and hear what the gateways say to it."""
+        return await Withdrawing(self._link, self._tenant, jobs).run(self._timeout_s, wait_s)
+
+    async def ask_again(self, jobs: Mapping[str, bytes], wait_s: float = TTL_S) -> JobBoard:
+        """Have gateways tell how their jobs stand, by publishing what stands on their `job/next` (`jobs`) once more."""
+        return await asked_again(self._link, self._tenant, jobs, self._timeout_s, wait_s)
+
+    def deploying(self, record: Record, rollout: Rollout, **options: Any) -> Deploying:
+        """A deployment, to be `run`: on connections of its own, which are made anew when they are lost. Options are
+        those of Deploying.
+        """
+        return Deploying(self.another, record, rollout, self._clock, timeout_s=self._timeout_s, **options)
+
+    def another(self) -> Link:
+        """Another connection as the same user."""
+        options = replace(self._options, client_id=_some_client())
+        return Link(self._url, options, settle_s=self._settle_s, timeout_s=self._timeout_s)
+
     def _root(self, gateway: str, *, any_: bool = False) -> str:
         name = gateway if any_ else checked_id("gateway", gateway)
         return f"fp/1/{self._tenant}/{name}"
@@ -278,6 +314,14 @@ class Fleet:
         if self._link.limited:
             return f"{text}; over MQTT 3.1.1 a broker does not say when it refuses a publish: see its access list, too"
         return f"{text}: it is offline, or this user may not read its results"
+
+
+def _some_client() -> str:
+    return f"fieldpost-fleet-{secrets.token_hex(6)}"
+
+
+def _look(board: JobBoard, message: Inbound) -> None:
+    board.take(message)
 
 
 def _take(roster: Roster, message: Inbound) -> None:

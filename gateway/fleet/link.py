@@ -146,11 +146,19 @@ class Link:
         if refused:
             raise BrokerRefuses(f"the broker does not let this user read {', '.join(refused)}: see its access list")
 
-    async def publish(self, topic: str, payload: bytes, *, retain: bool = False, expiry_s: int | None = None) -> bool:
-        """Publish JSON with QoS 1; False when the broker says that nobody is subscribed. Raises BrokerRefuses and
+    async def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        retain: bool = False,
+        expiry_s: int | None = None,
+        content_type: str | None = JSON,
+    ) -> bool:
+        """Publish with QoS 1; False when the broker says that nobody is subscribed. Raises BrokerRefuses and
         BrokerAway.
         """
-        message = Outgoing(topic, payload, JSON, retain=retain, expiry_s=expiry_s)
+        message = Outgoing(topic, payload, content_type, retain=retain, expiry_s=expiry_s)
         try:
             async with asyncio.timeout(self._timeout_s):
                 code = await self._open().publish(message)

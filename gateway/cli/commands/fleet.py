@@ -43,7 +43,7 @@ def fleet(session: Session) -> int:
             raise CommandFailed(str(error), Exit.USAGE) from error
         raise
     except KeyboardInterrupt:
-        if session.args.action == "watch":  # how a watch ends well
+        if session.args.action in {"watch", "serve"}:  # how these end well
             return Exit.OK
         raise
 
@@ -232,6 +232,13 @@ def _watch(session: Session) -> _Call:
     return call
 
 
+def _jobs_of(session: Session, action: str) -> _Call:
+    from gateway.cli.commands import deploy  # what looks and sets only does not need it
+
+    call: _Call = getattr(deploy, action)(session)
+    return call
+
+
 def _values(session: Session, form: str) -> dict[str, Any]:
     pairs = [assignment(text) for text in session.args.assignment]
     values = dict(pairs)
@@ -266,4 +273,8 @@ _ACTIONS: dict[str, Callable[[Session], _Call]] = {
     "write": _write,
     "command": _command,
     "watch": _watch,
+    "deploy": lambda session: _jobs_of(session, "deploy"),
+    "jobs": lambda session: _jobs_of(session, "jobs"),
+    "cancel": lambda session: _jobs_of(session, "cancel"),
+    "serve": lambda session: _jobs_of(session, "serve"),
 }

@@ -12,6 +12,7 @@ TEXT = (DOCS / "reference" / "cli.md").read_text(encoding="utf-8")
 GUIDES = (
     DOCS / "tutorial" / "first-gateway.md",
     DOCS / "how-to" / "fleet.md",
+    DOCS / "how-to" / "fleet-updates.md",
     DOCS / "how-to" / "alarms.md",
     DOCS / "how-to" / "discovery.md",
     DOCS / "how-to" / "opcua.md",

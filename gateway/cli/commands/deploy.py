@@ -1,0 +1,240 @@
+"""fleet deploy, jobs, cancel: jobs for gateways, in waves, and what became of them."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from gateway.cli import deploy_tables as tables
+from gateway.cli.configtarget import config_target, is_folder
+from gateway.cli.deploy_screen import Screen
+from gateway.cli.session import CommandFailed, Exit, Session
+from gateway.clock import SystemClock
+from gateway.fleet import Fleet, FleetError
+from gateway.fleet.deploying import Beside, occupied
+from gateway.fleet.deployment import Deployment, Record
+from gateway.fleet.names import checked_id
+from gateway.fleet.rollout import Limits, Rollout
+from gateway.fleet.selecting import Selector, select
+from gateway.fleet.targets import Target, named_target, no_target, windowed
+from gateway.fleet.waves import divide
+
+_EXPIRES_S = 7 * 86_400.0
+_WITHIN_S, _WITHIN_WINDOW_S = 2 * 3600.0, 26 * 3600.0
+_ANSWER_S = 120.0
+
+Call = Callable[[Fleet], Awaitable[int]]
+
+
+def deploy(session: Session) -> Call:
+    """Exit 0 when every gateway has it, 1 when it stopped or any failed, 75 when some are still away."""
+    args = session.args
+    beside = serving(session)
+    if args.resume is not None:
+        _refuse_with_resume(session)
+        record = Record.load(_folder(session), checked_id("deployment", args.resume))
+        return lambda fleet: _run(session, fleet, record, _limits(session, record.deployment), beside)
+    if args.target is None or not args.to:
+        raise CommandFailed("say what (TARGET) and for whom (--to SELECTOR)", Exit.USAGE)
+    target = windowed(_target(session), args.window, args.group)
+    to, but = [Selector(text) for text in args.to], [Selector(text) for text in args.but or ()]
+    name = checked_id("deployment", args.id or _some_name())
+
+    async def call(fleet: Fleet) -> int:
+        chosen = select(await fleet.gateways(), to, but)
+        waves = divide(chosen, args.canary, args.batch)
+        board = await fleet.jobs()
+        now = round(time.time() * 1000)
+        deployment = Deployment(
+            id=name,
+            tenant=fleet.tenant,
+            op=target.op,
+            label=target.label,
+            docs=_docs(target, waves.gateways),
+            waves=waves.waves,
+            canaries=waves.canaries,
+            made=now,
+            exp=now + round((args.exp or _EXPIRES_S) * 1000),
+        )
+        for gateway in waves.gateways:
+            deployment.payload(gateway)  # its size is told before anything is sent
+        if args.dry_run:
+            tables.plan(session.out, deployment, {info.id: info for info in chosen}, board.next)
+            return Exit.OK
+        if not args.replace and (busy := occupied(board, waves.gateways, name, now)) is not None:
+            raise busy
+        record = Record.create(_folder(session), deployment)
+        return await _run(session, fleet, record, _limits(session, deployment), beside)
+
+    return call
+
+
+async def _run(session: Session, fleet: Fleet, record: Record, limits: Limits, beside: Beside | None) -> int:
+    rollout = Rollout(record.deployment.division, limits)
+    now, wall = SystemClock().mono(), time.time()
+    rollout.resume(record.ends, {name: now - max(0.0, wall - ts / 1000) for name, ts in record.sent.items()})
+    screen = Screen(session.out, record.deployment, rollout)
+    running = fleet.deploying(record, rollout, replace=session.args.replace, look=screen.look, beside=beside)
+    try:
+        await running.run()
+    except BaseException:
+        screen.close()
+        tables.left(session.out, record.deployment, running.retained)
+        raise
+    screen.close()
+    tables.outcome(session.out, record.deployment, rollout)
+    if rollout.stopped or rollout.failures:
+        return Exit.FAILED
+    return Exit.NOT_YET if any(course.pending for course in rollout.courses.values()) else Exit.OK
+
+
+def _docs(target: Target, gateways: list[str]) -> dict[str, dict[str, Any]]:
+    """One for all where all are the same."""
+    docs = {gateway: target.doc_of(gateway) for gateway in gateways}
+    first = next(iter(docs.values()))
+    return {"": first} if all(doc == first for doc in docs.values()) else docs
+
+
+def _target(session: Session) -> Target:
+    text: str = session.args.target
+    target = named_target(text)
+    if target is None and is_folder(text):
+        target = config_target(session, text, session.args.rev)
+    elif target is None:
+        raise no_target(text)
+    elif session.args.rev is not None:
+        raise CommandFailed("--rev is for the folder of a configuration", Exit.USAGE)
+    if session.args.serve is not None:
+        _check_published(Path(session.args.serve), target)
+    return target
+
+
+def _check_published(folder: Path, target: Target) -> None:
+    from gateway.fleet.repositoryfiles import published
+
+    names = published(folder)
+    for name in target.names:
+        if name not in names:
+            raise CommandFailed(f"{name} is not published in {folder}: `fieldpost bundle show --repo {folder}`")
+
+
+def _limits(session: Session, deployment: Deployment) -> Limits:
+    args = session.args
+    waits = any("window" in doc for doc in deployment.docs.values())
+    return Limits(
+        within_s=args.within or (_WITHIN_WINDOW_S if waits else _WITHIN_S),
+        answer_s=args.answer or _ANSWER_S,
+        offline_s=args.wait_offline or 0.0,
+        soak_s=args.soak or 0.0,
+        most_failures=args.max_failures or 0,
+    )
+
+
+def _refuse_with_resume(session: Session) -> None:
+    """What was planned stays as it was planned."""
+    args = session.args
+    given = {
+        "TARGET": args.target,
+        "--to": args.to,
+        "--but": args.but,
+        "--canary": args.canary,
+        "--batch": args.batch,
+        "--window": args.window,
+        "--group": args.group,
+        "--exp": args.exp,
+        "--rev": args.rev,
+        "--id": args.id,
+        "--dry-run": args.dry_run or None,
+    }
+    wrong = [name for name, value in given.items() if value is not None]
+    if wrong:
+        raise CommandFailed(f"--resume goes on as it was planned: without {', '.join(wrong)}", Exit.USAGE)
+
+
+def jobs(session: Session) -> Call:
+    """Exit 0, also when there are none."""
+    name = None if session.args.gateway is None else checked_id("gateway", session.args.gateway)
+
+    async def call(fleet: Fleet) -> int:
+        board = await fleet.jobs(name)
+        if session.args.ask:
+            ours = {gateway: there.payload for gateway, there in board.next.items()}
+            board = await fleet.ask_again(ours, session.args.timeout)
+        tables.jobs(session.out, board, name, round(time.time() * 1000))
+        return Exit.OK
+
+    return call
+
+
+def cancel(session: Session) -> Call:
+    """Exit 1 when any goes on, or nothing was heard of it."""
+    names = [checked_id("gateway", name) for name in session.args.gateway]
+    of = session.args.all_of
+    if bool(names) == (of is not None):
+        raise CommandFailed("name gateways, or a deployment with --all-of", Exit.USAGE)
+    if of is not None:
+        checked_id("deployment", of)
+
+    async def call(fleet: Fleet) -> int:
+        board = await fleet.jobs()
+        if of is not None:
+            found = {name: of for name, there in board.next.items() if there.job is not None and there.job.id == of}
+        else:
+            found = {name: _id(board.next[name]) for name in names if name in board.next}
+        missing = [name for name in names if name not in found]
+        if missing or not found:
+            told = f"no job stands at {', '.join(missing)}" if missing else f"no job of {of} stands at the broker"
+            raise FleetError(told, code=404)
+        done = await fleet.withdraw(found, session.args.timeout)
+        tables.withdrawn(session.out, done)
+        return Exit.OK if all(each.ok for each in done) else Exit.FAILED
+
+    return call
+
+
+def _id(there: Any) -> str:
+    return there.job.id if there.job is not None else ""
+
+
+def serve(session: Session) -> Call:
+    """Until interrupted."""
+    beside = serving(session)
+    if beside is None:
+        raise CommandFailed("which repository? --serve DIR", Exit.USAGE)
+
+    async def call(fleet: Fleet) -> int:
+        session.out.line(f"serving {session.args.serve} over the broker; Ctrl-C ends it")
+        async with fleet.another() as link:
+            await beside(link)
+        return Exit.OK
+
+    return call
+
+
+def serving(session: Session) -> Beside | None:
+    """Who serves the repository that was named."""
+    if session.args.serve is None:
+        return None
+    from gateway.cli.broker import broker_of
+    from gateway.fleet.partserver import PartServer
+    from gateway.fleet.repositoryfiles import RepositoryFiles
+
+    files = RepositoryFiles(Path(session.args.serve))
+    tenant = broker_of(session, options_suffice=True).tenant
+    return PartServer(files, tenant, rate=session.args.rate).run
+
+
+def _folder(session: Session) -> Path:
+    """Where deployments are noted."""
+    if session.args.records is not None:
+        return Path(session.args.records)
+    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(base) / "fieldpost" / "deployments"
+
+
+def _some_name() -> str:
+    return f"d-{time.strftime('%Y%m%d-%H%M', time.gmtime())}-{secrets.token_hex(2)}"

@@ -1,0 +1,75 @@
+"""What a broker says about jobs and gateways: retained jobs, and what gateways say of them while one listens. Pure."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from gateway.fleet.jobwire import JobStatus, JobWanted, parse_job, parse_status
+from gateway.fleet.roster import GatewayInfo, Roster
+from gateway.mqttclient.connection import Inbound
+
+_MOST_KNOWN = 20
+"""Jobs of one gateway whose last status is remembered."""
+
+
+class Retained(Struct, frozen=True):
+    """What stands on a `job/next`. `job` is None for what is no job."""
+
+    payload: bytes
+    job: JobWanted | None
+
+    @property
+    def name(self) -> str:
+        return self.job.id if self.job is not None else "something that is no job"
+
+    def over(self, now_ms: int) -> bool:
+        """Whether no gateway begins it any more."""
+        return self.job is not None and self.job.exp is not None and self.job.exp < now_ms
+
+
+class JobBoard:
+    """Fed with the messages of `filters`. `ignored` counts what was not what its topic says."""
+
+    def __init__(self) -> None:
+        self.roster = Roster()
+        self.next: dict[str, Retained] = {}
+        self.statuses: dict[str, dict[str, JobStatus]] = {}
+        self._ignored = 0
+
+    @staticmethod
+    def filters(tenant: str, gateway: str = "+") -> list[str]:
+        root = f"fp/1/{tenant}/{gateway}"
+        return [f"{root}/status", f"{root}/job/next", f"{root}/job/+/status"]
+
+    @property
+    def ignored(self) -> int:
+        return self._ignored + self.roster.ignored
+
+    def take(self, message: Inbound) -> tuple[str, JobStatus | Retained | GatewayInfo | None] | None:
+        """The gateway that this is about and what is new of it: a status of a job, what stands on `job/next` (None:
+        nothing), or the gateway itself. None for what is no news.
+        """
+        _, _, _, gateway, kind, *rest = (*message.topic.split("/"), "", "")
+        if kind == "status":
+            self.roster.take(message.topic, message.payload)
+            info = self.roster.gateway(gateway)
+            return None if info is None else (gateway, info)
+        if rest[:1] == ["next"]:
+            return gateway, self._next(gateway, message.payload)
+        status = parse_status(message.payload)
+        if status is None or rest[0] != status.id:
+            self._ignored += 1
+            return None
+        known = self.statuses.setdefault(gateway, {})
+        known.pop(status.id, None)
+        known[status.id] = status
+        while len(known) > _MOST_KNOWN:
+            del known[next(iter(known))]
+        return gateway, status
+
+    def _next(self, gateway: str, payload: bytes) -> Retained | None:
+        if not payload:
+            self.next.pop(gateway, None)
+            return None
+        self.next[gateway] = Retained(payload, parse_job(payload))
+        return self.next[gateway]

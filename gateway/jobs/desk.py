@@ -36,6 +36,10 @@ _log = logging.getLogger("fieldpost.jobs")
 
 
 class Works(Protocol):
+    def knows(self, op: str) -> bool:
+        """Without making anything for it."""
+        ...
+
     def get(self, op: str) -> Work | None:
         """Whoever does the jobs of an op; None for an op that is not known."""
         ...
@@ -237,17 +241,18 @@ class JobDesk:
 
     def _check(self, job: Job, ops: Sequence[str], before: Sequence[JobRow]) -> None:
         """Raises JobRefused."""
+        if not self._works.knows(job.op):
+            raise JobRefused(f"op: {job.op} is not known here", code=404)
         if job.op not in ops:
             raise JobRefused(f"op: {job.op} is not among the `jobs` of the uplink {job.via}", code=403)
-        work = self._works.get(job.op)
-        if work is None:
-            raise JobRefused(f"op: {job.op} is not known here", code=404)
         if self.expired(job.exp):
             raise JobRefused("exp: the job came too late", code=_EXPIRED)
         for row in before:
             if row.committed:
                 text = f"job {row.id} is past the point where it could be cancelled, and goes on"
                 raise JobRefused(text, code=_CONFLICT)
+        work = self._works.get(job.op)
+        assert work is not None
         work.check(job)
 
     async def _withdrawn(self, uplink: str) -> None:

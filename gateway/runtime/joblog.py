@@ -29,13 +29,13 @@ class JobLog:
         self._table = store.table(TABLE)
 
     def rows(self) -> list[JobRow]:
-        found = (_row(key, value) for key, value in self._table.items().items())
+        found = (from_row(key, value) for key, value in self._table.items().items())
         return sorted((row for row in found if row is not None), key=lambda row: row.no)
 
     async def put(
         self, rows: Sequence[JobRow], forget: Sequence[str] = (), entries: Sequence[dict[str, Any]] = ()
     ) -> None:
-        values = {row.key: _value(row) for row in rows}
+        values = {row.key: to_row(row) for row in rows}
         gone, told = tuple(forget), [dict(entry) for entry in entries]
 
         def work(tx: Tx) -> None:
@@ -50,23 +50,23 @@ class JobLog:
 
     def told(self, key: str, uplink: str) -> None:
         def work(tx: Tx) -> None:
-            row = _row(key, tx.get(TABLE, key))
+            row = from_row(key, tx.get(TABLE, key))
             if row is not None:
                 owed = tuple(each for each in row.owed if each != uplink)
-                tx.put(TABLE, key, _value(replace(row, owed=owed)))
+                tx.put(TABLE, key, to_row(replace(row, owed=owed)))
 
         # when it is not kept the end is told once more after a restart: the same bytes, harmless
         self._store.submit(work, Level.LAZY).add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
-def _value(row: JobRow) -> dict[str, Any]:
+def to_row(row: JobRow) -> dict[str, Any]:
     value: dict[str, Any] = msgspec.to_builtins(row)
     for name in _AS_JSON:
         value[name] = msgspec.json.encode(getattr(row, name))
     return {"schema": _SCHEMA, **value}
 
 
-def _row(key: str, value: Any) -> JobRow | None:
+def from_row(key: str, value: Any) -> JobRow | None:
     """A row as it was put; None for one that is missing or of a later release, which stays as it is."""
     if not isinstance(value, dict) or value.get("schema") != _SCHEMA:
         return None

@@ -37,6 +37,9 @@ class JobWorks:
         self._makers = makers
         self._made: dict[str, Work] = {}
 
+    def knows(self, op: str) -> bool:
+        return op in self._makers
+
     def get(self, op: str) -> Work | None:
         """Whoever does the jobs of an op; None for an op that this gateway does not know."""
         maker = self._makers.get(op)

@@ -101,16 +101,18 @@ class Downlink:
         extra = self._dispensable
         asked = extra is not None and extra.wanted
         filters = [*self._filters, *([f"{self._identity.root}/{extra.below}"] if extra is not None and asked else [])]
+        codes = None
         try:
             codes = await connection.subscribe(filters)
         except ConnectionLost as lost:
             if not connection.closed.done():
                 self._tell(f"the broker did not answer the subscription ({lost})")
-            elif extra is not None:
-                extra.hung_up()
             return
-        if extra is not None and asked:
-            extra.answered()
+        finally:  # whoever notices first that the connection is gone cancels the others
+            if extra is not None and asked and codes is not None:
+                extra.answered()
+            elif extra is not None and connection.closed.done():
+                extra.hung_up()
         refused = {name: code for name, code in zip(filters, codes, strict=False) if code >= _REFUSED}
         if refused:
             named = ", ".join(f"{name} (0x{code:02x})" for name, code in refused.items())

@@ -8,6 +8,8 @@ from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from tests.support.eventually import wait_until
 
@@ -27,7 +29,9 @@ class JobCloud:
         self._client.on_connect = lambda client, *_: client.subscribe(f"{root}/job/+/status", 1)
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.reconnect_delay_set(0.1, 0.5)
-        self._client.connect("127.0.0.1", port)
+        properties = Properties(PacketTypes.CONNECT)
+        properties.SessionExpiryInterval = 300  # what is told while it is away is kept for it
+        self._client.connect("127.0.0.1", port, clean_start=False, properties=properties)
         self._client.loop_start()
         assert self._subscribed.wait(20)
 

@@ -75,6 +75,7 @@ class Rig:
         latest: Any = None,
         random: Random | None = None,
         model: Any = None,
+        port: Any = None,
         **settings: Any,
     ) -> Uplink:
         desk = make_desk(handler, self.clock)
@@ -83,7 +84,7 @@ class Rig:
         uplink = Uplink(
             UplinkSettings("cloud", urls, settings.pop("client_id", "gw1"), **settings),
             IDENTITY, consumer, model or (lambda: Model(consumer or self.journal)), latest or NoLatest(), self.clock,
-            self.health, desk, random=random or Random(1),
+            self.health, desk, random=random or Random(1), jobs=port,
         )  # fmt: skip
         self.uplinks.append(uplink)
         self.tasks.append(asyncio.ensure_future(uplink.run()))

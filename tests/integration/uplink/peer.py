@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Script:
-    """`puback` decides per (topic, payload): a reason code, None for no answer, or "disconnect:CODE"."""
+    """`refuses`, `hangs_up_on`: endings of filters, which are answered 0x87, or with the end of the connection.
+
+    `puback` decides per (topic, payload): a reason code, None for no answer, or "disconnect:CODE".
+    """
 
     puback: Callable[[str, bytes], int | str | None] = lambda topic, payload: 0
     connack: int = 0
@@ -21,6 +24,8 @@ class Script:
     max_packet: int | None = None
     suback: bool = True
     suback_code: int = 1
+    refuses: str = ""
+    hangs_up_on: str = ""
     silent_v5: bool = False
     pings: bool = True
     hold_acks: bool = False
@@ -37,12 +42,13 @@ class Publish:
 
 @dataclass
 class Peer:
-    """`published` in order; `levels` of each CONNECT seen; `most` unacknowledged publishes at one time."""
+    """`published` in order; `levels` of each CONNECT seen; filters of each SUBSCRIBE in `subscribed`; `most` unacknowledged publishes at one time."""
 
     script: Script
     published: list[Publish] = field(default_factory=list)
     levels: list[int] = field(default_factory=list)
     confirmed: list[int] = field(default_factory=list)
+    subscribed: list[list[str]] = field(default_factory=list)
     most: int = 0
     received: int = 0
     unsubscribed: int = 0
@@ -148,16 +154,26 @@ class Link(asyncio.Protocol):
         elif kind == 4:
             self.peer.confirmed.append(struct.unpack("!H", body[:2])[0])
         elif kind == 8 and self.peer.script.suback:
-            filters, at = 0, 2 + (1 if self.level == 5 else 0)
-            while at < len(body):
-                filters, at = filters + 1, at + 3 + struct.unpack("!H", body[at : at + 2])[0]
-            code = bytes([self.peer.script.suback_code])
-            self._send(0x90, body[:2] + (b"\0" if self.level == 5 else b"") + code * filters)
+            self._subscribe(body)
         elif kind == 10:
             self.peer.unsubscribed += 1
             self._send(0xB0, body[:2] + (b"\0\0" if self.level == 5 else b""))
         elif kind == 12 and self.peer.script.pings:
             self._send(0xD0, b"")
+
+    def _subscribe(self, body: bytes) -> None:
+        script, filters, at = self.peer.script, [], 2 + (1 if self.level == 5 else 0)
+        while at < len(body):
+            size = struct.unpack("!H", body[at : at + 2])[0]
+            filters.append(body[at + 2 : at + 2 + size].decode())
+            at += 3 + size
+        self.peer.subscribed.append(filters)
+        if script.hangs_up_on and any(name.endswith(script.hangs_up_on) for name in filters):
+            self.abort()
+            return
+        bad = [bool(script.refuses) and name.endswith(script.refuses) for name in filters]
+        codes = bytes(0x87 if refused else script.suback_code for refused in bad)
+        self._send(0x90, body[:2] + (b"\0" if self.level == 5 else b"") + codes)
 
     def _connect(self, body: bytes) -> None:
         script = self.peer.script

@@ -176,6 +176,39 @@ def _command() -> Iterator[Consume]:
     yield consume
 
 
+def _job() -> Iterator[Consume]:
+    from types import SimpleNamespace
+    from typing import Any
+
+    import msgspec
+
+    from gateway.jobs.messages import JobMessage, parse_job
+    from gateway.jobs.row import JobRow
+    from gateway.jobs.work import Job, JobRefused
+    from gateway.runtime.joblog import from_row, to_row
+    from gateway.runtime.restartjob import RestartWork
+
+    node: Any = SimpleNamespace()  # nothing of it is needed for a check
+    work = RestartWork(node, environ={"NOTIFY_SOCKET": "/x"})
+
+    def consume(data: bytes) -> None:
+        found = parse_job(data)
+        if not isinstance(found, JobMessage):
+            assert found.text
+            assert found.code in {400, 413}
+            assert "/" not in found.id
+            return
+        row = JobRow(1, found.id, found.ver, found.op, found.doc, found.digest, "cloud", 1, 1, exp=found.exp)
+        assert from_row(row.key, to_row(row)) == row
+        assert msgspec.json.encode(row.status())
+        try:
+            work.check(Job(found.id, found.ver, "restart", found.doc, "cloud", found.exp))
+        except JobRefused as refused:
+            assert str(refused).startswith("doc.")
+
+    yield consume
+
+
 def _message() -> Iterator[Consume]:
     from gateway.uplink.codecs.decode import decode_batch, decode_gap, decode_object, plain_payload
 
@@ -261,6 +294,7 @@ TARGETS = (
     Target("bundle", (_members(),), _bundle),
     Target("local-socket", (b'{"id":1,"op":"write","args":{"values":{"pump.run":true}}}\n',), _socket),
     Target("command", (b'{"v":1,"rid":"r-1","op":"write","device":"pump","args":{"values":{"run":true}},"ttl":5000}',), _command),
+    Target("job", (b'{"v":1,"id":"r-1","ver":2,"op":"restart","doc":{"window":"02:00-04:00"},"exp":1795086400000}', b'{"v":1,"id":"c-1","ver":1,"op":"config","doc":{"rev":7,"tree":{"channels/line1.yaml":"driver: sim"}}}'), _job),
     Target("uplink-message", (_BATCH, b'{"v":1,"gw":"g1","kind":"gap","first":1,"last":9,"reason":"cap"}'), _message),
     Target("mqtt-payload", (b'{"t":21.5,"on":true,"list":[1,2,{"a":null}]}', b"\x82\xa1a\x01\xa1b\xcb@5\x80\x00\x00\x00\x00\x00", b"\xa2aa\x01ab\xf9L\x00", b"21.5"), _payload),
     Target("modbus-answer", (bytes.fromhex("000100000007010304000a0102"), bytes.fromhex("010304000a0102dbb1"), b":010304000A0102EB\r\n", bytes.fromhex("018302c0f1")), _modbus),

@@ -51,15 +51,21 @@ class Works:
     def __init__(self, plant: Plant) -> None:
         self.plant = plant
 
+    def knows(self, op: str) -> bool:
+        return op == "config"
+
     def get(self, op: str) -> Plant | None:
         return self.plant if op == "config" else None
 
 
 class Bench:
-    """One life of the gateway: `kill` ends it as a power cut does. Statuses that were told, per uplink, in `told`."""
+    """One life of the gateway: `kill` ends it as a power cut does. Statuses that were told, per uplink, in `told`, where
+    the desk is not `linked` to uplinks.
+    """
 
-    def __init__(self, path: Path, clock: ManualClock | None = None, plant: Plant | None = None) -> None:
+    def __init__(self, path: Path, clock: Any = None, plant: Plant | None = None, *, linked: bool = False) -> None:
         self.path = path
+        self.linked = linked
         self.clock = clock or ManualClock()
         self.plant = plant or Plant()
         self.store = opened(path, self.clock)
@@ -92,7 +98,7 @@ class Bench:
         """Commit, and empty the boxes as links do."""
         while True:
             await self.store.commit()
-            for uplink, box in self.boxes.items():
+            for uplink, box in self.boxes.items() if not self.linked else ():
                 while box.pending:
                     status = box.pending.pop(next(iter(box.pending)))
                     self.told[uplink].append(json.loads(json.dumps(status.body)))
@@ -135,6 +141,16 @@ class Bench:
     async def entries(self, kind: str) -> list[dict[str, Any]]:
         await self.store.commit()
         return [one for one in self.store.entries_view("event", limit=1000) if one["kind"] == kind]
+
+
+class Port:
+    """A gateway.uplink.ports.JobPort over the desk of a bench that is `linked`."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.take = bench.desk.take
+        self.reconnected = bench.desk.reconnected
+        self.told = bench.desk.told
+        self.box = bench.boxes.__getitem__
 
 
 async def until(condition: Callable[[], Any], why: str = "") -> None:

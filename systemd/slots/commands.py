@@ -31,10 +31,18 @@ class Slots:
     """The commands, on one set of places."""
 
     def __init__(
-        self, places: Places, clock: Clock, *, main_pid: Callable[[], int], restart: Callable[[], str]
+        self,
+        places: Places,
+        clock: Clock,
+        *,
+        main_pid: Callable[[], int],
+        restart: Callable[[], str],
+        asked: Callable[[], bool | None] = lambda: None,
+        forget_starts: Callable[[], None] = lambda: None,
     ) -> None:
         self._places, self._clock = places, clock
         self._main_pid, self._restart = main_pid, restart
+        self._asked, self._forget_starts = asked, forget_starts
 
     def boot(self) -> int:
         """Before each start: choose the slot, count the attempt."""
@@ -47,8 +55,14 @@ class Slots:
         return 0
 
     def stopped(self) -> int:
-        """After each end: a clean one gives a start back, an unclean one counts in probation."""
-        clean = os.environ.get("SERVICE_RESULT") == "success"
+        """After each end: a clean one gives a start back, an unclean one counts in probation. A clean one that nobody
+        asked for is neither: the gateway makes room for a trial, or ends for a fault of its own.
+        """
+        clean, asked = os.environ.get("SERVICE_RESULT") == "success", self._asked()
+        if asked:
+            self._forget_starts()
+        if clean and asked is False:
+            return 0
         with self._changing("stopped") as state:
             change.count_end(state, self._selected().get("slot", ""), clean=clean, clock=self._clock)
         return 0
@@ -276,7 +290,10 @@ def main(words: Sequence[str]) -> int:
         print(_USAGE, file=sys.stderr)
         return 2
     places = Places(root)
-    slots = Slots(places, Clock(places), main_pid=service.main_pid, restart=service.restart)
+    slots = Slots(
+        places, Clock(places), main_pid=service.main_pid, restart=service.restart, asked=service.is_asked,
+        forget_starts=service.forget_starts,
+    )  # fmt: skip
     os.umask(0o022)
     try:
         return int(getattr(slots, rest[0])(*rest[1:]))

@@ -60,6 +60,7 @@ PARTS: dict[str, Part] = {
     "mosquitto": _command("mosquitto", "apt install mosquitto"),
     "mosquitto_pub": _command("mosquitto_pub", "apt install mosquitto-clients"),
     "mosquitto_sub": _command("mosquitto_sub", "apt install mosquitto-clients"),
+    "mosquitto_passwd": _command("mosquitto_passwd", "apt install mosquitto"),
     "openssl": _command("openssl", "apt install openssl"),
     "snmpd": _command("snmpd", "apt install snmpd"),
     "socat": _command("socat", "apt install socat"),

@@ -13,6 +13,7 @@ from tests.system.container import Container
 
 CACHE = Path(os.environ.get("FIELDPOST_TEST_CACHE", ROOT / ".cache"))
 SLOT = "0.1.0-000000000000"
+LIBRARY = f"/opt/fieldpost/releases/{SLOT}/venv/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
 _SYSTEMD = ROOT / "systemd"
 _LAUNCHER = f"""#!/opt/fieldpost/releases/{SLOT}/venv/bin/python3
 import sys

@@ -20,13 +20,21 @@ class Machine(SlotBox):
         self.clock, self.restarts = HandClock(), 0
         self.make(OLD)
         self.make(NEW)
-        self.slots = Slots(self.places, self.clock, main_pid=lambda: PID, restart=self._restarted)
+        self.asked: bool | None = None
+        self.forgotten = 0
+        self.slots = Slots(
+            self.places, self.clock, main_pid=lambda: PID, restart=self._restarted, asked=lambda: self.asked,
+            forget_starts=self._forget,
+        )  # fmt: skip
         self.slots.adopt(OLD)
         self.slots.boot()
 
     def _restarted(self):
         self.restarts += 1
         return ""
+
+    def _forget(self):
+        self.forgotten += 1
 
     def says(self, text):
         self.places.confirm.parent.mkdir(parents=True, exist_ok=True)
@@ -168,6 +176,24 @@ def test_unclean_ends_in_probation_are_counted_over_time(trial, monkeypatch):
         trial.slots.stopped()
         trial.clock.now += 180
     assert trial.now.good == OLD
+
+
+def test_a_clean_end_that_nobody_asked_for_speaks_neither_for_nor_against_a_release(trial, monkeypatch):
+    monkeypatch.setenv("SERVICE_RESULT", "success")
+    trial.asked = False
+    left = trial.now.trial.tries_left
+    trial.slots.stopped()
+    assert trial.now.trial.tries_left == left
+    trial.says({"slot": NEW, "pid": PID})
+    for _ in range(6):
+        trial.slots.stopped()
+    assert trial.now.phase == "PROBATION"
+    assert trial.forgotten == 0
+    trial.asked = True
+    for _ in range(3):
+        trial.slots.stopped()
+    assert trial.now.phase == "IDLE"
+    assert trial.forgotten == 3, "the start limit does not count what was asked for"
 
 
 def test_a_probation_that_lasts_raises_the_floors_and_their_copy(machine, monkeypatch):

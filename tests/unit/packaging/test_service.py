@@ -78,7 +78,7 @@ def test_the_gateway_waits_for_no_network_and_is_never_given_up():
     """FL-53: it does nothing without its server. Boot without network, broker or DNS must start everything local."""
     unit = _unit()["Unit"]
     for key in ("After", "Wants", "Requires", "BindsTo"):
-        assert "network-online" not in unit.get(key, "")
+        assert not {"network-online.target", "time-sync.target"} & set(unit.get(key, "").split())
     assert unit["OnFailure"] == "fieldpost-fallback.service"
     fallback = (ROOT / "systemd/fieldpost-fallback.service").read_text(encoding="utf-8").splitlines()
     assert fallback.index("ExecCondition=/usr/lib/fieldpost/slotctl onfailure") < fallback.index(
@@ -141,7 +141,7 @@ def test_no_unit_has_a_spelling_mistake(tmp_path):
     for path in units:
         text = re.sub(r"(?m)^(Exec\w+=)\+?/usr/lib/fieldpost/.*", r"\1/bin/true", path.read_text(encoding="utf-8"))
         (tmp_path / path.name).write_text(text, encoding="utf-8")
-    argv = ["systemd-analyze", "verify", *(str(tmp_path / path.name) for path in units)]
+    argv = ["systemd-analyze", "verify", "--man=no", *(str(tmp_path / path.name) for path in units)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
     assert [line for line in (done.stdout + done.stderr).splitlines() if "fieldpost" in line] == []
     assert len(units) == 9

@@ -31,16 +31,13 @@ class RepositoryFiles:
             return None
         try:
             descriptor = self._open(name)
+            try:
+                found = os.fstat(descriptor)
+                return (found.st_size, os.pread(descriptor, count, offset)) if stat.S_ISREG(found.st_mode) else None
+            finally:
+                os.close(descriptor)
         except OSError:
             return None
-        with os.fdopen(descriptor, "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                return None
-            try:
-                return found.st_size, os.pread(file.fileno(), count, offset)
-            except OSError:
-                return None
 
     def _open(self, name: str) -> int:
         """Part by part from the folder, so that no link is followed. Raises OSError."""

@@ -13,14 +13,16 @@ from msgspec import Struct
 
 from gateway.fleet.faults import FleetError
 
-_NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,100}"
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}-[0-9][A-Za-z0-9.+]{0,58}"
 _RELEASE = re.compile(rf"releases/{_NAME}\.json\Z")
-_DRIVER = re.compile(rf"drivers/[A-Za-z0-9][A-Za-z0-9_-]{{0,63}}/{_NAME}\.json\Z")
+_DRIVER = re.compile(rf"drivers/[a-z0-9][a-z0-9-]{{0,31}}/{_NAME}\.json\Z")
+_GROUP = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _CONFIG = re.compile(r"configs/([A-Za-z0-9][A-Za-z0-9_-]{0,63}|\{gateway\})/([1-9][0-9]{0,15})\.json\Z")
 _VERSION = re.compile(r"[0-9]+(\.[0-9]+){1,3}((a|b|rc|\.dev|\.post)[0-9]+)?\Z")
 _WINDOW = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]\Z")
 WINDOWED = frozenset({"ota", "driver", "restart"})
 """Ops that wait for a window where the job names one."""
+GROUPED = frozenset({"ota", "driver"})
 PLACE = "{gateway}"
 
 
@@ -72,5 +74,9 @@ def windowed(target: Target, window: str | None, group: str | None) -> Target:
         raise FleetError(f"{window!r} is no window: write 01:00-05:00, in the gateway's time", code=400)
     if window is not None and target.op not in WINDOWED:
         raise FleetError(f"a job of op {target.op} has no window", code=400)
+    if group is not None and not _GROUP.match(group):
+        raise FleetError(f"{group!r} is no name of a group: letters, digits, `.`, `_`, `-`, at most 64", code=400)
+    if group is not None and target.op not in GROUPED:
+        raise FleetError(f"a job of op {target.op} has no group", code=400)
     more = {key: value for key, value in (("window", window), ("group", group)) if value is not None}
     return Target(target.op, target.label, lambda gateway: target.doc_of(gateway) | more, target.names)

@@ -212,8 +212,8 @@ async def test_two_operators_at_the_same_moment_both_hear_what_became_of_theirs(
     """The broker's order decides, for each gateway; whoever was written over is told."""
     make_site(ways=dict.fromkeys(NAMES, "holds"))
     async with (
-        operating(broker, tmp_path, planned("one", [NAMES]), within_s=3, most_failures=9) as one,
-        operating(broker, tmp_path, planned("two", [NAMES]), within_s=3, most_failures=9) as two,
+        operating(broker, tmp_path, planned("one", [NAMES]), within_s=1.5, most_failures=9) as one,
+        operating(broker, tmp_path, planned("two", [NAMES]), within_s=1.5, most_failures=9) as two,
     ):
         first, second = await asyncio.gather(one.run(), two.run())
     for name in NAMES:

@@ -1,5 +1,7 @@
 """What `fieldpost fleet` refuses before it connects anywhere: exit status 2, one line."""
 
+import json
+
 import pytest
 
 from gateway.cli.main import main
@@ -25,6 +27,27 @@ from gateway.cli.main import main
         ("command", "plant-7", "read", "--rid", "a/b"),
         ("watch", "plant-7", "--device", "a/b"),
         ("get", "plant-7", "a b"),
+        ("deploy", "1.4.0"),
+        ("deploy", "--to", "all"),
+        ("deploy", "nonsense", "--to", "all"),
+        ("deploy", "https://evil/1.4.0.json", "--to", "all"),
+        ("deploy", "1.4.0", "--to", "a/b"),
+        ("deploy", "1.4.0", "--to", "version<x"),
+        ("deploy", "1.4.0", "--to", "all", "--batch", "0"),
+        ("deploy", "1.4.0", "--to", "all", "--batch", "101%"),
+        ("deploy", "1.4.0", "--to", "all", "--window", "2-4"),
+        ("deploy", "1.4.0", "--to", "all", "--rev", "3"),
+        ("deploy", "1.4.0", "--to", "all", "--id", "a b"),
+        ("deploy", "1.4.0", "--to", "all", "--exp", "400d"),
+        ("deploy", "1.4.0", "--to", "all", "--rate", "10"),
+        ("deploy", "restart", "--to", "all", "--group", "north"),
+        ("deploy", "--resume", "d-1", "--to", "all"),
+        ("deploy", "--resume", "../../etc/passwd"),
+        ("cancel",),
+        ("cancel", "plant-7", "--all-of", "d-1"),
+        ("cancel", "plant/7"),
+        ("jobs", "plant/7"),
+        ("serve",),
         ("ls", "--tenant", "a/b"),
         ("ls", "--ca", "/nowhere/ca.pem"),
     ],
@@ -58,3 +81,19 @@ def test_the_greatest_document_is_no_wrong_usage(capsys):
 def test_a_certificate_that_is_not_there_is_wrong_usage(capsys):
     assert main(["fleet", "ls", "--url", "mqtts://127.0.0.1:1", "--ca", "/nowhere/ca.pem"]) == 2
     assert "/nowhere/ca.pem" in capsys.readouterr().err
+
+
+def test_a_repository_that_lacks_the_release_is_told_before_anything_is_asked(capsys, tmp_path):
+    (tmp_path / "metadata").mkdir()
+    signed = {
+        "timestamp.json": {"meta": {"snapshot.json": {"version": 1}}},
+        "1.snapshot.json": {"meta": {"targets.json": {"version": 1}}},
+        "1.targets.json": {"targets": {"releases/fieldpost-1.3.0.json": {}}},
+    }
+    for name, body in signed.items():
+        (tmp_path / "metadata" / name).write_text(json.dumps({"signed": body}))
+    words = ["deploy", "1.4.0", "--to", "all", "--serve", str(tmp_path), "--url", "mqtt://127.0.0.1:1"]
+    assert main(["fleet", *words]) == 1
+    assert "releases/fieldpost-1.4.0.json is not published in" in capsys.readouterr().err
+    assert main(["fleet", *words[:-3], str(tmp_path / "nothing"), *words[-2:]]) == 1
+    assert "is no repository" in capsys.readouterr().err

@@ -122,7 +122,16 @@ def test_a_target_is_named_as_it_is_signed(text: str, op: str, doc: dict[str, ob
 
 @pytest.mark.parametrize(
     "text",
-    ["", "releases/../x.json", "https://evil/x.json", "releases/a/b.json", "drivers/x.json", "1", "configs/a/0.json"],
+    [
+        "",
+        "releases/../x.json",
+        "https://evil/x.json",
+        "releases/a/b-1.json",
+        "releases/plain.json",
+        "drivers/x.json",
+        "1",
+        "configs/a/0.json",
+    ],
 )
 def test_what_names_nothing_is_no_target(text: str) -> None:
     assert named_target(text) is None
@@ -135,6 +144,13 @@ def test_a_window_goes_into_the_job_where_its_op_has_one() -> None:
     assert windowed(release, "22:00-04:30", "north").doc_of("x") == {
         "target": "releases/fieldpost-1.4.0.json", "window": "22:00-04:30", "group": "north",
     }  # fmt: skip
-    for target, window in ((release, "25:00-01:00"), (release, "1:00-2:00"), (config, "01:00-02:00")):
+    wrong = [
+        (release, "25:00-01:00", None),
+        (release, "1:00-2:00", None),
+        (config, "01:00-02:00", None),
+        (config, None, "north"),
+        (release, None, "a b"),
+    ]
+    for target, window, group in wrong:
         with pytest.raises(FleetError):
-            windowed(target, window, None)
+            windowed(target, window, group)

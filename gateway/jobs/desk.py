@@ -251,9 +251,15 @@ class JobDesk:
             if row.committed:
                 text = f"job {row.id} is past the point where it could be cancelled, and goes on"
                 raise JobRefused(text, code=_CONFLICT)
-        work = self._works.get(job.op)
-        assert work is not None
-        work.check(job)
+        try:
+            work = self._works.get(job.op)
+            assert work is not None
+            work.check(job)
+        except JobRefused:
+            raise
+        except Exception as error:  # it comes again with each connection, and must not cost the uplink
+            _log.exception("job %s cannot be judged", job.id)
+            raise JobRefused(f"{type(error).__name__}: {error}"[:MAX_TEXT], code=500) from error
 
     async def _withdrawn(self, uplink: str) -> None:
         """Nothing stands on `job/next` any more."""

@@ -15,6 +15,7 @@ import yaml
 
 from tests.support import counting, parts
 from tests.support.eventually import wait_until
+from tests.support.job_cloud import JobCloud
 from tests.support.mosquitto import Broker
 from tests.support.plant import Plant
 from tests.support.processes import ROOT, Processes
@@ -155,6 +156,28 @@ def test_a_stop_is_clean(service: tuple[Container, Plant]) -> None:
     assert container.show("fieldpost", "Result") == "success"
     assert container.show("fieldpost", "ExecMainStatus") == "0"
     assert "Traceback" not in container.journal("fieldpost")
+
+
+def test_a_job_restarts_the_service_once_and_tells_its_end(service: tuple[Container, Plant], broker: Broker) -> None:
+    container, plant = service
+    cloud = JobCloud(broker.port)
+    uplink = {"urls": [broker.url], "jobs": ["restart"]}
+    main = {"gateway": {"id": "gw"}, "store": {"path": "/var/lib/fieldpost"}, "uplinks": {"cloud": uplink}}
+    container.write("/etc/fieldpost/gateway.yaml", yaml.safe_dump(main))
+    container.run(FIELDPOST, "apply", "--config", "/etc/fieldpost")
+    before = container.show("fieldpost", "MainPID")
+    cloud.put("r1", "restart")
+    assert cloud.end("r1", within=60)["detail"]["text"] == "started again"
+    assert container.show("fieldpost", "NRestarts") == "1"
+    assert container.show("fieldpost", "MainPID") != before
+    _polls(plant, 3)
+    container.run("systemctl", "restart", "fieldpost")  # it still stands there
+    told = len(cloud.statuses["r1"])
+    wait_until(lambda: len(cloud.statuses["r1"]) > told, 60, every=0.2)
+    assert cloud.states("r1")[-1] == "succeeded"
+    assert container.show("fieldpost", "NRestarts") == "0"  # counted since the start by hand
+    assert "Traceback" not in container.journal("fieldpost")
+    cloud.close()
 
 
 def test_a_bad_configuration_without_an_older_one_is_not_tried_again(service: tuple[Container, Plant]) -> None:

@@ -324,7 +324,8 @@ class JobDesk:
         await self._table.put(rows, sorted(forget), entries)
         self._rows = {key: row for key, row in known.items() if key not in forget}
         for row in rows if tell else ():
-            self._tell(row)
+            if not row.cancelled:  # one that is asked to end tells it when it has
+                self._tell(row)
         self.bell.set()
 
     def _tell(self, row: JobRow) -> None:

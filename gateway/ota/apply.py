@@ -16,9 +16,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gateway.clock import ntp_synced
+from gateway.ota.allowing import Allowed
 from gateway.ota.assembling import check_space, stage
+from gateway.ota.composing import Plan, plan
 from gateway.ota.places import Places, kill_point
-from gateway.ota.release import Machine, Release, ReleaseRefused, check_fit, parse_release, slot_name, this_machine
+from gateway.ota.release import Machine, ReleaseRefused, check_fit, parse_release, this_machine
 from gateway.ota.request import Request, read_request
 from gateway.ota.slots import SlotsError, SlotsView, ask, look, own_slot
 from gateway.ota.trust import Floors, Now, Trust, Verified, verify
@@ -46,8 +48,8 @@ def run(places: Places, check: Verify = verify) -> int:
     kill_point("apply.recorded")
     try:
         with _alone(places):
-            slot, release = _stage(places, request, view, check)
-        _begin(places, request, slot, release)
+            planned = _stage(places, request, view, check)
+        _begin(places, request, planned)
     except ReleaseRefused as error:
         return _failed(places, request, error.reason, str(error))
     except SlotsError as error:
@@ -55,11 +57,11 @@ def run(places: Places, check: Verify = verify) -> int:
     except OSError as error:
         reason = "disk" if error.errno in _FULL else "system"
         return _failed(places, request, reason, f"{error.filename or 'staging'}: {error.strerror or error}")
-    print(f"update: {slot} is tried at the next start")
+    print(f"update: {planned.slot} is tried at the next start")
     return 0
 
 
-def _stage(places: Places, request: Request, view: SlotsView, check: Verify) -> tuple[str, Release]:
+def _stage(places: Places, request: Request, view: SlotsView, check: Verify) -> Plan:
     """A complete slot in its place. Raises ReleaseRefused, SlotsError, OSError."""
     if view.trial is not None:
         raise ReleaseRefused("busy", f"{view.trial.slot} is being tried")
@@ -67,17 +69,18 @@ def _stage(places: Places, request: Request, view: SlotsView, check: Verify) -> 
         verified = check(places.inbox, _trust(places, view), Path(name), request.target)
         kill_point("apply.verified")
         ask(places, "floors", asked={field: getattr(verified.floors, field) for field in Floors.__struct_fields__})
-        slot = slot_name(verified.release, verified.raw)
-        _check(places, view, verified.release, slot)
-        if _is_whole(places, slot):
-            return slot, verified.release  # staged before the power went, or tried and taken back by hand
-        check_space(verified.release, places.base)
+        machine, good = _machine(places, view), places.releases / view.good
+        planned = plan(verified, good, places.wheels, machine, Allowed(places))
+        _check(view, planned, machine)
+        if _is_whole(places, planned.slot):
+            return planned  # staged before the power went, or tried and taken back by hand
+        check_space(planned.release, places.base)
         store = WheelStore(places.wheels)
-        wheels = {wheel.file: store.keep(wheel, verified.files[wheel.file]) for wheel in verified.release.files}
-        stage(places, slot, verified.release, verified.raw, wheels)
-    ask(places, "seal", slot)
+        wheels = {wheel.file: store.keep(wheel, planned.wheels[wheel.file]) for wheel in planned.release.files}
+        stage(places, planned, wheels)
+    ask(places, "seal", planned.slot)
     kill_point("apply.sealed")
-    return slot, verified.release
+    return planned
 
 
 def _is_whole(places: Places, slot: str) -> bool:
@@ -94,12 +97,12 @@ def _is_whole(places: Places, slot: str) -> bool:
     return True
 
 
-def _check(places: Places, view: SlotsView, release: Release, slot: str) -> None:
-    if slot == view.good:
-        raise ReleaseRefused("installed", f"{slot} runs already")
-    if slot in view.bad:
-        raise ReleaseRefused("bad", f"{slot} was tried here and failed")
-    check_fit(release, _machine(places, view))
+def _check(view: SlotsView, planned: Plan, machine: Machine) -> None:
+    if planned.slot == view.good:
+        raise ReleaseRefused("installed", f"{planned.slot} runs already")
+    if planned.slot in view.bad:
+        raise ReleaseRefused("bad", f"{planned.slot} was tried here and failed")
+    check_fit(planned.release, machine)
 
 
 def _machine(places: Places, view: SlotsView) -> Machine:
@@ -120,13 +123,13 @@ def _trust(places: Places, view: SlotsView) -> Trust:
     return Trust(root=root, cache=places.cache, floors=floors, now=now, store=places.wheels)
 
 
-def _begin(places: Places, request: Request, slot: str, release: Release) -> None:
+def _begin(places: Places, request: Request, planned: Plan) -> None:
     """The commit point."""
-    limits = release.health
-    asked = {"slot": slot, "job": request.job, "tries": limits.tries, "confirm_s": limits.confirm_s}
+    limits = planned.release.health
+    asked = {"slot": planned.slot, "job": request.job, "tries": limits.tries, "confirm_s": limits.confirm_s}
     kill_point("apply.before-commit")
     _still_wanted(places, request)
-    ask(places, "trial", asked={**asked, "soak_s": limits.soak_s, "rollback_index": release.rollback_index})
+    ask(places, "trial", asked={**asked, "soak_s": limits.soak_s, "rollback_index": planned.release.rollback_index})
     kill_point("apply.committed")
 
 

@@ -10,32 +10,35 @@ import base64
 import compileall
 import contextlib
 import csv
+import errno
 import hashlib
 import json
-import re
+import os
 import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from py_compile import PycInvalidationMode
+from typing import Any
 
 import installer
 from installer.destinations import SchemeDictionaryDestination
 from installer.exceptions import InstallerError
-from installer.sources import WheelFile, WheelSource
-from installer.utils import parse_entrypoints
+from installer.sources import WheelFile
 
+from gateway.ota.composing import Plan
+from gateway.ota.members import MOST_UNPACKED, check_members, check_scripts
+from gateway.ota.package import FOLDER
 from gateway.ota.places import Places, kill_point
 from gateway.ota.release import Release, ReleaseRefused, Wheel
 from gateway.settings.whereabouts import store_path
 
-_MOST_UNPACKED = 1 << 30
 _SELFTEST_S = 180
 _SPACE = 1.2
 _SPARE = 64 << 20
-_SCRIPT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NO_NAME = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 
 
 def check_space(release: Release, folder: Path) -> None:
@@ -47,22 +50,23 @@ def check_space(release: Release, folder: Path) -> None:
         raise ReleaseRefused("disk", f"{folder} has {free >> 20} MiB free, {wanted >> 20} MiB are needed")
 
 
-def stage(places: Places, slot: str, release: Release, raw: bytes, wheels: Mapping[str, Path]) -> Path:
-    """Make the folder `.tmp-SLOT`; `wheels` are verified files by their place. Raises ReleaseRefused, OSError."""
-    staged, final = places.releases / f".tmp-{slot}", places.releases / slot
+def stage(places: Places, planned: Plan, wheels: Mapping[str, Path]) -> Path:
+    """Make the folder `.tmp-SLOT`; `wheels` are proven files that stay. Raises ReleaseRefused, OSError."""
+    staged, final = places.releases / f".tmp-{planned.slot}", places.releases / planned.slot
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir(parents=True)
     kill_point("apply.folder")
-    library = _environment(staged / "venv")
-    for wheel in release.files:
-        _install(wheel, wheels[wheel.file], staged / "venv", final / "venv", library)
+    library, room = _environment(staged / "venv"), MOST_UNPACKED
+    for wheel in planned.release.files:
+        room -= _install(wheel, wheels[wheel.file], staged / "venv", final / "venv", library, room)
         kill_point("apply.unpacked")
     kill_point("apply.installed")
     _compile(library, staged, final)
     check_records(library)
-    (staged / "release.json").write_bytes(raw)
+    for name, content in planned.files.items():
+        (staged / name).write_bytes(content)
     kill_point("apply.compiled")
-    _self_test(places, staged)
+    _self_test(places, staged, planned.drivers)
     kill_point("apply.tested")
     return staged
 
@@ -100,7 +104,8 @@ def _environment(venv: Path) -> Path:
     return library
 
 
-def _install(wheel: Wheel, path: Path, staged: Path, final: Path, library: Path) -> None:
+def _install(wheel: Wheel, path: Path, staged: Path, final: Path, library: Path, room: int) -> int:
+    """Returns what it unpacks to, at most `room`."""
     destination = SchemeDictionaryDestination(
         {
             "purelib": str(library),
@@ -115,35 +120,18 @@ def _install(wheel: Wheel, path: Path, staged: Path, final: Path, library: Path)
     try:
         with zipfile.ZipFile(path) as archive:
             archive.filename = wheel.file.rpartition("/")[2]  # in the store it has the name of its hash
-            _check_members(archive)
+            total = check_members(archive, room, vendor=wheel.file.startswith(FOLDER))
             source = WheelFile(archive)
             source.validate_record()
-            _check_scripts(source)
+            check_scripts(source, archive)
             installer.install(source, destination, additional_metadata={"INSTALLER": b"fieldpost"})
-    except FileExistsError as error:
-        raise ReleaseRefused("wheel", f"{wheel.file}: {error}") from None
+    except OSError as error:
+        if error.errno in {None, *_NO_NAME}:  # where two wheels bring one file, there is no number
+            raise ReleaseRefused("wheel", f"{wheel.file}: {error}") from None
+        raise
     except (InstallerError, zipfile.BadZipFile, ValueError, KeyError, EOFError, RuntimeError) as error:
         raise ReleaseRefused("wheel", f"{wheel.file} cannot be installed: {error}") from None
-
-
-def _check_members(archive: zipfile.ZipFile) -> None:
-    """Names that stay where they belong, and a bound on what they unpack to."""
-    total = 0
-    for member in archive.infolist():
-        parts = member.filename.split("/")
-        if member.filename.startswith("/") or "\\" in member.filename or ".." in parts:
-            raise ValueError(f"`{member.filename[:80]}` in it leaves its folder")
-        total += member.file_size
-        if total > _MOST_UNPACKED:
-            raise ValueError(f"it unpacks to more than {_MOST_UNPACKED >> 20} MiB")
-
-
-def _check_scripts(source: WheelSource) -> None:
-    """No script takes the place of a Python."""
-    if "entry_points.txt" in source.dist_info_filenames:
-        for name, *_ in parse_entrypoints(source.read_dist_info("entry_points.txt")):
-            if _SCRIPT.fullmatch(name) is None or name.startswith("python"):
-                raise ValueError(f"`{name[:80]}` is no name of a script")
+    return total
 
 
 def _compile(library: Path, staged: Path, final: Path) -> None:
@@ -154,9 +142,9 @@ def _compile(library: Path, staged: Path, final: Path) -> None:
     )  # fmt: skip
 
 
-def _self_test(places: Places, staged: Path) -> None:
-    """Run the staged release on this machine's configuration, before anything depends on it."""
-    lost = _unusable(places, staged / "venv/bin/python3")
+def _self_test(places: Places, staged: Path, drivers: Sequence[str]) -> None:
+    """Run the staged release on this machine's configuration, before anything depends on it. `drivers` must load."""
+    lost = _unusable(places, staged / "venv/bin/python3", drivers)
     if lost:
         with contextlib.suppress(ReleaseRefused):  # what does not run today either is no reason
             lost -= _unusable(places, Path(sys.executable))
@@ -164,15 +152,26 @@ def _self_test(places: Places, staged: Path) -> None:
         raise ReleaseRefused("selftest", f"the driver of {', '.join(sorted(lost))} does not load in it")
 
 
-def _unusable(places: Places, python: Path) -> set[str]:
+def _as_gateway(places: Places) -> dict[str, Any]:
+    """Run it as the user to whom the gateway's state belongs, who reads the configuration and cannot write a slot: what
+    was staged is signed, and still nothing that root should run.
+    """
+    owner = places.home.stat()
+    if os.geteuid() != 0 or owner.st_uid == 0:
+        return {}
+    return {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": ()}
+
+
+def _unusable(places: Places, python: Path, drivers: Sequence[str] = ()) -> set[str]:
     """Channels whose driver does not load in the release of a Python. Raises ReleaseRefused where nothing works."""
     state = store_path(places.config) or places.home
-    argv = [str(python), "-I", "-B", "-m", "gateway.ota.selftest", str(places.config), str(state)]
+    argv = [str(python), "-I", "-B", "-m", "gateway.ota.selftest", str(places.config), str(state), *drivers]
     env = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
     try:
         done = subprocess.run(  # noqa: S603 - a slot's own Python
-            argv, env=env, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, timeout=_SELFTEST_S, check=False
-        )
+            argv, env=env, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, timeout=_SELFTEST_S, check=False,
+            umask=0o077, **_as_gateway(places),
+        )  # fmt: skip
         if done.returncode == 0:
             return {str(name) for name in json.loads(done.stdout)["unusable"]}
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError) as error:

@@ -1,5 +1,6 @@
-"""Run by the Python of a staged release: `-m gateway.ota.selftest CONFIG STATE`. Does it import, does it take the
-configuration that runs? Neither network nor state is touched. Every release has this module.
+"""Run by the Python of a staged release: `-m gateway.ota.selftest CONFIG STATE [DRIVER...]`. Does it import, do these
+drivers load, does it take the configuration that runs? Neither network nor state is touched. Every release has this
+module.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ _SERVICE = Path("/run/credentials/fieldpost.service")
 
 def main(words: list[str]) -> int:
     """0 and the channels without a driver as JSON, else 1 and the reason."""
-    config, state = (Path(word) for word in words)
+    config, state, *drivers = words
     try:
         for name in _MODULES:
             importlib.import_module(name)
-        unusable = _check(config, state)
+        registry = Registry()
+        for driver in drivers:
+            registry.load(driver)
+        unusable = _check(Path(config), Path(state), registry)
     except ConfigError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
@@ -39,7 +43,7 @@ def main(words: list[str]) -> int:
     return 0
 
 
-def _check(config: Path, state: Path) -> list[str]:
+def _check(config: Path, state: Path, registry: Registry) -> list[str]:
     """Read the active generation, else the folder; a machine that was never configured has neither. Gives the channels
     whose driver cannot be loaded.
     """
@@ -54,7 +58,7 @@ def _check(config: Path, state: Path) -> list[str]:
         files = read_tree(config)
     settings = load_files(
         files,
-        Registry().load,
+        registry.load,
         env=os.environ,
         credentials=_Credentials(credentials_of(config)),
         base=config,

@@ -20,7 +20,7 @@ from gateway.units import Bytes, Seconds
 
 SLOWEST_RATE = 1000
 LONGEST_JITTER_S = 86400.0
-_PATTERN = re.compile(r"[A-Za-z0-9._*?\[\]-]{1,100}")
+_PATTERN = re.compile(r"([A-Za-z0-9._*?\[\]-]{1,40}/)?[A-Za-z0-9._*?\[\]-]{1,100}")
 
 
 class OtaKeys(msgspec.Struct, frozen=True):
@@ -49,7 +49,9 @@ def read_ota(value: Any, origin: Origin, base: Path, problems: Problems) -> OtaS
     for index, name in enumerate(drivers.allow if drivers is not None else ()):
         if _PATTERN.fullmatch(name) is None:
             place = origin.child("drivers").child("allow", index)
-            problems.at(place, f"`{name[:40]}` is no name of a driver", 'write acme-press, or "acme-*" for several')
+            problems.at(
+                place, f"`{name[:40]}` is no name of a driver", 'write acme/acme-press, or "acme/*" for all of a vendor'
+            )
     if keys.url is not None:
         _check_url(keys.url, origin.child("url"), problems)
     _check_use(keys, origin, problems)

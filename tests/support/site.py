@@ -19,10 +19,12 @@ OLD = "1.1.0-aaaaaaaaaaaa"
 class Site(SlotBox):
     """A machine on which OLD runs, with an inbox."""
 
-    def __init__(self, root: Path, publisher: Publisher) -> None:
+    def __init__(self, root: Path, publisher: Publisher | None = None) -> None:
         super().__init__(root)
-        self.install_slotctl()
         self.at = Places(root)
+        if publisher is None:
+            return  # a copy
+        self.install_slotctl()
         self.make(OLD, confirmed=True)
         assert self.run("adopt", OLD) == 0, self.output
         self.at.factory_root.parent.mkdir(parents=True)
@@ -36,6 +38,25 @@ class Site(SlotBox):
 
     def ask(self, request: object) -> None:
         self.at.request.write_text(request if isinstance(request, str) else json.dumps(request))
+
+    def copy(self, root: Path) -> Site:
+        """Another machine like this one."""
+        shutil.copytree(self.root, root, symlinks=True)
+        return Site(root)
+
+    def allow(self, *patterns: str) -> None:
+        """What the operator wrote."""
+        self.at.config.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"gateway": {"id": "gw"}, "ota": {"drivers": {"allow": patterns}}})
+        (self.at.config / "gateway.yaml").write_text(text)
+
+    def install(self, bundle: Path, job: str, **more: Any) -> str:
+        """Have it staged, tried and kept; returns its slot."""
+        self.send(bundle, job, **more)
+        assert self.update() == 0, self.output
+        assert self.run("boot") == 0, self.output
+        assert self.run("keep") == 0, self.output
+        return look(self.at).good
 
     def outcome(self, job: str = "j1") -> Any:
         found = look(self.at).job(job)

@@ -1,10 +1,12 @@
 """The updater from an inbox to a slot that is tried: what it makes, what it refuses, what a kill at any point leaves."""
 
 import datetime as dt
+import io
 import json
 import signal
 import subprocess
 import threading
+import zipfile
 
 import pytest
 
@@ -171,6 +173,64 @@ def test_a_release_that_does_not_fit_or_work_is_refused_and_nothing_is_left(site
     assert "Traceback" not in site.output
     assert site.untouched()
     assert not list(site.root.parent.rglob("escaped.py"))
+
+
+def _changed(raw, change):
+    """A wheel with the files that `change` gives back."""
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content, mode in change(files):
+            info = zipfile.ZipInfo(name)
+            info.external_attr = mode << 16
+            archive.writestr(info, content)
+    return out.getvalue()
+
+
+def _with_modes(files, mode=0o644):
+    return [(name, content, mode) for name, content in files.items()]
+
+
+RECORD = "odd-1.0.dist-info/RECORD"
+LIES = {
+    "4.1.0": lambda files: [*_with_modes(files), ("odd/more.py", b"x = 1", 0o644)],
+    "4.1.1": lambda files: _with_modes({name: raw for name, raw in files.items() if name != RECORD}),
+    "4.1.2": lambda files: _with_modes(files | {RECORD: b"\xff\xfe"}),
+    "4.1.3": lambda files: _with_modes(files | {RECORD: files[RECORD].replace(b"sha256=", b"md5=")}),
+    "4.1.4": lambda files: _with_modes(files | {RECORD: b"".join(row.split(b",")[0] + b",,\n" for row in files[RECORD].splitlines())}),
+    "4.1.5": lambda files: [("odd/link", b"/etc/passwd", 0o120777), *_with_modes(files)],
+    "4.1.6": lambda files: _with_modes({name.replace("odd/__init__", "o" * 300): raw for name, raw in files.items()}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("version", LIES)
+def test_a_wheel_whose_record_lies_is_refused(site, publisher, version):
+    odd = _changed(wheel("odd", "1.0", {"odd/__init__.py": ""}), LIES[version])
+    site.send(_release(publisher, version, more={f"odd{version}": odd}), target=f"releases/fieldpost-{version}.json")
+    assert site.update() == 1
+    assert site.outcome() == ("FAILED", "wheel"), site.output
+    assert "Traceback" not in site.output
+    assert site.untouched()
+
+
+def test_no_file_of_a_slot_gets_more_rights_than_it_needs(site, publisher):
+    odd = _changed(wheel("odd", "1.0", {"odd/tool": "#!/bin/sh\n"}), lambda files: _with_modes(files, 0o106777))
+    site.send(_release(publisher, "4.2.0", more={"odd": odd}), target="releases/fieldpost-4.2.0.json")
+    assert site.update() == 0, site.output
+    (slot,) = site.at.releases.glob("4.2.0-*")
+    modes = {path.lstat().st_mode & 0o7777 for path in slot.rglob("*") if path.is_file() and not path.is_symlink()}
+    assert modes <= {0o644, 0o755}
+
+
+def test_nobody_goes_back_behind_a_rollback_index(site, good, publisher):
+    site.install(good, "j1")
+    for _ in range(3):
+        assert site.run("stopped", env={"SERVICE_RESULT": "success"}) == 0
+    assert look(site.at).floors["rollback_index"] == 1
+    site.send(_release(publisher, "4.3.0"), "j2", target="releases/fieldpost-4.3.0.json")
+    assert site.update() == 1
+    assert site.outcome("j2") == ("FAILED", "rollback")
 
 
 def test_a_wheel_that_says_other_hashes_than_it_has_is_refused(site, publisher):

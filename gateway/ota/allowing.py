@@ -46,7 +46,7 @@ def _patterns(file: Path) -> tuple[str, ...]:
         raw = content.read(MAX_BYTES + 1)
     problems = Problems()
     documents = read_documents(_MAIN, raw, problems)
-    if not documents:
+    if not documents or problems:
         raise ReleaseRefused("allow", f"{file} cannot be read, so no driver is allowed")
     found: object = documents[0].data
     for key in ("ota", "drivers", "allow"):

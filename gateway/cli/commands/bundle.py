@@ -102,6 +102,7 @@ def _sign(session: Session) -> int:
 
 def _verify(session: Session) -> int:
     from gateway.ota.bundle import unpack
+    from gateway.ota.quorum import quorum, told
     from gateway.ota.release import Release, ReleaseRefused, check_fit, slot_name, this_machine
     from gateway.ota.trust import Floors, Now, Trust, verify
 
@@ -115,10 +116,11 @@ def _verify(session: Session) -> int:
         unpack(file, work / "inbox")
         trust = Trust(root.read_bytes(), work / "cache", Floors(), Now(int(time.time()), synced=True))
         verified = verify(work / "inbox", trust, work / "staging")
+    trust_line = f"trusted: {told(quorum(root.read_bytes()))}"
     if not isinstance(verified.content, Release):
         from gateway.cli.commands.bundle_drivers import shown
 
-        return shown(session, verified.content)
+        return shown(session, verified.content, trust_line)
     release = verified.release
     try:
         check_fit(release, this_machine())
@@ -128,7 +130,7 @@ def _verify(session: Session) -> int:
     floors = asdict(verified.floors)
     lines = [f"{release.name} {release.version}, slot {slot_name(release, verified.raw)}: signed, whole"]
     lines += [f"{len(release.files)} wheels, rollback index {release.rollback_index}, made {release.created}", fits]
-    lines += [f"root {floors['root']}, targets {floors['targets']}, timestamp {floors['timestamp']}"]
+    lines += [f"root {floors['root']}, targets {floors['targets']}, timestamp {floors['timestamp']}", trust_line]
     answer = {"name": release.name, "version": release.version, "slot": slot_name(release, verified.raw)}
     wheels = [asdict(wheel) for wheel in release.files]
     return say(session, {**answer, "wheels": wheels, "fits": fits, "versions": floors}, lines)

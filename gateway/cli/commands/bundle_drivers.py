@@ -102,7 +102,7 @@ def sign(session: Session, folder: Path) -> int:
     return say(session, {"packages": rows}, lines or ["nothing is new, all of it is signed until later"])
 
 
-def shown(session: Session, package: Package) -> int:
+def shown(session: Session, package: Package, trust_line: str) -> int:
     """What `bundle verify` says of a driver."""
     from gateway.driver import CONTRACT
     from gateway.ota.release import ReleaseRefused, check_compatible, this_machine
@@ -115,7 +115,7 @@ def shown(session: Session, package: Package) -> int:
     if package.requires_api != CONTRACT:
         fits = f"it was written for driver contract {package.requires_api}, this release has {CONTRACT}"
     lines = [f"driver {package.title} {package.version}: signed by its vendor, whole"]
-    lines += [f"{len(package.wheels)} wheels, made {package.created}", fits]
+    lines += [f"{len(package.wheels)} wheels, made {package.created}", fits, trust_line]
     wheels = [asdict(wheel) for wheel in package.wheels]
     answer = {"vendor": package.vendor, "name": package.name, "version": package.version, "fits": fits}
     return say(session, {**answer, "requires_api": package.requires_api, "wheels": wheels}, lines)

@@ -17,6 +17,7 @@ from gateway.cli.output import clean
 from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.errors import GatewayError
 from gateway.ota.places import Places
+from gateway.ota.quorum import quorum_of, told
 from gateway.ota.slots import SlotsView, ask, look, own_slot
 
 _POLL_S = 0.5
@@ -31,7 +32,7 @@ def ota(session: Session) -> int:
     if action == "install":
         return _install(session, places)
     if action == "status":
-        return _status(session, _look(places))
+        return _status(session, places, _look(places))
     if action == "history":
         return _history(session, _look(places))
     _need_root(action)
@@ -55,8 +56,9 @@ def _look(places: Places) -> SlotsView:
     return view
 
 
-def _status(session: Session, view: SlotsView) -> int:
-    live = _live(session)
+def _status(session: Session, places: Places, view: SlotsView) -> int:
+    live, drivers = _live(session), _drivers(places.releases / view.good)
+    trust = quorum_of(places.cache / "root.json", places.factory_root)
     if session.out.as_json:
         trial = view.trial
         shown = trial and {"slot": trial.slot, "job": trial.job, "tries_left": trial.tries_left}
@@ -66,12 +68,14 @@ def _status(session: Session, view: SlotsView) -> int:
                 "running": live.get("slot", ""),
                 "good": view.good,
                 "prev": view.prev,
+                "drivers": drivers,
                 "trial": shown,
                 "gates": live.get("gates", {}),
                 "held_s": live.get("held_s", 0),
                 "scripts": live.get("scripts", []),
                 "bad": list(view.bad),
                 "floors": dict(view.floors),
+                "trust": {role: list(counts) for role, counts in trust.items()},
                 "result": dict(view.result),
             }
         )
@@ -81,6 +85,8 @@ def _status(session: Session, view: SlotsView) -> int:
     out.line(f"running  {live.get('slot') or 'not known: no gateway answers'}")
     out.line(f"good     {view.good}")
     out.line(f"before   {view.prev or '-'}")
+    for driver in drivers:
+        out.line(f"driver   {driver}")
     if view.trial is not None:
         out.line(f"tried    {view.trial.slot}, {view.trial.tries_left} of {view.trial.tries} starts left")
         for name, verdict in live.get("gates", {}).items():
@@ -89,9 +95,18 @@ def _status(session: Session, view: SlotsView) -> int:
         out.line(f"checks   {clean(', '.join(live['scripts']))}")
     for slot in view.bad:
         out.line(f"failed   {slot}")
+    out.line(f"trust    {told(trust) or 'nobody: no release can be installed'}")
     if view.result:
         out.line(f"last     {_sentence(view.result)}")
     return Exit.OK
+
+
+def _drivers(slot: Path) -> list[str]:
+    """Driver packages in a slot, as VENDOR/NAME VERSION."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        packages = json.loads((slot / "drivers.json").read_bytes())["packages"]
+        return [clean(f"{one['vendor']}/{one['name']} {one['version']}") for one in packages]
+    return []
 
 
 def _live(session: Session) -> dict[str, Any]:

@@ -43,6 +43,26 @@ def test_status_without_a_gateway_shows_the_slots(box, capsys):
     assert f"tried    {NEW}, 3 of 3 starts left" in capsys.readouterr().out
 
 
+def test_status_shows_drivers_and_warns_where_one_key_is_enough(box, capsys, tmp_path):
+    packages = [{"vendor": "acme", "name": "acme-driver", "version": "2.1"}]
+    (tmp_path / f"opt/fieldpost/releases/{OLD}/drivers.json").write_text(json.dumps({"packages": packages}))
+    shown = _ota(capsys, "status")[1]
+    assert (shown["drivers"], shown["trust"]) == (["acme/acme-driver 2.1"], {})
+    for counts, trust, text in (
+        ({}, {"root": [1, 1], "targets": [1, 1]}, "one stolen key of root or targets is enough"),
+        ({"root": 3, "targets": 2}, {"root": [3, 3], "targets": [2, 2]}, "trust    root 3 of 3, targets 2 of 2\n"),
+    ):
+        publisher = Publisher(tmp_path / f"publisher-{len(counts)}", counts)
+        root = Places(tmp_path).factory_root
+        root.parent.mkdir(parents=True, exist_ok=True)
+        root.write_bytes(publisher.factory_root)
+        assert _ota(capsys, "status")[1]["trust"] == trust
+        assert main(["ota", "status", "--socket", "/nonexistent/socket"]) == 0
+        out = capsys.readouterr().out
+        assert text in out
+        assert "driver   acme/acme-driver 2.1" in out
+
+
 def test_a_trial_can_be_kept_by_hand(box, capsys):
     box.run("trial", asked={"slot": NEW, "job": "j1"})
     assert _ota(capsys, "confirm")[0] == 1, "it has not been started yet"

@@ -20,7 +20,7 @@ WHOLE = """ota:
   jitter: 5m
   metered: true
   parts: never
-  drivers: {allow: [acme-press, "other-*"]}
+  drivers: {allow: [acme/acme-press, "other-*"]}
 """
 
 
@@ -39,7 +39,7 @@ def test_what_is_written_is_what_counts(load: Load, tmp_path: Any) -> None:
         jitter_s=300.0,
         metered=True,
         parts=False,
-        drivers=("acme-press", "other-*"),
+        drivers=("acme/acme-press", "other-*"),
     )
     assert "sesame" not in repr(found)
 
@@ -85,7 +85,7 @@ def test_a_change_restarts_nothing_and_is_told(load: Load) -> None:
         ("jitter: 10", "ota.jitter", "unit"),
         ("metered: maybe", "ota.metered", ""),
         ("parts: always", "ota.parts", ""),
-        ("drivers: {allow: ['a/b']}", "ota.drivers.allow[0]", "no name of a driver"),
+        ("drivers: {allow: ['a/b/c']}", "ota.drivers.allow[0]", "no name of a driver"),
         ("drivers: {alow: []}", "ota.drivers.alow", "did you mean"),
         ("uri: 'https://u.example'", "ota.uri", "unknown key"),
     ],

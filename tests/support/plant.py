@@ -80,6 +80,14 @@ class Plant:
         """time.time() of the first answered poll, 0.0 when there was none."""
         return self._units("first")
 
+    def watch_gaps(self) -> None:
+        """Forget the longest gaps so far."""
+        self._ask(do="watch gaps")
+
+    def longest_gaps(self) -> dict[tuple[int, int], float]:
+        """The longest time between two polls since `watch_gaps`, in seconds."""
+        return self._units("longest")
+
     def accepted(self) -> list[int]:
         """Connections accepted so far, by line."""
         return [line["accepted"] for line in self._ask(do="state")]

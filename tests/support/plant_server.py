@@ -41,11 +41,16 @@ class Unit:
     coils: dict[int, bool] = field(default_factory=dict)
     writes: list[list[Any]] = field(default_factory=list)
     first: float = 0.0
+    last: float = 0.0
+    longest: float = 0.0
 
     def words(self, address: int, count: int) -> bytes:
         if address == 0:
             self.count += 1
             self.first = self.first or time.time()
+            now = time.monotonic()
+            self.longest = max(self.longest, now - self.last if self.last else 0.0)
+            self.last = now
         if address + count <= self.registers:
             return self._counted(address, count)
         return b"".join(
@@ -234,12 +239,21 @@ class Plant:
                     "accepted": line.accepted,
                     "open": len(line.peers),
                     "units": {
-                        unit.id: {"count": unit.count, "requests": unit.requests, "first": unit.first}
+                        unit.id: {
+                            "count": unit.count,
+                            "requests": unit.requests,
+                            "first": unit.first,
+                            "longest": unit.longest,
+                        }
                         for unit in line.units.values()
                     },
                 }
                 for line in self.lines
             ]
+        if what == "watch gaps":
+            for unit in (unit for line in self.lines for unit in line.units.values()):
+                unit.longest = 0.0
+            return True
         line = self.lines[request["line"]]
         if what == "line":
             await self.switch(line, request["mode"])

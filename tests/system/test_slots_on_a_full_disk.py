@@ -1,7 +1,9 @@
-"""A disk without a free byte while a version is tried: an attempt that cannot be counted is not made."""
+"""A disk that fills up: while a release is staged, while it is tried, and when it is to be confirmed."""
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,28 +11,61 @@ from pathlib import Path
 import pytest
 
 from tests.support import parts
+from tests.support.runnable import runtime, wheel
+from tests.support.site import Site
 from tests.support.slots import SlotBox
+from tests.unit.ota.publisher import Publisher
 
 OLD, NEW = "1.1.0-aaaaaaaaaaaa", "1.2.0-bbbbbbbbbbbb"
 
 
-@pytest.fixture
-def box(tmp_path: Path) -> Iterator[SlotBox]:
-    """A machine whose slots and state lie on a small disk, and whose /run does not; NEW is on trial."""
+@contextlib.contextmanager
+def _small_disk(folder: Path, size: int) -> Iterator[Path]:
+    """The root of a machine whose slots and state lie on a disk of `size` bytes, and whose /run does not."""
     parts.require("root", "mkfs.ext4")
-    image, mount = tmp_path / "disk.img", tmp_path / "root/opt"
+    image, mount = folder / "disk.img", folder / "root/opt"
     mount.mkdir(parents=True)
     with image.open("wb") as file:
-        file.truncate(8_000_000)
+        file.truncate(size)
     subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", image], check=True)
     subprocess.run(["mount", "-o", "loop", image, mount], check=True)
-    made = SlotBox(tmp_path / "root")
-    made.make(OLD)
-    made.make(NEW)
-    assert made.run("adopt", OLD) == 0
-    assert made.run("trial", asked={"slot": NEW, "job": "j1"}) == 0
-    yield made
-    subprocess.run(["umount", "-l", mount], check=True)
+    try:
+        yield folder / "root"
+    finally:
+        subprocess.run(["umount", "-l", mount], check=True)
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[SlotBox]:
+    """NEW is on trial."""
+    with _small_disk(tmp_path, 8_000_000) as root:
+        made = SlotBox(root)
+        made.make(OLD)
+        made.make(NEW)
+        assert made.run("adopt", OLD) == 0
+        assert made.run("trial", asked={"slot": NEW, "job": "j1"}) == 0
+        yield made
+
+
+def test_a_disk_that_fills_up_while_a_release_is_staged_leaves_the_old_version(tmp_path: Path) -> None:
+    """The release says that it is small, so the look at the free space lets it pass."""
+    publisher = Publisher(tmp_path / "publisher")
+    publisher.now = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
+    publisher.repository.refresh(publisher.signers)
+    wheels = {"fieldpost": runtime("1.2.0"), "big": wheel("big", "1.0", {"big/__init__.py": "#" * 90_000_000})}
+    bundle = publisher.bundle(publisher.release("1.2.0", wheels=wheels, installed_size=100_000))
+    with _small_disk(tmp_path, 90_000_000) as root:
+        site = Site(root, publisher)
+        site.send(bundle)
+        before = (site.at.base / "state/reserve").read_bytes()
+        assert site.update() == 1, site.output
+        assert site.outcome() == ("FAILED", "disk"), site.output
+        assert "No space left on device" in site.output
+        assert "Traceback" not in site.output
+        assert site.untouched()
+        assert (site.at.base / "state/reserve").read_bytes() == before, "the updater eats nothing of it"
+        assert site.run("boot") == 0, site.output
+        assert site.selected["slot"] == "1.1.0-aaaaaaaaaaaa"
 
 
 def _fill(box: SlotBox, name: str) -> None:

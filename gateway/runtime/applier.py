@@ -300,6 +300,7 @@ class Applier:
             elif pending.well_since is None:
                 pending.well_since = now
             held = pending.well_since is not None and now - pending.well_since >= pending.trial.hold_s
+            held = held and (now >= pending.deadline or not self._gates.undecided(pending.trial))
             if held and not pending.needs_person:
                 async with self._lock:
                     if self._pending is pending and self._kept(pending):

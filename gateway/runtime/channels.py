@@ -188,6 +188,11 @@ class Channels:
         states = set(runner.states().values())
         return bool(states & {"online", "degraded"}) or (runner.linked and (not states or "unknown" in states))
 
+    def is_heard(self, channel: str) -> bool:
+        """Whether a device of the channel has answered or spoken, and still does."""
+        runner = self._runners.get(channel)
+        return runner is not None and not {"online", "degraded"}.isdisjoint(runner.states().values())
+
     def tags_of(self, device: str) -> tuple[Tag, ...]:
         known = self._tags.device(device)
         return known.tags if known else ()

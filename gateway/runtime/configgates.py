@@ -30,6 +30,10 @@ class Judged(Protocol):
         """Names of what is up now: `uplink:NAME`, `channel:ID`, `server:NAME`."""
         ...
 
+    def unheard(self) -> frozenset[str]:
+        """What of it has not answered yet: only its link is known to be there."""
+        ...
+
 
 class ConfigGates:
     """Over one running gateway."""
@@ -53,7 +57,7 @@ class ConfigGates:
             gates.add(RULES)
         return Trial(
             gates=tuple(sorted(gates)),
-            excused=tuple(self._failed_rules()),
+            excused=(*self._failed_rules(), *sorted(self._gateway.unheard())),
             window_s=_window(limits, plan),
             hold_s=limits.hold_s,
             job=trial.job,
@@ -71,6 +75,13 @@ class ConfigGates:
         if RULES in trial.gates and not set(self._failed_rules()).issubset(trial.excused):
             missing.append(RULES)
         return missing
+
+    def undecided(self, trial: Trial) -> bool:
+        """Whether a gate holds only as long as nobody knows better: a link is there, and what answered before has not
+        yet. Devices that speak when they like may leave it so.
+        """
+        waiting = self._gateway.unheard().intersection(trial.gates).difference(trial.excused)
+        return bool(trial.job) and bool(waiting)
 
     def reason(self, missing: Sequence[str]) -> str:
         """Why a change is taken back, for people; `missing` is empty when a person had to confirm it."""

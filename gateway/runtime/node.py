@@ -179,6 +179,11 @@ class Node:
         """
         return self.ruling.blocking_updates()
 
+    def unheard(self) -> frozenset[str]:
+        """What is up and has not been heard of yet: `channel:ID` where only the link says so."""
+        up = [spec.id for spec in self.channels.specs() if self.channels.is_up(spec.id)]
+        return frozenset(f"channel:{name}" for name in up if not self.channels.is_heard(name))
+
     def refresh(self, device: str | None) -> int:
         """Append the current values of a device, or of all, to telemetry once more. Returns how many."""
         count = 0

@@ -37,6 +37,7 @@ class Site:
         self.events = []
         self.switched = []
         self.fail = None
+        self.silent = set()
         self.is_up = {"channel:line", "uplink:cloud"}
         self.state = tmp_path / "state"
         self.generations = Generations(self.state)
@@ -86,6 +87,9 @@ class Site:
 
     def up(self):
         return frozenset(self.is_up)
+
+    def unheard(self):
+        return frozenset(self.silent)
 
     def steps(self):
         return [event["step"] for event in self.events]

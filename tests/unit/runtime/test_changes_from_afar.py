@@ -1,12 +1,14 @@
 """Trees that a job brings: judged more strictly than those of a person, tried once more after a power cut, remembered."""
 
 import asyncio
+import resource
+import signal
 
 import pytest
 
 from gateway.errors import ConfigError
 from gateway.runtime.applier import Busy
-from gateway.settings.generations import Trial, content_digest
+from gateway.settings.generations import GenerationError, Trial, content_digest
 from tests.unit.runtime.changing import CHANNEL, GATEWAY, Site
 
 RULE = 'hot: {when: "dev.a > 5", start: [{log: "hot"}]}\n'
@@ -225,3 +227,65 @@ async def test_the_settings_that_run_say_how_long_a_change_may_take(site):
         await site.clock.advance(3)
         await asyncio.sleep(0)
         assert (await site.applier.ended("j1/1")).outcome == "confirmed"
+
+
+async def test_a_channel_that_is_linked_must_be_heard_before_it_counts(site):
+    async with site.running():
+        await send(site, changed(site))
+        site.silent.add("channel:line")
+        await site.clock.advance(60)
+        assert site.applier.pending() is not None
+        site.is_up.discard("channel:line")  # after some time-outs it is known: nobody answers there
+        await site.clock.advance(70)
+        assert (await site.applier.ended("j1/1")).reason == "not up again in time: channel:line"
+
+
+@pytest.mark.parametrize("before", [True, False])
+async def test_devices_that_speak_when_they_like_take_back_no_change(site, before):
+    async with site.running():
+        if before:
+            site.silent.add("channel:line")
+        await send(site, changed(site))
+        site.silent.add("channel:line")
+        await site.clock.advance(12)
+        assert (site.applier.pending() is None) is before
+        await site.clock.advance(110)
+        assert (await site.applier.ended("j1/1")).outcome == "confirmed"
+
+
+async def test_a_disk_without_room_takes_no_tree_and_changes_nothing(site):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(GenerationError, match="cannot be kept: File too large"):
+            await send(site, changed(site))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert site.switched == []
+    assert site.generations.active().number == 1
+    async with site.running():
+        assert (await send(site, changed(site)))["generation"] == 2
+
+
+async def test_a_change_that_is_good_waits_for_room_to_be_kept_and_a_bad_one_goes_back_without(site):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    old = site.settings.hash
+    try:
+        async with site.running():
+            await send(site, changed(site))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+            await site.clock.advance(20)
+            assert site.applier.pending() is not None
+            site.is_up.discard("channel:line")
+            await site.clock.advance(120)
+            assert site.settings.hash == old
+            assert site.generations.outcome("j1/1").outcome == "reverted"
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    site.restart()
+    site.restart()
+    assert site.settings.hash == old, "what could not be written is found again, and counted"

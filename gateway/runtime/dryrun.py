@@ -58,13 +58,13 @@ async def rehearse(settings: GatewaySettings, store: Store) -> Rehearsed:
 
 
 async def _since(store: Store) -> int:
-    """UTC ms of the segment from which on there are BATCHES; of the oldest one looked at where there are fewer."""
+    """From which moment on there are BATCHES, UTC ms; that of the oldest segment looked at where there are fewer."""
     batches, since = 0, 0
     for count, header in enumerate(store.reader.headers_back("telemetry"), 1):
         with contextlib.suppress(StoreDamaged):  # told when it is read for somebody
             segment = store.reader.segment(header.stream, header.epoch, header.first)
             batches += 0 if segment is None else len(segment.border_n)
-        since = header.t0
+        since = header.mono + header.stamp.offset
         if batches >= BATCHES or count >= _MOST_SEGMENTS:
             break
         await asyncio.sleep(0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -51,11 +51,11 @@ def tree(scene: Scene) -> dict[str, str]:
 
 
 @contextmanager
-def sender(scene: Scene, times: str = QUICK) -> Iterator[Sender]:
+def sender(scene: Scene, times: str = QUICK, env: Mapping[str, str] | None = None) -> Iterator[Sender]:
     """Give the scene's gateway short times, start it, and stand ready to send."""
     main = scene.gateway.config / "gateway.yaml"
     main.write_text(main.read_text() + times)
-    scene.gateway.start()
+    scene.gateway.start(env=env)
     cloud = JobCloud(scene.broker.port)
     try:
         made = Sender(scene, cloud)

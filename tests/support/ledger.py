@@ -110,7 +110,12 @@ class Ledger:
         return found
 
     def _gap_ranges(self, key: Key) -> list[tuple[int, int]]:
-        return [(gap["from"], gap["to"]) for gap in self.gaps[key] if gap.get("from") is not None]
+        folded = [
+            (number, number + entry["n"] - 1)
+            for number, entry in (self.numbers[key].items() if key[0] == "alarm" else ())
+            if entry.get("kind") == "chattering"
+        ]
+        return folded + [(gap["from"], gap["to"]) for gap in self.gaps[key] if gap.get("from") is not None]
 
 
 def _ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:

@@ -33,6 +33,20 @@ class ConnectionLost(GatewayError):
         self.reference = reference
 
 
+def leaves(group: BaseExceptionGroup[ConnectionLost]) -> list[BaseException]:
+    """The errors of a group and of the groups in it."""
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found.extend(leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return found
+
+
+def most_telling(lost: list[BaseException]) -> ConnectionLost | None:
+    """Of several, the one with the broker's own reason."""
+    ends = [error for error in lost if isinstance(error, ConnectionLost)]
+    return next((error for error in ends if error.code is not None), ends[0] if ends else None)
+
+
 class ConnectFailed(GatewayError):
     """No connection came about. `code` is the CONNACK reason, None when no CONNACK came.
 

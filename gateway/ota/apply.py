@@ -11,21 +11,20 @@ import os
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from gateway.clock import ntp_synced
 from gateway.ota.allowing import Allowed
+from gateway.ota.anchors import anchors
 from gateway.ota.assembling import check_space, stage
 from gateway.ota.composing import Plan, plan
 from gateway.ota.places import Places, kill_point
 from gateway.ota.release import Machine, ReleaseRefused, check_fit, parse_release, this_machine
 from gateway.ota.request import Request, read_request
 from gateway.ota.slots import SlotsError, SlotsView, ask, look, own_slot
-from gateway.ota.trust import Floors, Now, Trust, Verified, verify
+from gateway.ota.trust import Floors, Trust, Verified, verify
 from gateway.ota.wheels import WheelStore
-from gateway.release import release_ms, version
+from gateway.release import version
 from gateway.store.segments import FORMAT as STORE_SCHEMA
 
 Verify = Callable[[Path, Trust, Path, str], Verified]
@@ -66,7 +65,7 @@ def _stage(places: Places, request: Request, view: SlotsView, check: Verify) -> 
     if view.trial is not None:
         raise ReleaseRefused("busy", f"{view.trial.slot} is being tried")
     with tempfile.TemporaryDirectory(prefix=".inbox-", dir=places.base) as name:
-        verified = check(places.inbox, _trust(places, view), Path(name), request.target)
+        verified = check(places.inbox, anchors(places, view), Path(name), request.target)
         kill_point("apply.verified")
         ask(places, "floors", asked={field: getattr(verified.floors, field) for field in Floors.__struct_fields__})
         machine, good = _machine(places, view), places.releases / view.good
@@ -111,16 +110,6 @@ def _machine(places: Places, view: SlotsView) -> Machine:
     with contextlib.suppress(OSError, ReleaseRefused):
         running = parse_release((places.releases / view.good / "release.json").read_bytes()).version
     return this_machine(running, STORE_SCHEMA, view.floors.get("rollback_index", 0))
-
-
-def _trust(places: Places, view: SlotsView) -> Trust:
-    try:
-        root = places.factory_root.read_bytes()
-    except OSError as error:
-        raise ReleaseRefused("root", f"this machine trusts nobody: {places.factory_root}: {error.strerror}") from None
-    floors = Floors(**{name: view.floors.get(name, 0) for name in Floors.__struct_fields__})
-    now = Now(int(time.time()), synced=ntp_synced(), built=release_ms() // 1000)
-    return Trust(root=root, cache=places.cache, floors=floors, now=now, store=places.wheels)
 
 
 def _begin(places: Places, request: Request, planned: Plan) -> None:

@@ -40,7 +40,8 @@ Progress = Callable[[int, int | None], None]
 
 class Source(Struct, frozen=True):
     """Where a file comes from. `rate`: bytes per second at most, None without a limit. `ca`: file of authorities, empty
-    for the system's. `tries`: attempts in a row that bring nothing. `timeout_s`: of each wait.
+    for the system's. `tries`: attempts in a row that bring nothing. `timeout_s`: of each wait. `token`: sent to this
+    server alone, and only over TLS.
     """
 
     url: str
@@ -49,6 +50,7 @@ class Source(Struct, frozen=True):
     most: int = MOST_BYTES
     tries: int = 8
     timeout_s: float = 30.0
+    token: str = ""
 
 
 class _Cut(Exception):
@@ -122,6 +124,12 @@ class _Attempt:
     def _ask(self, connection: http.client.HTTPConnection, url: str) -> http.client.HTTPResponse:
         parts = urlsplit(url)
         headers = {"Accept-Encoding": "identity", "User-Agent": "fieldpost"}
+        first = urlsplit(self._source.url)
+        if self._source.token and (parts.scheme, parts.netloc) == (first.scheme, first.netloc) == (
+            "https",
+            parts.netloc,
+        ):
+            headers["Authorization"] = f"Bearer {self._source.token}"
         have, tag = _size(self._part), self._tag
         if have and tag:
             headers |= {"Range": f"bytes={have}-", "If-Range": tag}
@@ -137,7 +145,7 @@ class _Attempt:
         elif answer.status in {206, 416}:
             self._forget()
             raise _Cut("the server has another file than before")
-        elif answer.status in {404, 403, 410}:
+        elif answer.status in {404, 403, 410, 401}:
             raise ReleaseRefused("missing", f"{self._source.url}: the server says {answer.status} {answer.reason}")
         else:
             raise _Cut(f"the server says {answer.status} {answer.reason}")
@@ -151,7 +159,7 @@ class _Attempt:
             return self._copy(answer, out, have, whole)
 
     def _copy(self, answer: http.client.HTTPResponse, out: BinaryIO, have: int, whole: int | None) -> int:
-        pace = _Pace(self._source.rate, self._sleep)
+        pace = Pace(self._source.rate, self._sleep)
         unsynced = 0
         try:
             while chunk := answer.read1(_CHUNK):
@@ -163,7 +171,7 @@ class _Attempt:
                 if unsynced >= _SYNC_EVERY:
                     _sync(out)
                     unsynced = 0
-                    self._progress(have, whole)
+                self._progress(have, whole)
                 pace.passed(len(chunk))
         finally:
             _sync(out)
@@ -197,7 +205,7 @@ class _Attempt:
         self._mark.unlink(missing_ok=True)
 
 
-class _Pace:
+class Pace:
     """Keeps to a rate, and notices a server that gives next to nothing."""
 
     def __init__(self, rate: float | None, sleep: Callable[[float], None]) -> None:

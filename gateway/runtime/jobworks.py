@@ -26,7 +26,13 @@ def _config(node: Node) -> Work:
     return ConfigWork(node)
 
 
-MAKERS: Mapping[str, Maker] = {"config": _config, "restart": _restart}
+def _ota(node: Node) -> Work:
+    from gateway.runtime.otajob import OtaWork
+
+    return OtaWork(node, node.uplinks.parts)
+
+
+MAKERS: Mapping[str, Maker] = {"config": _config, "restart": _restart, "ota": _ota, "driver": _ota}
 
 
 class JobWorks:

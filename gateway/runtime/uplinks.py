@@ -24,6 +24,7 @@ from gateway.uplink.uplink import Uplink
 
 if TYPE_CHECKING:
     from gateway.edgexevents.resources import Resource
+    from gateway.uplink.parts import PartLink
     from gateway.uplink.twins.port import TwinPort
 
 STOP_S = 5.0
@@ -201,6 +202,14 @@ class Uplinks:
         if uplink is None:
             raise UnknownUplink(f"there is no uplink {name}" if name else "there is no uplink")
         await uplink.publish(topic, payload, qos=qos, retain=retain, expiry_s=expiry_s)
+
+    def parts(self, via: str, job: str) -> PartLink | None:
+        """Brings files in parts for a job: over the uplink that it came by, else the first that can."""
+        for name in sorted(self._uplinks, key=lambda name: name != via):
+            link = self._uplinks[name].parts(job)
+            if link is not None:
+                return link
+        return None
 
     def online(self) -> list[str]:
         return [name for name, uplink in self._uplinks.items() if uplink.status()["state"] == "online"]

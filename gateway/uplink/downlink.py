@@ -25,6 +25,7 @@ from gateway.uplink.sources import Sources
 from gateway.uplink.verdict import Verdict
 
 if TYPE_CHECKING:
+    from gateway.uplink.parts import PartLink
     from gateway.uplink.twins.link import TwinLink
 
 _COMMAND = "down/command/"
@@ -63,6 +64,8 @@ class Receiver:
         if twins is not None:
             beside = Beside(twins.filters, twins.prefix, twins.admit, twins.leave, twins.handle)
         self._jobs = jobs
+        self.parts: PartLink | None = None
+        """Hears what is fetched over this uplink, while something is."""
         later = Dispensable(NEXT, clock) if jobs is not None else None
         self._downlink = Downlink(name, identity, health, self._handle, filters, beside, later)
         self._asked = asyncio.Event()
@@ -116,6 +119,8 @@ class Receiver:
             await self._command(connection, topic.removeprefix(_COMMAND), message)
         elif topic == NEXT and self._jobs is not None:
             await self._jobs.handle(message.payload)
+        elif topic.startswith("job/") and self.parts is not None:
+            self.parts.handle(topic, message.payload)
         elif topic.startswith(_SHADOW) and self._shadow is not None:
             await self._shadow.handle(connection, topic, message)
 

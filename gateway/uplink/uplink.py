@@ -11,7 +11,7 @@ from gateway.clock import Clock
 from gateway.health import Health
 from gateway.journal import AliasRow, Consumer, Segment
 from gateway.mqttclient import mqtt
-from gateway.mqttclient.connection import Connection, ConnectionLost
+from gateway.mqttclient.connection import Connection, ConnectionLost, leaves, most_telling
 from gateway.settings.types import UplinkSettings
 from gateway.uplink.backoff import Reconnect
 from gateway.uplink.birth import BirthKeeper
@@ -37,6 +37,7 @@ from gateway.uplink.verdict import Verdict
 
 if TYPE_CHECKING:
     from gateway.edgexevents.resources import Resource
+    from gateway.uplink.parts import PartLink
     from gateway.uplink.twins.link import TwinLink
     from gateway.uplink.twins.port import TwinPort
 
@@ -190,6 +191,15 @@ class Uplink:
         """Publish a message of somebody else's, whatever the codec. Raises NotPublished (gateway/uplink/side.py)."""
         await self._side.publish(topic, payload, qos=qos, retain=retain, expiry_s=expiry_s)
 
+    def parts(self, job: str) -> PartLink | None:
+        """Brings files in parts for a job, until it is closed; None where our protocol is not spoken."""
+        if not self._settings.numbered:
+            return None
+        from gateway.uplink.parts import PartLink  # rare: a start without it loads less
+
+        self._receiver.parts = link = PartLink(self._identity.root, job, lambda: self._connection)
+        return link
+
     def status(self) -> dict[str, Any]:
         """For `fieldpost status`. Times in UTC ms; `proof` as in protocol.md 1.3."""
         connection = self._connection
@@ -286,14 +296,14 @@ class Uplink:
                 else:
                     self._deliver(group, connection, self._limits)
         except* ConnectionLost as ended:
-            lost.extend(_leaves(ended))
+            lost.extend(leaves(ended))
         finally:
             self._delivery = self._sources = None
             self._connection = None
             connection.abort()
         if connection.closed.done() and not any(isinstance(each, ConnectionLost) and each.code for each in lost):
             lost.append(connection.closed.result())
-        return _told(lost)
+        return most_telling(lost)
 
     def _deliver(self, group: asyncio.TaskGroup, connection: Connection, limits: Limits) -> None:
         assert self._consumer is not None
@@ -384,16 +394,3 @@ class Uplink:
         if state != self._state:
             self._state = state
             self._since = self._clock.wall_ms()
-
-
-def _leaves(group: BaseExceptionGroup[ConnectionLost]) -> list[BaseException]:
-    leaves: list[BaseException] = []
-    for error in group.exceptions:
-        leaves.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
-    return leaves
-
-
-def _told(lost: list[BaseException]) -> ConnectionLost | None:
-    """The most telling of several: the one with the broker's own reason."""
-    ends = [error for error in lost if isinstance(error, ConnectionLost)]
-    return next((error for error in ends if error.code is not None), ends[0] if ends else None)

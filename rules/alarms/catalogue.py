@@ -88,6 +88,8 @@ _OTHERS = (
     ("clock_stepped", "clock", "low", "The clock was set while the gateway ran", "Find out what sets the clock"),
     ("certificate_expires", "certificate", "high", "A certificate expires soon", "Renew the certificate"),
     ("update_failed", "update", "high", "An update did not succeed; the older version runs", "See its report"),
+    ("update_metadata_stale", "update", "medium", "The metadata of updates has expired: nothing new can be installed",
+     "Publish new metadata, or see who keeps it from the gateway"),
     ("config_reverted", "update", "high", "A configuration was taken back", "Correct it and apply it again"),
     ("generations_damaged", "update", "low", "Damaged kept configurations were moved aside",
      "See what runs, and apply the folder again"),

@@ -85,7 +85,7 @@ class Gateway:
         self.config.mkdir(parents=True, exist_ok=True)
         self._processes = processes
         self._name = name
-        self._env = dict(env or {})
+        self.env = dict(env or {})
         self._prefix = list(prefix)
         self._command = str(command)
         self._process: Process | None = None
@@ -133,7 +133,7 @@ class Gateway:
         self._process = self._processes.start(
             self._name,
             [*self._prefix, self._command, "run", "--config", str(self.config), *arguments],
-            env={"NOTIFY_SOCKET": self.notifications.path, "PYTHONFAULTHANDLER": "1", **self._env, **(env or {})},
+            env={"NOTIFY_SOCKET": self.notifications.path, "PYTHONFAULTHANDLER": "1", **self.env, **(env or {})},
             cwd=ROOT if self._prefix else None,
         )
         if wait:
@@ -167,7 +167,7 @@ class Gateway:
         """Run `fieldpost ARGUMENTS --config DIR`."""
         done = subprocess.run(
             [self._command, *arguments, "--config", str(self.config)],
-            capture_output=True, text=True, timeout=within, check=False, env={**os.environ, **self._env, **(env or {})},
+            capture_output=True, text=True, timeout=within, check=False, env={**os.environ, **self.env, **(env or {})},
         )  # fmt: skip
         return Answer(done.returncode, done.stdout, done.stderr)
 

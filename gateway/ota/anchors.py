@@ -1,0 +1,23 @@
+"""What this machine trusts: its factory root, the highest that it has seen, and a clock as far as it is believed."""
+
+from __future__ import annotations
+
+import time
+
+from gateway.clock import ntp_synced
+from gateway.ota.places import Places
+from gateway.ota.release import ReleaseRefused
+from gateway.ota.slots import SlotsView
+from gateway.ota.trust import Floors, Now, Trust
+from gateway.release import release_ms
+
+
+def anchors(places: Places, view: SlotsView) -> Trust:
+    """Raises ReleaseRefused where nobody was ever trusted."""
+    try:
+        root = places.factory_root.read_bytes()
+    except OSError as error:
+        raise ReleaseRefused("root", f"this machine trusts nobody: {places.factory_root}: {error.strerror}") from None
+    floors = Floors(**{name: view.floors.get(name, 0) for name in Floors.__struct_fields__})
+    now = Now(int(time.time()), synced=ntp_synced(), built=release_ms() // 1000)
+    return Trust(root=root, cache=places.cache, floors=floors, now=now, store=places.wheels)

@@ -76,6 +76,9 @@ def _serving() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False)
     group = parser.add_argument_group("serving")
     group.add_argument("--serve", metavar="DIR", help="serve this repository over the broker meanwhile")
+    group.add_argument(
+        "--http", type=_address, metavar="ADDR:PORT", help="serve it by plain HTTP, too: for laboratories"
+    )
     group.add_argument("--rate", type=_rate, metavar="BYTES", help="at most so much a second in all (1MB)")
     return parser
 
@@ -99,6 +102,13 @@ def _natural(text: str) -> int:
     if not text.isdecimal() or len(text) > 15 or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
     return int(text)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, number = text.rpartition(":")
+    if not colon or not host or not number.isdecimal() or int(number) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address: write 127.0.0.1:8081, or 0.0.0.0:8081 for all")
+    return host.strip("[]"), int(number)
 
 
 def _rate(text: str) -> int:

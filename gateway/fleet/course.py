@@ -116,7 +116,8 @@ class Course:
         elif self.pending:
             return
         elif self.heard is None and self.online and now - self.since >= answer_s:
-            text = f"no word of it in {answer_s:g} s: it takes no jobs from here (uplink key `jobs`), or is too old"
+            text = f"no word of it in {answer_s:g} s: it takes no jobs from here (uplink key `jobs`), is too old, or"
+            text += " this user may not read what it says"
             self.finish(End("failed", text, 504))
         elif self.heard is None and not self.online and offline_s is not None and now - self.since >= offline_s:
             self.pending = True

@@ -16,7 +16,7 @@ from gateway.backoff import Backoff
 from gateway.clock import Clock
 from gateway.fleet.course import Course, End
 from gateway.fleet.deployment import Record
-from gateway.fleet.faults import BrokerAway, FleetError, NoAnswer
+from gateway.fleet.faults import BrokerAway, BrokerRefuses, FleetError, NoAnswer
 from gateway.fleet.jobboard import JobBoard, Retained
 from gateway.fleet.jobwire import JobStatus
 from gateway.fleet.link import Link, Listening
@@ -63,7 +63,7 @@ class Deploying:
         self._board = JobBoard()
         self._news = self._ignored = 0
         self._mine = {name: self._deployment.payload(name) for name in rollout.courses}
-        self._published: set[str] = set()
+        self._published: dict[str, float] = {}
         self._echoed: set[str] = set()
         self._cleared: set[str] = set()
 
@@ -104,11 +104,11 @@ class Deploying:
         return self._ignored + self._board.ignored
 
     async def _with(self, link: Link) -> None:
-        tenant = self._deployment.tenant
+        filters = JobBoard.filters(self._deployment.tenant, list(self._rollout.courses))
         self._ignored += self._board.ignored
         self._board = JobBoard()
         self._published.clear()
-        async with link.listen(JobBoard.filters(tenant), self._take) as listening:
+        async with link.listen(filters, self._take) as listening:
             await listening.settled(lambda: False, self._timeout_s)
             self._missing()
             if self._beside is None:
@@ -137,12 +137,13 @@ class Deploying:
             self._rollout.step(self._now())
             self._refuse_occupied()
             self._rollout.step(self._now())
+            self._check_echoes()
             done = self._rollout.done  # before words come in while we publish: those have the next turn
             seen = self._news
             self._note_ends()
             await self._publish(link)
             self._look(self._rollout, "")
-            if done:
+            if done and not self._unechoed():
                 return
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_S):
@@ -201,6 +202,18 @@ class Deploying:
         """What others have put there, if a gateway may still act on it."""
         return foreign(self._board.next.get(gateway), self._deployment.id, self._clock.wall_ms())
 
+    def _check_echoes(self) -> None:
+        """What the broker took has to come back from it. Raises BrokerRefuses."""
+        for name in self._unechoed():
+            if self._now() - self._published[name] > self._timeout_s:
+                raise BrokerRefuses(
+                    f"the job of {name} was published, but the broker did not give it back within"
+                    f" {self._timeout_s:g} s: this user may not write or not read job/next; see the access list"
+                )
+
+    def _unechoed(self) -> list[str]:
+        return [name for name in self._published if name not in self._echoed and self._rollout.courses[name].active]
+
     def _note_ends(self) -> None:
         for course in self._rollout.courses.values():
             if course.end is not None:
@@ -244,7 +257,7 @@ class Deploying:
         if there is not None and self._same(there, name):
             self._mine[name] = there.payload  # put there by an earlier run, with its own expiry
         await link.publish(topic, self._mine[name], retain=True)
-        self._published.add(name)
+        self._published[name] = self._now()
 
     def _same(self, there: Retained, gateway: str) -> bool:
         job = self._deployment.job(gateway)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -105,9 +105,11 @@ class Fleet:
     ) -> None:
         await self._link.__aexit__(kind, error, trace)
 
-    async def gateways(self) -> list[GatewayInfo]:
-        """All gateways of the tenant that the broker knows, by id, from their retained status and birth."""
-        roster = await self._roster("+", lambda _: False)
+    async def gateways(self, names: Sequence[str] = ()) -> list[GatewayInfo]:
+        """The gateways of the tenant that the broker knows, by id, from their retained status and birth. `names`: only
+        these, and only those of them that it knows.
+        """
+        roster = await self._roster(names or ["+"], lambda roster: bool(names) and all(map(roster.complete, names)))
         return roster.gateways()
 
     async def gateway(self, gateway: str) -> GatewayInfo:
@@ -250,10 +252,10 @@ class Fleet:
                 await listening.until(lambda: watch.ready)
                 yield watch.next()
 
-    async def jobs(self, gateway: str | None = None) -> JobBoard:
-        """What stands on the `job/next` of one gateway, or of all, and who is online."""
+    async def jobs(self, gateways: Sequence[str] = ()) -> JobBoard:
+        """What stands on the `job/next` of gateways, or of all, and who is online."""
         board = JobBoard()
-        filters = JobBoard.filters(self._tenant, "+" if gateway is None else checked_id("gateway", gateway))
+        filters = JobBoard.filters(self._tenant, [checked_id("gateway", name) for name in gateways])
         async with self._link.listen(filters, lambda message: _look(board, message)) as listening:
             await listening.settled(lambda: False, self._timeout_s)
         self.ignored += board.ignored
@@ -284,7 +286,7 @@ class Fleet:
 
     async def _known(self, gateway: str) -> Roster:
         checked_id("gateway", gateway)
-        roster = await self._roster(gateway, lambda roster: roster.complete(gateway))
+        roster = await self._roster([gateway], lambda roster: roster.complete(gateway))
         if roster.gateway(gateway) is None:
             raise FleetError(
                 f"the broker knows no gateway {gateway} of tenant {self._tenant}, or this user may not read it",
@@ -292,10 +294,10 @@ class Fleet:
             )
         return roster
 
-    async def _roster(self, gateway: str, complete: Any) -> Roster:
-        root = f"fp/1/{self._tenant}/{gateway}"
+    async def _roster(self, gateways: Iterable[str], complete: Any) -> Roster:
+        roots = [f"fp/1/{self._tenant}/{gateway}" for gateway in gateways]
         roster = Roster()
-        filters = [f"{root}/status", f"{root}/birth/#"]
+        filters = [f"{root}/{topic}" for root in roots for topic in ("status", "birth/#")]
         async with self._link.listen(filters, lambda message: _take(roster, message)) as listening:
             await listening.settled(lambda: complete(roster), self._timeout_s)
         self.ignored += roster.ignored

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from gateway.fleet.jobwire import JobStatus, JobWanted, parse_job, parse_status
 from gateway.fleet.roster import GatewayInfo, Roster
 from gateway.mqttclient.connection import Inbound
 
+_FEW = 20
+"""Gateways up to which each is subscribed to: what the rest of the fleet says is left out, and a broker that gives
+nothing retained to wildcards will do.
+"""
 _MOST_KNOWN = 20
 """Jobs of one gateway whose last status is remembered."""
 
@@ -37,9 +43,11 @@ class JobBoard:
         self._ignored = 0
 
     @staticmethod
-    def filters(tenant: str, gateway: str = "+") -> list[str]:
-        root = f"fp/1/{tenant}/{gateway}"
-        return [f"{root}/status", f"{root}/job/next", f"{root}/job/+/status"]
+    def filters(tenant: str, gateways: Sequence[str] = ()) -> list[str]:
+        """What to subscribe to, for all gateways if none is named."""
+        names = gateways if 0 < len(gateways) <= _FEW else ["+"]
+        roots = [f"fp/1/{tenant}/{name}" for name in names]
+        return [f"{root}/{topic}" for root in roots for topic in ("status", "job/next", "job/+/status")]
 
     @property
     def ignored(self) -> int:

@@ -29,6 +29,8 @@ from gateway.uplink.codecs.base import JSON
 _REFUSED = 0x80
 _NOBODY = 0x10
 _LEAVE_S = 1.0
+_AT_ONCE = 8
+"""Filters of one SUBSCRIBE: what the narrowest broker takes (protocol.md 1.2)."""
 _WHO = {0x85: "the client id", 0x86: "user name or password", 0x87: "this user", 0x8A: "this client"}
 
 Take = Callable[[Inbound], None]
@@ -137,7 +139,9 @@ class Link:
     async def _subscribe(self, connection: Connection, filters: Sequence[str]) -> None:
         try:
             async with asyncio.timeout(self._timeout_s):
-                codes = await connection.subscribe(list(filters))
+                codes = []
+                for at in range(0, len(filters), _AT_ONCE):
+                    codes += await connection.subscribe(list(filters[at : at + _AT_ONCE]))
         except ConnectionLost as lost:
             raise BrokerAway(f"{self._url}: {lost}") from lost
         except TimeoutError:

@@ -68,6 +68,13 @@ def _once(parts: Sequence[str]) -> Iterable[str]:
         last = part or last
 
 
+def named_alone(to: Sequence[Selector]) -> list[str]:
+    """The gateways that are meant when every selector names one outright: no other has to be looked at. Else none."""
+    if all(len(each.ids) == 1 for each in to):
+        return sorted({each.ids[0] for each in to})
+    return []
+
+
 def select(known: Sequence[GatewayInfo], to: Sequence[Selector], but: Sequence[Selector] = ()) -> list[GatewayInfo]:
     """Those that any of `to` means and none of `but`, by id. Raises FleetError 404 for an id that the broker does not
     know, and when nothing is left.

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.fleet.document import decode, parse_document
+from gateway.fleet.jobwire import parse_job, parse_status
 from gateway.fleet.roster import Roster
 from gateway.fleet.shadows import Reported, parse_rejection, parse_reported
 from gateway.mqttclient.connection import Inbound
@@ -20,10 +21,12 @@ BOUND = 1000
 
 
 class Change(Struct, frozen=True):
-    """One thing that happened. `kind`: status, birth, desired, reported, rejected, result, telemetry, dropped.
+    """One thing that happened. `kind`: status, birth, desired, reported, rejected, result, job, job_status, telemetry,
+    dropped.
 
     `body`: of status the gateway as `fleet ls` shows it; of shadows `ver`, `state`, ...; of telemetry `ts`, `values`,
-    `quality`; of dropped `count`, the changes that came faster than they were taken. `retained`: it was so before.
+    `quality`; of job what stands on `job/next`, empty for nothing; of dropped `count`, the changes that came faster
+    than they were taken. `retained`: it was so before.
     """
 
     kind: str
@@ -53,6 +56,7 @@ class Watch:
         """What to subscribe to, below `fp/1/{tenant}/{gateway}`."""
         shadow = f"{root}/shadow/{device or '+'}"
         found = [f"{root}/status", f"{root}/birth/#", f"{root}/result/+"]
+        found += [f"{root}/job/next", f"{root}/job/+/status"]
         found += [f"{shadow}/{kind}" for kind in ("desired", "reported", "rejected")]
         return [*found, f"{root}/up/telemetry"] if telemetry else found
 
@@ -89,6 +93,8 @@ class Watch:
         if kind == "up":
             yield from self._telemetry(gateway, message)
             return
+        if kind == "job":
+            kind, rest = ("job", []) if rest == ["next"] else ("job_status", [])
         device = rest[0] if kind == "shadow" and len(rest) == 2 else None
         name = rest[1] if device is not None else kind
         body = _body(name, message.payload)
@@ -124,6 +130,10 @@ def _body(kind: str, payload: bytes) -> dict[str, Any] | None:
     if kind == "reported":
         reported = parse_reported(payload)
         return None if reported is None else reported_body(reported)
+    if kind == "job" and not payload:
+        return {}
+    if kind in {"job", "job_status"}:
+        return _job_body(kind, payload)
     if kind == "rejected":
         rejection = parse_rejection(payload)
         return None if rejection is None else msgspec.to_builtins(rejection)
@@ -131,6 +141,16 @@ def _body(kind: str, payload: bytes) -> dict[str, Any] | None:
         return None
     body: dict[str, Any] = msgspec.json.decode(payload)
     return {key: value for key, value in body.items() if key != "v"}
+
+
+def _job_body(kind: str, payload: bytes) -> dict[str, Any] | None:
+    if kind == "job_status":
+        status = parse_status(payload)
+        return None if status is None else msgspec.to_builtins(status)
+    job = parse_job(payload)
+    if job is None:
+        return None
+    return {"id": job.id, "ver": job.ver, "op": job.op, "what": job.what, "exp": job.exp}
 
 
 def reported_body(reported: Reported) -> dict[str, Any]:

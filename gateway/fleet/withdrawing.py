@@ -42,7 +42,7 @@ class Withdrawing:
 
     async def run(self, timeout_s: float, wait_s: float) -> list[Withdrawn]:
         """One result per job. A job that another has replaced meanwhile stays."""
-        async with self._link.listen(JobBoard.filters(self._tenant), self._take) as listening:
+        async with self._link.listen(JobBoard.filters(self._tenant, list(self._jobs)), self._take) as listening:
             await listening.settled(lambda: False, timeout_s)
             there = {name: next_ for name, next_ in self._board.next.items() if name in self._jobs}
             mine = [name for name, next_ in there.items() if next_.job is None or next_.job.id == self._jobs[name]]
@@ -93,7 +93,7 @@ async def asked_again(link: Link, tenant: str, jobs: Mapping[str, bytes], timeou
     def take(message: Inbound) -> None:
         board.take(message)
 
-    async with link.listen(JobBoard.filters(tenant), take) as listening:
+    async with link.listen(JobBoard.filters(tenant, list(jobs)), take) as listening:
         await listening.settled(lambda: False, timeout_s)
         same = [name for name, payload in jobs.items() if name in board.next and board.next[name].payload == payload]
         for name in same:

@@ -17,9 +17,10 @@ from gateway.clock import SystemClock
 from gateway.fleet import Fleet, FleetError
 from gateway.fleet.deploying import Beside, occupied
 from gateway.fleet.deployment import Deployment, Record
+from gateway.fleet.link import Link
 from gateway.fleet.names import checked_id
 from gateway.fleet.rollout import Limits, Rollout
-from gateway.fleet.selecting import Selector, select
+from gateway.fleet.selecting import Selector, named_alone, select
 from gateway.fleet.targets import Target, named_target, no_target, windowed
 from gateway.fleet.waves import divide
 
@@ -45,9 +46,9 @@ def deploy(session: Session) -> Call:
     name = checked_id("deployment", args.id or _some_name())
 
     async def call(fleet: Fleet) -> int:
-        chosen = select(await fleet.gateways(), to, but)
+        chosen = select(await fleet.gateways(named_alone(to)), to, but)
         waves = divide(chosen, args.canary, args.batch)
-        board = await fleet.jobs()
+        board = await fleet.jobs(waves.gateways)
         now = round(time.time() * 1000)
         deployment = Deployment(
             id=name,
@@ -160,7 +161,7 @@ def jobs(session: Session) -> Call:
     name = None if session.args.gateway is None else checked_id("gateway", session.args.gateway)
 
     async def call(fleet: Fleet) -> int:
-        board = await fleet.jobs(name)
+        board = await fleet.jobs([] if name is None else [name])
         if session.args.ask:
             ours = {gateway: there.payload for gateway, there in board.next.items()}
             board = await fleet.ask_again(ours, session.args.timeout)
@@ -180,7 +181,7 @@ def cancel(session: Session) -> Call:
         checked_id("deployment", of)
 
     async def call(fleet: Fleet) -> int:
-        board = await fleet.jobs()
+        board = await fleet.jobs(names)
         if of is not None:
             found = {name: of for name, there in board.next.items() if there.job is not None and there.job.id == of}
         else:
@@ -218,6 +219,8 @@ def serve(session: Session) -> Call:
 def serving(session: Session) -> Beside | None:
     """Who serves the repository that was named."""
     if session.args.serve is None:
+        if session.args.http is not None:
+            raise CommandFailed("--http serves a repository: name it with --serve DIR", Exit.USAGE)
         return None
     from gateway.cli.broker import broker_of
     from gateway.fleet.partserver import PartServer
@@ -225,7 +228,20 @@ def serving(session: Session) -> Beside | None:
 
     files = RepositoryFiles(Path(session.args.serve))
     tenant = broker_of(session, options_suffice=True).tenant
-    return PartServer(files, tenant, rate=session.args.rate).run
+    parts = PartServer(files, tenant, rate=session.args.rate)
+    if session.args.http is None:
+        return parts.run
+    from gateway.fleet.webserver import web_serving
+
+    host, port = session.args.http
+
+    async def both(link: Link) -> None:
+        with web_serving(files, host, port) as url:
+            if not session.out.as_json:
+                session.out.line(f"{session.args.serve} is at {url}")
+            await parts.run(link)
+
+    return both
 
 
 def _folder(session: Session) -> Path:

@@ -16,6 +16,7 @@ import pytest
 from tests.support import ports
 from tests.support.eventually import wait_until
 from tests.support.gateway import FIELDPOST, Answer, Gateway
+from tests.support.job_gateways import JobGateways
 from tests.support.mosquitto import Broker
 
 NAMES = ("gw-a", "gw-b", "gw-c")
@@ -151,3 +152,25 @@ def test_an_operator_that_is_killed_goes_on_where_it_was_and_another_cancels_it(
     assert "3 cancelled" in text
     assert site.standing() == {}
     assert all(gateway.process.alive for gateway in site.gateways.values())
+
+
+def test_a_job_that_waits_is_listed_and_cancelled(broker: Broker, tmp_path: Path) -> None:
+    def run(*words: str) -> tuple[int, list[str]]:
+        command = [str(FIELDPOST), "fleet", *words, "--url", broker.url]
+        env = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=env)
+        return done.returncode, (done.stdout + done.stderr).splitlines()
+
+    site = JobGateways(broker.port, ["gw-0"]).start(offline=["gw-0"])
+    try:
+        status, lines = run("deploy", "restart", "--to", "gw-0", "--id", "later", "--json")
+        answer = json.loads(lines[0])
+        assert (status, answer["ok"], answer["counts"]) == (75, False, {"offline": 1})
+        status, lines = run("deploy", "1.4.0", "--to", "gw-0")
+        assert (status, "jobs of others stand at gw-0 (later)" in lines[-1]) == (1, True)
+        status, lines = run("jobs")
+        assert (status, lines[1].split()[:4]) == (0, ["gw-0", "offline", "later", "restart"])
+        assert run("cancel", "--all-of", "later")[0] == 0
+        assert run("cancel", "gw-0") == (1, ["fieldpost: no job stands at gw-0"])
+    finally:
+        site.stop()

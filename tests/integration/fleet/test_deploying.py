@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from gateway.fleet import Fleet
+from gateway.cli.main import main
+from gateway.fleet import BrokerRefuses, Fleet
 from gateway.fleet.deployment import Deployment, Record
 from gateway.fleet.rollout import Limits, Rollout
 from tests.integration.fleet.conftest import operator
@@ -83,7 +84,7 @@ async def operating(
 ) -> AsyncIterator[Operator]:
     record = Record.load(folder, resume) if resume else Record.create(folder, deployment or planned())
     options = {key: limits.pop(key) for key in ("replace", "beside") if key in limits}
-    async with operator(broker.url, settle_s=0.05) as fleet:
+    async with operator(broker.url, settle_s=0.05, timeout_s=limits.pop("timeout_s", 10)) as fleet:
         yield Operator(fleet, record, Limits(**{"within_s": 20, "answer_s": 5} | limits), **options)
 
 
@@ -279,3 +280,49 @@ async def test_canaries_have_to_be_well_for_the_soak(
         assert "1.3.0" in one.rollout.stopped
     assert states == {"gw-0": "succeeded", **dict.fromkeys(NAMES[1:], "skipped")}
     assert [name for name, _ in site.begun] == ["gw-0"]
+
+
+async def test_a_user_who_may_not_deploy_is_told(make_broker: Callable[..., Any], tmp_path: Path) -> None:
+    """Refused outright, and where a broker says nothing: then the message does not come back."""
+    mute = make_broker(acl="topic read fp/#\n")
+    async with operating(mute, tmp_path, planned(waves=[["gw-0"]])) as one:
+        with pytest.raises(BrokerRefuses, match="does not let this user publish fp/1/default/gw-0/job/next"):
+            await one.run()
+    deaf = make_broker(acl="topic readwrite fp/1/default/+/status\ntopic write fp/1/default/+/job/next\n")
+    async with operating(deaf, tmp_path / "2", planned(waves=[["gw-0"]]), timeout_s=0.5) as two:
+        with pytest.raises(BrokerRefuses, match="did not give it back within"):
+            await two.run()
+
+
+@pytest.fixture
+def run(broker: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """`run("deploy", ...)` gives (exit status, lines)."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "operator"))
+
+    def call(*words: str) -> tuple[int, list[str]]:
+        status = main(["fleet", *words, "--url", broker.url])
+        captured = capsys.readouterr()
+        return status, (captured.out + captured.err).splitlines()
+
+    return call
+
+
+def test_people_see_each_change_a_table_and_why_it_stopped(run: Any, make_site: Callable[..., JobGateways]) -> None:
+    site = make_site(ways={"gw-1": "rolls back"}, offline=["gw-5"])
+    words = ("deploy", "1.4.0", "--to", "gw-*", "--canary", "2", "--id", "d-1")
+    status, lines = run(*words, "--dry-run")
+    assert (status, lines[1].split()[:3], lines[-1]) == (0, ["wave", "gateway", "state"], "nothing was sent")
+    assert [line.split()[:2] for line in lines[2:4]] == [["canary", "gw-0"], ["canary", "gw-1"]]
+    assert site.begun == []
+    status, lines = run(*words)
+    assert status == 1
+    assert "deployment d-1: ota releases/fieldpost-1.4.0.json for 6 gateways" in lines
+    assert "gw-1: failed: rolled back: channel line1 is not up again" in lines
+    assert "stopped: gw-1 was a canary and ended failed" in lines
+    table = lines[lines.index(next(line for line in lines if line.startswith("wave"))) + 1 :]
+    assert [line.split()[:3] for line in table[:6]] == [
+        ["canary", "gw-0", "succeeded"],
+        ["canary", "gw-1", "failed"],
+        *(["1", f"gw-{number}", "skipped"] for number in (2, 3, 4, 5)),
+    ]
+    assert table[6] == "1 succeeded, 1 failed, 4 skipped"

@@ -234,3 +234,22 @@ def test_a_wrong_address_is_refused_before_anything_is_tried() -> None:
         Fleet("http://broker")
     with pytest.raises(FleetError, match="not the id of a tenant"):
         Fleet("mqtt://broker", "a/b")
+
+
+async def test_a_watch_shows_what_stands_on_job_next_and_what_is_said_of_it(broker: Any, raw: Raw) -> None:
+    root = "fp/1/default/gw/job"
+    found: list[Change] = []
+    async with operator(broker.url) as fleet, aclosing(fleet.watch("gw")) as changes:
+        watching = asyncio.create_task(_some(changes, found))
+        await asyncio.sleep(0.2)
+        job = {"v": 1, "id": "j1", "ver": 1, "op": "config", "doc": {"rev": 7, "tree": {"gateway.yaml": "x"}}}
+        raw.publish(f"{root}/next", job)
+        raw.publish(f"{root}/next", b"garbage")
+        raw.publish(f"{root}/j1/status", {"v": 1, "id": "j1", "ver": 1, "state": "queued", "detail": {}}, retain=False)
+        raw.publish(f"{root}/next", b"")
+        await eventually(lambda: len(found) == 3, why=lambda: str(found))
+        watching.cancel()
+        await asyncio.wait({watching})
+    assert [change.kind for change in found] == ["job", "job_status", "job"]
+    assert found[0].body == {"id": "j1", "ver": 1, "op": "config", "what": "rev 7", "exp": None}
+    assert (found[1].body["state"], found[2].body) == ("queued", {})

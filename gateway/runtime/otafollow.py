@@ -66,7 +66,7 @@ class Follow:
         await running.step("stage", **_going(running.kept))
         kill_point("job.before-request")
         body = json.dumps({"job": running.job.id, "target": target}).encode()
-        await asyncio.to_thread(replace_file, self._places.request, body, 0o600)
+        await asyncio.to_thread(replace_file, self._places.request, body)
         kill_point("job.requested")
 
     async def run(self) -> Ended:
@@ -139,7 +139,7 @@ class Follow:
     def _ask_again(self) -> None:
         """The service manager saw no change, or the power went before the updater was started."""
         with contextlib.suppress(OSError):
-            replace_file(self._places.request, self._places.request.read_bytes(), 0o600)
+            replace_file(self._places.request, self._places.request.read_bytes())
 
 
 _STATES = {"SUCCEEDED": JobState.SUCCEEDED, "CANCELLED": JobState.CANCELLED}

@@ -29,6 +29,7 @@ def add_bundle(bundle: argparse.ArgumentParser, common: argparse.ArgumentParser)
     sign.add_argument("--output", "-o", metavar="FILE", help="the bundle (NAME-VERSION.fpb beside the repository)")
     _add_vendor(add("vendor", "say whose drivers are published"), common)
     _add_driver(add("driver", "make driver packages, and sign them as their vendor", keys))
+    _add_config(add("config", "sign a configuration folder for one gateway, and publish it", repo, keys))
     verify = add("verify", "check a bundle as a gateway would, and show what is in it")
     verify.add_argument("file", metavar="FILE", help="the bundle")
     verify.add_argument("--root", required=True, metavar="FILE", help="root metadata that is trusted: 1.root.json")
@@ -84,6 +85,13 @@ def _add_driver(driver: argparse.ArgumentParser) -> None:
     driver.add_argument("--glibc", default="", metavar="VERSION", help="the oldest C library that it runs with")
     driver.add_argument("--min-from", default="", metavar="VERSION", help="the oldest gateway that it runs in")
     driver.add_argument("--notes", default="", metavar="URL", help="where people read what is new")
+
+
+def _add_config(config: argparse.ArgumentParser) -> None:
+    config.add_argument("folder", metavar="DIR", help="the configuration folder")
+    config.add_argument("--gateway", required=True, metavar="ID", help="the only gateway that takes it")
+    config.add_argument("--rev", type=positive, required=True, metavar="N", help="its revision; they only grow")
+    _add_days(config)
 
 
 def _add_days(parser: argparse.ArgumentParser) -> None:

@@ -13,7 +13,7 @@ from securesystemslib.signer import CryptoSigner, SSlibKey
 from gateway.atomic import create_file
 from gateway.ota.repository import ROLES, RepositoryError
 
-_FILE = re.compile(r"(root|targets|snapshot|timestamp|drivers-[a-z0-9-]{1,32})-([0-9]+)\.pem")
+_FILE = re.compile(r"(root|targets|snapshot|timestamp|configs|drivers-[a-z0-9-]{1,32})-([0-9]+)\.pem")
 
 
 def make_key(folder: Path, role: str, password: bytes | None = None) -> CryptoSigner:

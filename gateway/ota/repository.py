@@ -30,6 +30,7 @@ from tuf.api.serialization.json import JSONSerializer
 
 from gateway.atomic import replace_file
 from gateway.errors import GatewayError
+from gateway.ota import configs
 from gateway.ota.package import FOLDER, MOST_VENDORS, Package, role_of, vendor_of
 from gateway.ota.release import MOST_DESCRIPTION, Release, Wheel, parse_release
 from gateway.ota.vendor import packages_of
@@ -178,13 +179,20 @@ class Repository:
 
     def delegate(self, vendor: str, keys: Sequence[Key], signers: Signers, days: Mapping[str, int] = DAYS) -> None:
         """From now on each of these keys, and no other, signs drivers of a vendor. Raises RepositoryError."""
-        role, targets = role_of(vendor), self.targets
+        self._delegate(role_of(vendor), keys, f"{FOLDER}{vendor}/*", signers, days)
+
+    def delegate_configs(self, keys: Sequence[Key], signers: Signers, days: Mapping[str, int] = DAYS) -> None:
+        """From now on each of these keys, and no other, signs configurations. Raises RepositoryError."""
+        self._delegate(configs.ROLE, keys, configs.PATHS, signers, days)
+
+    def _delegate(self, role: str, keys: Sequence[Key], path: str, signers: Signers, days: Mapping[str, int]) -> None:
+        targets = self.targets
         delegations = targets.delegations or Delegations({}, {})
         roles, known = dict(delegations.roles or {}), {**delegations.keys, **{key.keyid: key for key in keys}}
-        if role not in roles and len(roles) >= MOST_VENDORS:
+        if role not in {*roles, configs.ROLE} and len(roles.keys() - {configs.ROLE}) >= MOST_VENDORS:
             raise RepositoryError(f"there are {MOST_VENDORS} vendors already, and a gateway looks for no more")
         ids = sorted({key.keyid for key in keys})
-        roles[role] = DelegatedRole(role, ids, 1, terminating=True, paths=[f"{FOLDER}{vendor}/*"])
+        roles[role] = DelegatedRole(role, ids, 1, terminating=True, paths=[path])
         used = {keyid for one in roles.values() for keyid in one.keyids}
         targets.delegations = Delegations({keyid: known[keyid] for keyid in used}, roles)
         self._next_targets(targets, signers, days)
@@ -205,7 +213,7 @@ class Repository:
         """What each vendor publishes; None for one that has published nothing yet."""
         delegations = self.targets.delegations
         roles = sorted(delegations.roles or ()) if delegations else []
-        return {role.removeprefix("drivers-"): self._published(role) for role in roles}
+        return {role.removeprefix("drivers-"): self.published(role) for role in roles if role != configs.ROLE}
 
     def publish(self, folder: Path, signers: Signers, days: Mapping[str, int] = DAYS) -> list[Package]:
         """Publish what a vendor signed in a folder (`fieldpost bundle driver`). Returns the packages that are new.
@@ -226,7 +234,7 @@ class Repository:
             raise RepositoryError(f"{vendor} has published set {known.version}; this is set {signed.signed.version}")
         if signed.signed.is_expired(self._now):
             raise RepositoryError(f"what {vendor} signed has expired")
-        before = self._published(role)
+        before = self.published(role)
         for name, content in contents.items():
             info = signed.signed.targets[name]
             if before is not None and before.targets.get(name, info) != info:
@@ -252,13 +260,29 @@ class Repository:
     def _info(self, name: str) -> TargetFile:
         """What is published under a name, by whoever may. Raises RepositoryError."""
         vendor = vendor_of(name)
-        published = self._published(role_of(vendor)) if vendor else None
+        published = self.published(role_of(vendor)) if vendor else None
         info = self.targets.targets.get(name) or (published.targets.get(name) if published else None)
         if info is None:
             raise RepositoryError(f"{name} is not published")
         return info
 
-    def _published(self, role: str) -> Targets | None:
+    def publish_role(
+        self,
+        role: str,
+        metadata: Metadata[Targets],
+        contents: Sequence[tuple[TargetFile, bytes]],
+        signers: Signers,
+        days: Mapping[str, int],
+    ) -> None:
+        """Publish what a delegated role has signed. Only snapshot and timestamp are signed here."""
+        for info, content in contents:
+            self._store(info, content)
+        raw, version = metadata.to_bytes(_SPEC), metadata.signed.version
+        self._write(f"{version}.{role}.json", raw)
+        self._publish_snapshot(self.targets, signers, days, self.root, {f"{role}.json": _meta(version, raw)})
+
+    def published(self, role: str) -> Targets | None:
+        """What a delegated role has signed; None before the first time."""
         meta = self.snapshot.meta.get(f"{role}.json")
         return self._read(f"{meta.version}.{role}.json", Targets) if meta else None
 

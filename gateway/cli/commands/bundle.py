@@ -28,6 +28,10 @@ def bundle(session: Session) -> int:
         from gateway.cli.commands import bundle_drivers
 
         return bundle_drivers.run(session)
+    if action == "config":
+        from gateway.cli.commands import bundle_configs
+
+        return bundle_configs.run(session)
     return _ACTIONS[action](session)
 
 

@@ -1,0 +1,59 @@
+"""bundle config: a configuration folder, signed for one gateway."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway.cli.commands.bundle import days_of, password_of, repository_of, say, signers_of
+from gateway.cli.session import CommandFailed, Exit, Session
+from gateway.settings.afar import tree_of
+from gateway.settings.tree import read_tree
+
+if TYPE_CHECKING:
+    from gateway.ota.configs import SignedTree
+
+
+def run(session: Session) -> int:
+    """Publish the folder. The first time, a key of configurations is made, and the key of targets lets it sign them."""
+    from gateway.ota.configpublishing import is_allowed, publish_config
+    from gateway.ota.configs import ROLE, SignedTree
+    from gateway.ota.keys import make_key
+
+    args = session.args
+    folder = Path(args.folder)
+    texts = {name: _text(name, raw) for name, raw in read_tree(folder).items()}
+    tree_of(texts)
+    content = SignedTree(gateway=args.gateway, rev=args.rev, tree=texts)
+    _check(content)
+    repository, signers, lines = repository_of(session), dict(signers_of(session)), []
+    if not signers.get(ROLE):
+        if is_allowed(repository):
+            raise CommandFailed(f"there is no key of configurations (configs-N.pem) in {', '.join(args.keys)}")
+        signers[ROLE] = [make_key(Path(args.keys[0]), ROLE, password_of(session))]
+        lines.append(f"a key of configurations is in {args.keys[0]}: it signs them and nothing else")
+    if not is_allowed(repository):
+        repository.delegate_configs([key.public_key for key in signers[ROLE]], signers, days_of(session))
+    version = publish_config(repository, content, signers, days_of(session))
+    lines.append(f"{content.target} is published in {repository.folder} (set {version})")
+    return say(session, {"target": content.target, "rev": content.rev, "set": version}, lines)
+
+
+def _text(name: str, raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        raise CommandFailed(f"{name} is not UTF-8", Exit.BAD_CONFIG) from None
+
+
+def _check(content: SignedTree) -> None:
+    """As the gateway will read it."""
+    import msgspec
+
+    from gateway.ota.configs import parse_tree
+    from gateway.ota.release import ReleaseRefused
+
+    try:
+        parse_tree(msgspec.json.encode(content))
+    except ReleaseRefused as error:
+        raise CommandFailed(str(error), Exit.USAGE) from None

@@ -29,6 +29,7 @@ from tuf.api import exceptions
 from tuf.api.metadata import TargetFile
 from tuf.ngclient import FetcherInterface
 
+from gateway.ota import configs
 from gateway.ota.anchors import anchors
 from gateway.ota.bundle import MOST_METADATA
 from gateway.ota.files import sync_tree
@@ -242,7 +243,13 @@ def main() -> int:
         order = msgspec.json.decode(sys.stdin.buffer.readline(_MOST_ORDER), type=Order)
         piped = PipedFiles(sys.stdin.buffer, say, order.rate)
         files = WebFiles(order.url, ca=order.ca, token=order.token, rate=order.rate) if order.url else piped
-        Fetch(order, Places(Path(order.root)), files).run()
+        places = Places(Path(order.root))
+        if order.target.startswith(f"{configs.ROLE}/"):
+            from gateway.ota.fetchconfig import FetchConfig
+
+            FetchConfig(order.target, places, files).run()
+        else:
+            Fetch(order, places, files).run()
     except ReleaseRefused as error:
         say(ok=False, reason=error.reason, text=str(error))
         return 1

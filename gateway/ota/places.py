@@ -24,6 +24,7 @@ class Places:
         self.confirm = root / "run/fieldpost/confirm"
         self.home = root / "var/lib/fieldpost"
         self.inbox = self.home / "ota/inbox"
+        self.config_fetched = self.home / "ota/config/fetched.json"
         self.request = self.home / "ota/request.json"
         self.baseline = self.home / "ota/baseline.json"
 

@@ -97,7 +97,7 @@ def verify(inbox: Path, trust: Trust, staging: Path, target: str = "") -> Verifi
         client = Client(inbox, trust, work, Inbox(inbox))
         floors = client.refresh()
         verified = client.take(target, staging, floors)
-        _replace(trust.cache, work)
+        replace_cache(trust.cache, work)
     return verified
 
 
@@ -314,7 +314,7 @@ def _reason(error: Exception) -> str:
     return "missing" if isinstance(error, exceptions.DownloadHTTPError) else "metadata"
 
 
-def _replace(cache: Path, work: Path) -> None:
+def replace_cache(cache: Path, work: Path) -> None:
     """Put the new cache in the place of the old one, on disk. A kill in between costs the cache, never the floors."""
     sync_tree(work)
     old = cache.with_name(f".{cache.name}.old")
@@ -326,4 +326,4 @@ def _replace(cache: Path, work: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-__all__ = ["MOST_METADATA", "Client", "Floors", "Inbox", "Now", "Trust", "Verified", "prove", "verify"]
+__all__ = ["MOST_METADATA", "Client", "Floors", "Inbox", "Now", "Trust", "Verified", "prove", "replace_cache", "verify"]

@@ -1,11 +1,12 @@
 """Op `config` of jobs: a whole configuration tree from afar, tried and kept or taken back by itself.
 
-`doc` is {"rev": 7, "tree": {"gateway.yaml": "...", "channels/line1.yaml": "..."}}. Revisions only grow.
+`doc` is {"rev": 7, "tree": {"gateway.yaml": "...", "channels/line1.yaml": "..."}}, or instead of the tree the name of a
+signed one: {"rev": 7, "target": "configs/GATEWAY/7.json"}. Revisions only grow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import json
@@ -18,7 +19,10 @@ from gateway.settings.generations import Outcome, Trial, content_digest
 from gateway.settings.provisioned import FILE as PROVISIONED
 
 if TYPE_CHECKING:
+    from gateway.ota.places import Places
+    from gateway.runtime.fetching import Parts
     from gateway.runtime.node import Node
+    from gateway.runtime.signedconfig import SignedConfigs
     from gateway.settings.types import GatewaySettings
 
 MOST_ERRORS = 50
@@ -32,8 +36,16 @@ Files = Mapping[str, bytes]
 class ConfigWork:
     """Over the running node."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(
+        self,
+        node: Node,
+        parts: Callable[[str, str], Parts | None] = lambda _via, _job: None,
+        places: Places | None = None,
+    ) -> None:
+        """`parts` brings signed configurations over an uplink, for a job; `places`: this machine's."""
         self._node = node
+        self._parts = parts
+        self._places = places
 
     def check(self, job: Job) -> None:
         """The form of `doc`, and whether trees of this kind are taken at all."""
@@ -49,10 +61,10 @@ class ConfigWork:
         if mode == "off":
             raise JobRefused("remote_config is off: this gateway takes no configuration from afar", code=403)
         if "target" in doc:
-            raise JobRefused("doc.target: this release takes no signed configuration yet", code=501)
-        if mode == "signed":
+            self._signed().check(job)
+        elif mode == "signed":
             raise JobRefused("remote_config is signed: a plain `tree` is not taken", code=403)
-        if not isinstance(doc["tree"], dict):
+        elif not isinstance(doc["tree"], dict):
             raise JobRefused("doc.tree: a mapping of paths and texts")
 
     async def run(self, running: Running) -> Ended:
@@ -63,8 +75,8 @@ class ConfigWork:
         if ended is not None:
             return self._told(ended)
         try:
-            files = afar.tree_of(job.doc["tree"])
-            return await self._apply(running, rev, files)
+            tree = job.doc["tree"] if "tree" in job.doc else (await self._signed().fetch(running)).tree
+            return await self._apply(running, rev, afar.tree_of(tree))
         except ConfigError as error:
             raise self._refused(error) from error
         except Busy as busy:
@@ -105,6 +117,14 @@ class ConfigWork:
         if ended is None:
             return Ended(JobState.FAILED, "the change was lost", 500, self._now())
         return self._told(ended)
+
+    def _signed(self) -> SignedConfigs:
+        from gateway.ota.places import Places
+        from gateway.ota.slots import own_slot
+        from gateway.runtime.signedconfig import SignedConfigs
+
+        own = own_slot()
+        return SignedConfigs(self._node, self._parts, self._places or (own[0] if own else Places()))
 
     def _is_known(self, rev: int, digest: str) -> bool:
         """Whether this very tree runs. Raises JobRefused for an older one, and for one that failed here."""

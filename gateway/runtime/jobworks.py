@@ -23,7 +23,7 @@ def _restart(node: Node) -> Work:
 def _config(node: Node) -> Work:
     from gateway.runtime.configjob import ConfigWork
 
-    return ConfigWork(node)
+    return ConfigWork(node, node.uplinks.parts)
 
 
 def _ota(node: Node) -> Work:

@@ -1,0 +1,62 @@
+"""Faults on the way of a signed configuration: each is told for what it is, and nothing of it is used."""
+
+import pytest
+
+from gateway.ota.repository import RepositoryError
+from gateway.runtime.fetching import FetchFailed, Fetching
+from tests.support.configurer import Configurer, fetch, nothing, refused
+from tests.support.site import Site
+from tests.support.treeserver import serving_tree
+
+
+@pytest.fixture
+def configurer(tmp_path):
+    return Configurer(tmp_path / "publisher")
+
+
+@pytest.fixture
+def site(tmp_path, configurer):
+    return Site(tmp_path / "machine", configurer.publisher)
+
+
+@pytest.fixture
+def server(configurer):
+    with serving_tree(configurer.folder) as made:
+        yield made
+
+
+async def test_the_key_of_configurations_signs_nothing_else_and_no_other_key_signs_them(configurer, site, server):
+    with pytest.raises(RepositoryError, match="signs no configurations here"):
+        configurer.publish(7, key=configurer.publisher.keys["snapshot"][0])
+    configurer.publish_as("releases/fieldpost-9.9.9.json")
+    with pytest.raises(FetchFailed) as caught:
+        await Fetching(
+            {"target": "releases/fieldpost-9.9.9.json", "root": str(site.root), "url": server.url}, nothing, nothing
+        ).run()
+    assert caught.value.reason == "unknown"
+    configurer.publish_as("configs/gw/7.json")
+    assert await refused(site, server.url, 7) == "description", "signed, but for somebody else"
+
+
+async def test_another_content_of_the_same_length_is_refused(configurer, site, server):
+    configurer.publish(7)
+    path = next(configurer.folder.glob("targets/configs/gw/*.7.json"))
+    raw = path.read_bytes().replace(b"driver: sim", b"driver: toy")
+    server.instead[f"{path.relative_to(configurer.folder)}"] = raw
+    assert await refused(site, server.url, 7) == "hash"
+
+
+async def test_floors_that_cannot_be_read_leave_those_of_the_updater(configurer, site, server):
+    configurer.publish(7)
+    assert (await fetch(site, server.url, 7)).rev == 7
+    (site.at.config_fetched.parent / "floors.json").write_text('{"root": "x"')
+    assert (await fetch(site, server.url, 7)).rev == 7
+
+
+async def test_a_machine_that_trusts_nobody_and_a_server_that_is_away_are_told(configurer, site, server):
+    configurer.publish(7)
+    server.down = True
+    assert await refused(site, server.url, 7) == "link"
+    server.down = False
+    site.at.factory_root.unlink()
+    assert await refused(site, server.url, 7) == "root"

@@ -18,6 +18,9 @@ from tests.support.eventually import wait_until
 from tests.support.gateway import FIELDPOST, Answer, Gateway
 from tests.support.job_gateways import JobGateways
 from tests.support.mosquitto import Broker
+from tests.support.processes import Processes
+from tests.support.treeserver import serving_tree
+from tests.support.update_scene import UpdateScene
 
 NAMES = ("gw-a", "gw-b", "gw-c")
 LINE = """driver: sim
@@ -36,6 +39,7 @@ class Site:
         self.broker = broker
         self.folder = folder
         self.gateways: dict[str, Gateway] = {}
+        self.begun: list[subprocess.Popen[str]] = []
         for name in NAMES:
             gateway = self.gateways[name] = make_gateway(name)
             gateway.write_main(uplinks={"cloud": {"urls": [broker.url]}}, gateway_id=name)
@@ -61,9 +65,11 @@ class Site:
         return Answer(done.returncode, done.stdout, done.stderr)
 
     def begin(self, *words: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            self._command(*words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self._env
+        out = subprocess.PIPE
+        self.begun.append(
+            subprocess.Popen(self._command(*words), stdout=out, stderr=subprocess.STDOUT, text=True, env=self._env)
         )
+        return self.begun[-1]
 
     def _command(self, *words: str) -> list[str]:
         return [str(FIELDPOST), "fleet", *words, "--url", self.broker.url]
@@ -84,6 +90,9 @@ def site(make_gateway: Callable[..., Gateway], broker: Broker, tmp_path: Path) -
     made = Site(make_gateway, broker, tmp_path / "fleet")
     wait_until(lambda: made.fleet("ls", "--json").out.count('"online":true') == len(NAMES), 30)
     yield made
+    for operator in made.begun:
+        operator.kill()
+        operator.communicate()
 
 
 def states(answer: Answer) -> dict[str, str]:
@@ -174,3 +183,51 @@ def test_a_job_that_waits_is_listed_and_cancelled(broker: Broker, tmp_path: Path
         assert run("cancel", "gw-0") == (1, ["fieldpost: no job stands at gw-0"])
     finally:
         site.stop()
+
+
+@pytest.fixture
+def scene(
+    tmp_path: Path, processes: Processes, make_plant: Callable[..., Any], broker: Broker
+) -> Iterator[UpdateScene]:
+    with serving_tree(tmp_path / "nothing") as server:
+        made = UpdateScene(tmp_path, processes, make_plant(2), broker, server)
+        yield made
+        made.close()
+
+
+def test_a_release_goes_to_a_gateway_that_reaches_the_broker_only_and_a_bad_one_comes_back(
+    scene: UpdateScene, broker: Broker, tmp_path: Path
+) -> None:
+    scene.begin()
+    scene.release("1.2.0")
+    scene.release("1.3.0", "__import__('os')._exit(3)")
+    repository = str(scene.publisher.folder / "repo")
+
+    def deploy(version: str) -> tuple[int, str]:
+        words = ["deploy", version, "--to", "all", "--canary", "1", "--serve", repository, "--rate", "5MB"]
+        command = [str(FIELDPOST), "fleet", *words, "--url", broker.url]
+        env = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "operator")}
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env) as running:
+            try:
+                scene.until(lambda: running.poll() is not None, 120)
+            finally:
+                running.kill()
+            return running.returncode, running.communicate(timeout=20)[0]
+
+    status, text = deploy("1.2.0")
+    assert status == 0, text + scene.said()
+    for step in ("metadata", "download", "trial"):
+        assert f"gw: in_progress {step}" in text
+    assert scene.server.asked == [], "nothing came over the web"
+    kept = scene.machine.starts[-1]
+    assert kept.startswith("1.2.0-")
+    scene.release("1.2.1")
+    assert deploy("1.2.1")[0] == 0
+    assert scene.machine.starts[-1].startswith("1.2.1-")
+    status, text = deploy("1.2.0")
+    assert (status, scene.machine.starts[-1]) == (0, kept), f"the way back: {text}"
+    status, text = deploy("1.3.0")
+    assert status == 1, text
+    assert "gw: failed: rolled back: " in text
+    assert "stopped: gw was a canary and ended failed" in text
+    assert scene.machine.starts[-1] == kept

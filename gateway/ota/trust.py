@@ -315,7 +315,12 @@ def _reason(error: Exception) -> str:
 
 
 def replace_cache(cache: Path, work: Path) -> None:
-    """Put the new cache in the place of the old one, on disk. A kill in between costs the cache, never the floors."""
+    """Put the new cache in the place of the old one, on disk. A kill in between costs the cache, never the floors. All
+    may read it: the library writes files for their owner alone, and who fetches begins with what is trusted here.
+    """
+    for path in (work, *work.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() else 0o644)
     sync_tree(work)
     old = cache.with_name(f".{cache.name}.old")
     shutil.rmtree(old, ignore_errors=True)

@@ -258,6 +258,13 @@ def test_a_bundle_without_the_roots_in_between_is_refused_after_a_rotation(publi
     assert refused(box, inbox=inbox).reason == "unsigned"
 
 
+def test_who_fetches_may_read_what_is_trusted_here(publisher: Publisher, box: Box) -> None:
+    box.take(publisher.bundle(publisher.release("1.2.0")))
+    found = [path for path in (box.folder / "cache").rglob("*") if not path.is_symlink()]
+    assert {path.stat().st_mode & 0o777 for path in found if path.is_file()} == {0o644}
+    assert {path.stat().st_mode & 0o777 for path in [box.folder / "cache", *found] if path.is_dir()} == {0o755}
+
+
 @pytest.mark.parametrize("name", ["timestamp.json", "snapshot.json", "targets.json"])
 @pytest.mark.parametrize("content", [b"", b"{", b"\x00" * 200])
 def test_a_damaged_cache_heals(publisher: Publisher, box: Box, name: str, content: bytes) -> None:

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from gateway.clock import Clock
 from gateway.jobs.messages import MAX_TEXT, JobMessage, NoJob, parse_job, status_body
 from gateway.jobs.row import JobRow, JobTable
-from gateway.jobs.work import Ended, Job, JobRefused, JobState, Work
+from gateway.jobs.work import LOCAL, Ended, Job, JobRefused, JobState, Work
 from gateway.uplink.joblink import JobBox
 from gateway.uplink.ports import JobStatus
 
@@ -306,7 +306,7 @@ class JobDesk:
 
     def _ended(self, row: JobRow, ended: Ended) -> JobRow:
         detail = _fitting(ended)
-        owed = tuple(sorted({row.via, *self._also.pop(row.key, ())}))
+        owed = tuple(sorted({row.via, *self._also.pop(row.key, ())} - {LOCAL}))
         now = self._clock.wall_ms()
         return replace(
             row, state=ended.state, ts=now, percent=None, detail=detail, doc={}, kept={}, cancelled=False, owed=owed
@@ -329,7 +329,7 @@ class JobDesk:
         self.bell.set()
 
     def _tell(self, row: JobRow) -> None:
-        for uplink in sorted({row.via, *row.owed, *self._also.get(row.key, ())}):
+        for uplink in sorted({row.via, *row.owed, *self._also.get(row.key, ())} - {LOCAL}):
             self._box(uplink).put(_status(row))
 
     def _entry(self, row: JobRow) -> dict[str, Any]:

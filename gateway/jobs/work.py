@@ -11,6 +11,9 @@ from msgspec import Struct
 
 from gateway.errors import GatewayError
 
+LOCAL = "@local"
+"""`via` of a job that somebody at this machine asked for; no uplink is called so. Nobody else is told of it."""
+
 
 class JobState(StrEnum):
     """The states of protocol.md 1.3; all but the first two are final."""

@@ -49,8 +49,6 @@ def handlers(node: Node) -> dict[str, Handler]:
         "server_map": ops.server_map,
         "refresh": ops.refresh,
         "rebirth": ops.rebirth,
-        "ota": ops.ota,
-        "jobs": ops.jobs,
     }
     table = {name: Handler(fn, "read") for name, fn in reading.items()}
     table["write"] = Handler(ops.write, "operate", caller=True)
@@ -69,7 +67,7 @@ def handlers(node: Node) -> dict[str, Handler]:
     field, byhand = FieldOps(node), HandOps(node)
     table["force"] = Handler(byhand.force, "operate", caller=True)
     table["maintenance"] = Handler(byhand.maintenance, "operate", caller=True)
-    table |= _alarms(node) | discovered_handlers(node)
+    table |= _alarms(node) | discovered_handlers(node) | _updates(node)
     table["history"] = Handler(HistoryOps(node).history, "read", stream=True, whole=True)
     table["edgex_events"] = Handler(_events(node), "read", stream=True, whole=True)
     table["record"] = Handler(RecordOps(node).record, "operate", stream=True, whole=True)
@@ -95,6 +93,21 @@ def _events(node: Node) -> Callable[[dict[str, Any]], AsyncIterator[dict[str, An
             yield item
 
     return events
+
+
+def _updates(node: Node) -> dict[str, Handler]:
+    """The ops of updates and jobs; what they need is imported when somebody asks."""
+
+    def op(name: str) -> Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]:
+        async def answer(args: dict[str, Any]) -> dict[str, Any]:
+            from gateway.local.updates import UpdateOps
+
+            return await UpdateOps(node).answer(name, args)
+
+        return answer
+
+    reading = {name: Handler(op(name)) for name in ("ota", "jobs")}
+    return {**reading, "ota_install": Handler(op("ota_install"), "admin", caller=True)}
 
 
 def _alarms(node: Node) -> dict[str, Handler]:
@@ -139,14 +152,6 @@ class _Ops:
 
     async def version(self, _args: dict[str, Any]) -> dict[str, Any]:
         return {"version": self._node.version}
-
-    async def ota(self, _args: dict[str, Any]) -> dict[str, Any]:
-        """The gateway's part in updates; empty where it does not run from a release slot."""
-        return self._node.updating.view() if self._node.updating else {}
-
-    async def jobs(self, _args: dict[str, Any]) -> dict[str, Any]:
-        """All jobs that are known, the newest last."""
-        return {"jobs": self._node.jobs.view()}
 
     async def server_map(self, args: dict[str, Any]) -> dict[str, Any]:
         """Where a server offers its tags. Raises UnknownServer."""

@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from gateway.preloading import preload
 from gateway.uplink.joblink import JobBox
 
@@ -64,6 +66,16 @@ class Jobs:
             self._desk.told(uplink, status)
 
     # ------------------------------------------------------------------ for people and other parts
+
+    async def ask(self, id_: str, op: str, doc: dict[str, Any]) -> dict[str, Any]:
+        """A job of somebody at this machine; gives its state, which may be `rejected`. Another one that is under way
+        and was asked for here is cancelled, as on an uplink.
+        """
+        from gateway.jobs.work import LOCAL
+
+        body = msgspec.json.encode({"v": 1, "id": id_, "ver": 1, "op": op, "doc": doc})
+        await self.take(LOCAL, (op,), body)
+        return next((row for row in self.view() if row["id"] == id_), {})
 
     def view(self) -> list[dict[str, Any]]:
         """All jobs that are known, the newest last: as they are told, with op, uplink and time of arrival."""

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from gateway.errors import GatewayError
 from gateway.jobs.window import Window, pause, until_open, zone_of
-from gateway.jobs.work import Running
+from gateway.jobs.work import LOCAL, Running
 from gateway.ota.places import Places
 from gateway.ota.release import ReleaseRefused
 from gateway.ota.request import read_request
@@ -26,8 +26,6 @@ from gateway.runtime.otadoc import OtaDoc, own_window
 if TYPE_CHECKING:
     from gateway.runtime.node import Node
 
-LOCAL = "@local"
-"""`via` of a job that somebody at this machine asked for: it waits for no hour and no lot, and the line is theirs."""
 _SPACE, _SPARE = 1.2, 64 << 20
 _DUE = "due"
 _FORGOTTEN_S = 3600.0
@@ -79,6 +77,7 @@ class Waits:
 
     @property
     def local(self) -> bool:
+        """Whether somebody at this machine asked for it: they chose the hour, and the line is theirs."""
         return self._running.job.via == LOCAL
 
     async def turn(self) -> None:

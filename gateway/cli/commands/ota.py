@@ -58,7 +58,7 @@ def _look(places: Places) -> SlotsView:
 
 def _status(session: Session, places: Places, view: SlotsView) -> int:
     live, drivers = _live(session), _drivers(places.releases / view.good)
-    trust = quorum_of(places.cache / "root.json", places.factory_root)
+    trust, metadata = quorum_of(places.cache / "root.json", places.factory_root), _metadata(places)
     if session.out.as_json:
         trial = view.trial
         shown = trial and {"slot": trial.slot, "job": trial.job, "tries_left": trial.tries_left}
@@ -75,6 +75,7 @@ def _status(session: Session, places: Places, view: SlotsView) -> int:
                 "scripts": live.get("scripts", []),
                 "bad": list(view.bad),
                 "floors": dict(view.floors),
+                "metadata": metadata,
                 "trust": {role: list(counts) for role, counts in trust.items()},
                 "result": dict(view.result),
             }
@@ -96,9 +97,24 @@ def _status(session: Session, places: Places, view: SlotsView) -> int:
     for slot in view.bad:
         out.line(f"failed   {slot}")
     out.line(f"trust    {told(trust) or 'nobody: no release can be installed'}")
+    if metadata:
+        out.line(f"metadata {metadata['version']}, {_expiry(metadata)}")
     if view.result:
         out.line(f"last     {_sentence(view.result)}")
     return Exit.OK
+
+
+def _metadata(places: Places) -> dict[str, Any]:
+    """The timestamp that was trusted last: its version, and until when it holds."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        signed = json.loads((places.cache / "timestamp.json").read_bytes())["signed"]
+        return {"version": int(signed["version"]), "expires": clean(str(signed["expires"]))}
+    return {}
+
+
+def _expiry(metadata: Mapping[str, Any]) -> str:
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return f"{'holds until' if metadata['expires'] > now else 'expired'} {metadata['expires']}"
 
 
 def _drivers(slot: Path) -> list[str]:
@@ -134,6 +150,11 @@ def _sentence(row: Mapping[str, Any]) -> str:
 
 
 def _install(session: Session, places: Places) -> int:
+    from gateway.cli.commands.ota_target import install_target, target_of
+
+    target = target_of(session.args.file)
+    if target:
+        return install_target(session, places, target)
     from gateway.ota.bundle import unpack
     from gateway.ota.request import check_job
 

@@ -124,3 +124,27 @@ def test_a_job_that_is_withdrawn_before_its_trial_changes_nothing(scene):
     scene.until(lambda: "trial" in scene.steps("j3"))
     scene.cloud.clear()
     assert scene.end("j3")["state"] == "succeeded", "past the point of no return"
+
+
+def test_somebody_at_the_machine_can_have_a_release_fetched(scene):
+    scene.begin(url=scene.server.url, window="00:00-00:01", jitter="1h", metered=True)
+    scene.release("1.2.0")
+    gateway = scene.machine.gateway
+    answer = gateway.cli("ota", "install", "drivers/acme/press-1.0.0.json", "--json")
+    assert (answer.code, answer.json["state"], answer.json["code"]) == (1, "rejected", 403)
+    answer = gateway.cli("ota", "install", "1.2.0", "--no-wait", "--job", "mine", "--json")
+    assert (answer.code, answer.json["ok"]) == (0, True)
+
+    def ended():
+        rows = gateway.cli("jobs", "--json")
+        mine = [row for row in rows.json["jobs"] if row["id"] == "mine"] if rows.code == 0 else []
+        return mine[0] if mine and mine[0]["state"] not in {"queued", "in_progress"} else None
+
+    row = scene.until(ended)
+    assert (row["state"], row["via"]) == ("succeeded", "@local"), row
+    assert "mine" not in scene.cloud.statuses, "nobody else is told"
+    shown = gateway.ask("ota", "status")
+    assert shown["running"].startswith("1.2.0")
+    assert shown["metadata"]["version"] == scene.publisher.repository.timestamp.version
+    answer = gateway.cli("ota", "install", "1.2.0", "--job", "again", "--wait", "30s", "--json")
+    assert (answer.code, answer.json["reason"]) == (0, "installed")

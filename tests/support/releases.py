@@ -16,6 +16,7 @@ from tests.unit.ota.publisher import Publisher
 
 _SOURCES = ("gateway", "drivers", "rules", "setup.cfg", "pyproject.toml", "README.md", "LICENSE", "NOTICE")
 _START = '"""Run the gateway until it is told to stop. Returns the process\' exit code (cli reference)."""\n'
+_TEST = "    config, state, *drivers = words\n    try:\n"
 
 
 class Releases:
@@ -30,8 +31,8 @@ class Releases:
         self._pip("wheel", "-w", str(self._needs), f"{ROOT}[modbus,uvloop,ota]")
         next(self._needs.glob("fieldpost-*.whl")).unlink()
 
-    def make(self, version: str, fault: str = "", **health: int) -> Path:
-        """A bundle. `fault`: a line of Python that `run` begins with."""
+    def make(self, version: str, fault: str = "", selftest: str = "", **health: int) -> Path:
+        """A bundle. `fault`: a line of Python that `run` begins with; `selftest`: one that the self-test begins with."""
         source, wheels = self._folder / f"source-{version}", self._folder / f"wheels-{version}"
         source.mkdir()
         for name in _SOURCES:
@@ -41,9 +42,10 @@ class Releases:
                 shutil.copy(ROOT / name, source / name)
         setup = source / "setup.cfg"
         setup.write_text(re.sub(r"(?m)^version = .*", f"version = {version}", setup.read_text()))
-        app = source / "gateway/app.py"
-        assert _START in app.read_text()
-        app.write_text(app.read_text().replace(_START, f"{_START}    {fault or 'pass'}\n"))
+        for file, start, line in (("app.py", _START, fault), ("ota/selftest.py", _TEST, selftest)):
+            changed, indent = source / "gateway" / file, "        " if start is _TEST else "    "
+            assert start in changed.read_text()
+            changed.write_text(changed.read_text().replace(start, f"{start}{indent}{line or 'pass'}\n"))
         shutil.copytree(self._needs, wheels)
         self._pip("wheel", "--no-deps", "--no-build-isolation", "-w", str(wheels), str(source))
         wanted = Wanted(f"linux_{platform.machine()}", f"cp{sys.version_info[0]}{sys.version_info[1]}", health=health)

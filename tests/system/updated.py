@@ -35,6 +35,15 @@ CRASHES_ONCE_CONFIRMED = (
     " os._exit(9)), daemon=True).start()"
 )
 
+CONFINED = (
+    "import os, socket; status = dict(line.split(':', 1) for line in open('/proc/self/status'));"
+    " found = [os.getuid() == os.stat(state).st_uid != 0, os.getgroups(), *(int(status[name], 16) for name in"
+    " ('CapEff', 'CapPrm', 'CapInh')), *(os.access(path, os.W_OK) for path in (sys.prefix, state, config, '/tmp/..')),"
+    " *(os.access(path, os.R_OK) for path in (state, config)), socket.has_dualstack_ipv6()];"
+    " assert found == [True, [], 0, 0, 0, False, False, False, False, True, True, False], found"
+)
+"""A self-test that sees what it may: the gateway's user, who reads the configuration and can do nothing else."""
+
 
 def boot(processes: Processes, work: Path, releases: Releases) -> Container:
     """An installed gateway that trusts `releases`, with a trial timer and a start timeout of seconds."""
@@ -80,9 +89,12 @@ class Site:
         """Several updates within ten minutes are no failure of the service."""
         self.container.run("systemctl", "reset-failed", "fieldpost", check=False)
 
-    def send(self, version: str, fault: str = "", **health: int) -> None:
+    def send(self, version: str, fault: str = "", selftest: str = "", **health: int) -> None:
         """Have a release installed; returns at once."""
-        bundle = self.releases.make(version, fault, **{**HEALTH, **health})
+        self.install(self.releases.make(version, fault, selftest, **{**HEALTH, **health}), version)
+
+    def install(self, bundle: Path, version: str) -> None:
+        """Have a bundle installed; returns at once."""
         self.forget_starts()
         self.container.put(bundle, "/root/release.fpb")
         self.container.run(FIELDPOST, "ota", "install", "/root/release.fpb", "--job", job_of(version), "--no-wait")

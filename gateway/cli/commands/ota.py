@@ -195,9 +195,11 @@ def _as_owner(folder: Path) -> Iterator[None]:
     os.setgroups([])
     os.setegid(owner.st_gid)
     os.seteuid(owner.st_uid)
+    before = os.umask(0o027)  # the updater reads it by the group
     try:
         yield
     finally:
+        os.umask(before)
         os.seteuid(uid)
         os.setegid(gid)
         os.setgroups(groups)

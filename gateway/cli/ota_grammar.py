@@ -22,6 +22,11 @@ def add_ota(ota: argparse.ArgumentParser, common: argparse.ArgumentParser) -> No
         "--wait", type=duration, default=1800.0, metavar="TIME", help="how long to wait for its end (30m)"
     )
     install.add_argument("--no-wait", action="store_true", help="end when it is asked for")
+    install.add_argument(
+        "--accept-stale-timestamp",
+        action="store_true",
+        help="take it though its timestamp has expired; nothing else may",
+    )
     add("status", "show which release runs, which was before, and what is being tried")
     add("history", "show how the last updates ended")
     add("confirm", "keep the release that is being tried, whatever the gates say")

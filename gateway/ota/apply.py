@@ -14,6 +14,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from gateway.ota.allowing import Allowed
 from gateway.ota.anchors import anchors
 from gateway.ota.assembling import check_space, stage
@@ -23,6 +25,8 @@ from gateway.ota.release import Machine, ReleaseRefused, check_fit, parse_releas
 from gateway.ota.request import Request, read_request
 from gateway.ota.slots import SlotsError, SlotsView, ask, look, own_slot
 from gateway.ota.trust import Floors, Trust, Verified, verify
+from gateway.ota.waiver import Waiver
+from gateway.ota.waiver import take as take_waiver
 from gateway.ota.wheels import WheelStore
 from gateway.release import version
 from gateway.store.segments import FORMAT as STORE_SCHEMA
@@ -47,7 +51,7 @@ def run(places: Places, check: Verify = verify) -> int:
     kill_point("apply.recorded")
     try:
         with _alone(places):
-            planned = _stage(places, request, view, check)
+            planned = _stage(places, request, view, check, take_waiver(places, request.job))
         _begin(places, request, planned)
     except ReleaseRefused as error:
         return _failed(places, request, error.reason, str(error))
@@ -60,13 +64,16 @@ def run(places: Places, check: Verify = verify) -> int:
     return 0
 
 
-def _stage(places: Places, request: Request, view: SlotsView, check: Verify) -> Plan:
+def _stage(places: Places, request: Request, view: SlotsView, check: Verify, waiver: Waiver | None) -> Plan:
     """A complete slot in its place. Raises ReleaseRefused, SlotsError, OSError."""
     if view.trial is not None:
         raise ReleaseRefused("busy", f"{view.trial.slot} is being tried")
     with tempfile.TemporaryDirectory(prefix=".inbox-", dir=places.base) as name:
-        verified = check(places.inbox, anchors(places, view), Path(name), request.target)
+        trust = replace(anchors(places, view), stale_timestamp=waiver is not None)
+        verified = check(places.inbox, trust, Path(name), request.target)
         kill_point("apply.verified")
+        if verified.stale and (waiver is None or waiver.timestamp != verified.floors.timestamp):
+            raise ReleaseRefused("expired", "the expired timestamp is another one than was accepted")
         ask(places, "floors", asked={field: getattr(verified.floors, field) for field in Floors.__struct_fields__})
         machine, good = _machine(places, view), places.releases / view.good
         planned = plan(verified, good, places.wheels, machine, Allowed(places))
@@ -118,7 +125,8 @@ def _begin(places: Places, request: Request, planned: Plan) -> None:
     asked = {"slot": planned.slot, "job": request.job, "tries": limits.tries, "confirm_s": limits.confirm_s}
     kill_point("apply.before-commit")
     _still_wanted(places, request)
-    ask(places, "trial", asked={**asked, "soak_s": limits.soak_s, "rollback_index": planned.release.rollback_index})
+    asked |= {"soak_s": limits.soak_s, "rollback_index": planned.release.rollback_index}
+    ask(places, "trial", asked={**asked, "waived": "timestamp" if planned.stale else ""})
     kill_point("apply.committed")
 
 

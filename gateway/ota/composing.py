@@ -46,7 +46,8 @@ class Contents(Struct, frozen=True, forbid_unknown_fields=True):
 
 class Plan(Struct, frozen=True):
     """A slot to be staged. `release`: with the wheels of all packages. `files`: what lies in it beside the environment.
-    `wheels`: proven files by their place. `drivers`: names of drivers that have to load in it.
+    `wheels`: proven files by their place. `drivers`: names of drivers that have to load in it. `stale`: an expired
+    timestamp was accepted.
     """
 
     slot: str
@@ -54,6 +55,7 @@ class Plan(Struct, frozen=True):
     files: Mapping[str, bytes]
     wheels: Mapping[str, Path]
     drivers: tuple[str, ...]
+    stale: bool = False
 
 
 def contents_of(slot: Path) -> Contents:
@@ -85,7 +87,7 @@ def plan(verified: Verified, good: Path, store: Path, machine: Machine, admits: 
     release = parse_release(files["release.json"])
     wheels = {wheel.file: _source(wheel, verified, store) for wheel in release.files}
     drivers = _drivers(contents, release, wheels, machine)
-    return Plan(slot_name(release, b"".join(files.values())), release, files, wheels, drivers)
+    return Plan(slot_name(release, b"".join(files.values())), release, files, wheels, drivers, verified.stale)
 
 
 def _carried(release: Release, good: Path, admits: Admits) -> Iterator[Package]:

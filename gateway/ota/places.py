@@ -17,6 +17,7 @@ class Places:
         self.cache = self.base / "tuf"
         self.state = self.base / "state/state.json"
         self.updating = self.base / "state/updating"
+        self.waiver = self.base / "state/accepted.json"
         self.slotctl = root / "usr/lib/fieldpost/slotctl"
         self.factory_root = root / "usr/share/fieldpost/tuf/root.json"
         self.config = root / "etc/fieldpost"

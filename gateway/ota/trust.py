@@ -168,10 +168,11 @@ class Client:
 
     def _expired(self, error: exceptions.ExpiredMetadataError) -> None:
         """Expired: wait where the clock may be wrong; go on where an administrator accepts an old timestamp."""
-        if not self._trust.now.synced:
-            raise ReleaseRefused("clock", f"{error}, by a clock that is not synced") from None
         trusted = self._updater._trusted_set  # noqa: SLF001
-        if not self._trust.stale_timestamp or "timestamp" not in trusted._trusted_set:  # noqa: SLF001
+        accepted = self._trust.stale_timestamp and "timestamp" in trusted._trusted_set  # noqa: SLF001
+        if not accepted and not self._trust.now.synced:
+            raise ReleaseRefused("clock", f"{error}, by a clock that is not synced") from None
+        if not accepted:
             raise ReleaseRefused("expired", f"the metadata has expired: {error}") from None
         self._stale = True
         self._updater = self._open(trusted.timestamp.expires - dt.timedelta(seconds=1))

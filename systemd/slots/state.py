@@ -27,7 +27,9 @@ FLOORS = ("root", "timestamp", "snapshot", "targets", "time", "rollback_index")
 
 @dataclass
 class Trial:
-    """A slot that is tried. The deadline is in seconds of CLOCK_BOOTTIME of the boot `boot_id`."""
+    """A slot that is tried. The deadline is in seconds of CLOCK_BOOTTIME of the boot `boot_id`. `waived`: what of its
+    metadata an administrator let pass.
+    """
 
     slot: str
     job: str
@@ -39,6 +41,7 @@ class Trial:
     soak_s: int = 0
     given_back: int = 0
     rollback_index: int = 0
+    waived: str = ""
 
     @property
     def started(self) -> bool:

@@ -38,6 +38,7 @@ def begin_trial(state: State, asked: dict[str, Any], clock: Clock) -> None:
         boot_id=clock.boot_id(),
         soak_s=int(asked.get("soak_s", 0)),
         rollback_index=int(asked.get("rollback_index", 0)),
+        waived=str(asked.get("waived", "")),
     )
 
 
@@ -62,7 +63,8 @@ def end_trial(state: State, reason: str, text: str, clock: Clock, *, blame: bool
     state.trial = None
     if blame:
         state.blame(trial.slot)
-    state.finish(_result(trial.job, "ROLLED_BACK", reason, text, trial.slot, state.good, clock))
+    result = _result(trial.job, "ROLLED_BACK", reason, text, trial.slot, state.good, clock)
+    state.finish({**result, **_waived(trial)})
 
 
 def confirm(state: State, clock: Clock, gates: dict[str, Any]) -> None:
@@ -72,7 +74,7 @@ def confirm(state: State, clock: Clock, gates: dict[str, Any]) -> None:
     state.prev, state.good, state.trial = state.good, trial.slot, None
     state.probation = Probation(clock.boottime_s(), clock.boot_id(), rollback_index=trial.rollback_index)
     result = _result(trial.job, "SUCCEEDED", "", "", state.good, state.prev, clock)
-    state.finish({**result, "gates": gates})
+    state.finish({**result, "gates": gates, **_waived(trial)})
 
 
 def adopt(state: State, slot: str, clock: Clock, rollback_index: int) -> None:
@@ -145,6 +147,10 @@ def end_probation(state: State) -> None:
     assert state.probation is not None
     state.raise_floors({"rollback_index": state.probation.rollback_index})
     state.probation = None
+
+
+def _waived(trial: Trial) -> dict[str, str]:
+    return {"waived": trial.waived} if trial.waived else {}
 
 
 def _result(job: str, outcome: str, reason: str, text: str, slot: str, other: str, clock: Clock) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def test_a_good_release_is_staged_tried_and_kept(site: Site) -> None:
 
 def test_the_gateways_user_cannot_change_what_starts_next(site: Site) -> None:
     code = ("/opt/fieldpost/x", "/opt/fieldpost/releases/x", "/opt/fieldpost/state/state.json",
-            "/var/lib/fieldpost-floor/x")  # fmt: skip
+            "/opt/fieldpost/state/accepted.json", "/var/lib/fieldpost-floor/x")  # fmt: skip
     others = ("/run/fieldpost-slot/selected", "/etc/fieldpost/health.d/x")
     process = site.container.show("fieldpost", "MainPID")
     inside = ("nsenter", "-t", process, "-m")

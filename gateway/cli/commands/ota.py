@@ -146,6 +146,8 @@ def _history(session: Session, view: SlotsView) -> int:
 
 def _sentence(row: Mapping[str, Any]) -> str:
     words = [str(row.get("outcome", "")).lower().replace("_", " "), str(row.get("slot", "")), str(row.get("text", ""))]
+    if row.get("waived"):
+        words.append(f"(an expired {row['waived']} was accepted)")
     return clean(" ".join(word for word in words if word))
 
 
@@ -153,9 +155,10 @@ def _install(session: Session, places: Places) -> int:
     from gateway.cli.commands.ota_target import install_target, target_of
 
     target = target_of(session.args.file)
+    if target and session.args.accept_stale_timestamp:
+        raise CommandFailed("--accept-stale-timestamp is for a bundle in a file", Exit.USAGE)
     if target:
         return install_target(session, places, target)
-    from gateway.ota.bundle import unpack
     from gateway.ota.request import check_job
 
     _need_root("install")
@@ -169,6 +172,21 @@ def _install(session: Session, places: Places) -> int:
     file = Path(session.args.file)
     if not file.is_file():
         raise CommandFailed(f"{file}: no such file", Exit.USAGE)
+    _bring(places, file)
+    _accept(session, places, job)
+    with _as_owner(places.home):
+        request = places.request.with_name(".request.new")
+        request.write_text(json.dumps({"job": job}), encoding="utf-8")
+        request.replace(places.request)  # systemd sees it and starts the updater
+    if session.args.no_wait:
+        return _said(session, job, "requested", {})
+    return _follow(session, places, job, float(session.args.wait))
+
+
+def _bring(places: Places, file: Path) -> None:
+    """A bundle's files into the inbox."""
+    from gateway.ota.bundle import unpack
+
     with file.open("rb") as bundle, _as_owner(places.home):
         fresh = places.inbox.with_name(".inbox.new")
         shutil.rmtree(fresh, ignore_errors=True)
@@ -176,12 +194,19 @@ def _install(session: Session, places: Places) -> int:
         unpack(bundle, fresh)
         shutil.rmtree(places.inbox, ignore_errors=True)
         fresh.rename(places.inbox)
-        request = places.request.with_name(".request.new")
-        request.write_text(json.dumps({"job": job}), encoding="utf-8")
-        request.replace(places.request)  # systemd sees it and starts the updater
-    if session.args.no_wait:
-        return _said(session, job, "requested", {})
-    return _follow(session, places, job, float(session.args.wait))
+
+
+def _accept(session: Session, places: Places, job: str) -> None:
+    """Leave word for the updater where root alone can."""
+    from gateway.ota.waiver import Waiver, give, timestamp_version
+
+    waiver = None
+    if session.args.accept_stale_timestamp:
+        waiver = Waiver(job, timestamp_version(places.inbox / "metadata"))
+    try:
+        give(places, waiver)
+    except OSError as error:
+        raise CommandFailed(f"{places.waiver}: {error.strerror}") from None
 
 
 @contextlib.contextmanager

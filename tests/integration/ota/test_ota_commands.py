@@ -124,3 +124,21 @@ def test_install_asks_the_updater_and_waits_for_the_end(box, capsys, tmp_path):
     names = {path.relative_to(Places(tmp_path).inbox).parts[0] for path in Places(tmp_path).inbox.rglob("*.json")}
     assert names == {"metadata", "targets"}
     assert _ota(capsys, "install", str(bundle), "--job", "j8", "--no-wait")[1]["state"] == "requested"
+
+
+def test_an_expired_timestamp_is_accepted_for_one_job_by_root_alone(box, capsys, tmp_path, monkeypatch):
+    publisher = Publisher(tmp_path / "publisher")
+    bundle = publisher.bundle(publisher.release("1.2.0"))
+    waiver = Places(tmp_path).waiver
+    words = ("install", str(bundle), "--no-wait", "--accept-stale-timestamp")
+    assert _ota(capsys, *words, "--job", "j9")[0] == 0
+    assert json.loads(waiver.read_text()) == {"job": "j9", "timestamp": 2}
+    assert waiver.stat().st_mode & 0o777 == 0o600
+    assert _ota(capsys, "install", str(bundle), "--no-wait")[0] == 0
+    assert not waiver.exists(), "another job does not find it"
+    monkeypatch.setattr(command.os, "geteuid", lambda: 1000)
+    assert "run it as root" in _ota(capsys, *words)[1]["text"]
+    assert not waiver.exists()
+    box.run("result", asked={"job": "j9", "outcome": "SUCCEEDED", "slot": NEW, "waived": "timestamp"})
+    assert main(["ota", "history", "--socket", "/nonexistent/socket"]) == 0
+    assert "(an expired timestamp was accepted)" in capsys.readouterr().out

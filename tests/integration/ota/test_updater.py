@@ -3,6 +3,7 @@
 import datetime as dt
 import io
 import json
+import os
 import signal
 import subprocess
 import threading
@@ -317,3 +318,76 @@ def test_wheels_that_are_here_need_not_be_sent_again(site, publisher, good):
     assert site.update() == 0, site.output
     assert look(site.at).trial.slot.startswith("1.3.0-")
     assert kept.read_bytes() == whole
+
+
+@pytest.fixture(scope="module")
+def late(tmp_path_factory):
+    """A publisher whose timestamps have expired, and two bundles."""
+    made = Publisher(tmp_path_factory.mktemp("late"))
+    made.now = dt.datetime.now(dt.UTC) - dt.timedelta(days=40)
+    made.repository.refresh(made.signers)
+    first, second = (_release(made, version) for version in ("1.2.0", "1.3.0"))
+    return made, first, second
+
+
+def _accepted(site, job, version):
+    site.at.waiver.write_text(json.dumps({"job": job, "timestamp": version}))
+
+
+def test_an_expired_timestamp_is_taken_once_where_root_accepted_it_and_the_history_says_so(tmp_path, late):
+    publisher, first, second = late
+    site = Site(tmp_path, publisher)
+    site.send(first, "j1")
+    assert site.update() == 1
+    assert site.outcome("j1")[1] in {"expired", "clock"}
+    site.send(first, "j2")
+    _accepted(site, "j2", 3)
+    assert site.update() == 0, site.output
+    assert not site.at.waiver.exists()
+    assert (site.run("boot"), site.run("keep")) == (0, 0)
+    assert look(site.at).job("j2")["waived"] == "timestamp"
+    site.send(second, "j3")
+    assert site.update() == 1, "it was for one job"
+    assert site.outcome("j3")[1] in {"expired", "clock"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"job": "other", "timestamp": 3}',
+        '{"job": "j1", "timestamp": 2}',
+        '{"job": "j1"}',
+        '{"job": "j1", "timestamp": 3, "all": true}',
+        "",
+        "true",
+    ],
+)
+def test_what_was_accepted_is_for_its_job_and_its_timestamp_alone(tmp_path, late, text):
+    publisher, first, _ = late
+    site = Site(tmp_path, publisher)
+    site.send(first, "j1")
+    site.at.waiver.write_text(text)
+    assert site.update() == 1
+    assert site.outcome("j1")[1] in {"expired", "clock"}
+    assert not site.at.waiver.exists()
+
+
+@pytest.mark.parametrize("key", ["stale_timestamp", "accept_stale_timestamp", "timestamp", "waived"])
+def test_a_request_cannot_accept_anything(tmp_path, late, key):
+    publisher, first, _ = late
+    site = Site(tmp_path, publisher)
+    site.send(first, "j1", **{key: 3})
+    assert site.update() == 1
+    assert "not a request" in site.output
+    assert site.untouched()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files away: root")
+def test_what_somebody_else_wrote_accepts_nothing(tmp_path, late):
+    publisher, first, _ = late
+    site = Site(tmp_path, publisher)
+    site.send(first, "j1")
+    _accepted(site, "j1", 3)
+    os.chown(site.at.waiver, 1234, 1234)
+    assert site.update() == 1
+    assert site.outcome("j1")[1] in {"expired", "clock"}

@@ -3,8 +3,7 @@
 One change at a time. A change is pending until its gates hold (a touched uplink or channel that was up before is up
 again) and, with a confirm window, until somebody confirms; else the previous generation comes back by itself. A
 process that dies in between comes back with the previous generation, or tries once more where no person was to confirm
-(gateway/settings/generations.py). What a job brought goes the same way, is judged more strictly, and its end is kept
-for whoever asks (gateway/runtime/configjob.py).
+(gateway/settings/generations.py). What a job brought is judged more strictly, and its end kept for whoever asks.
 """
 
 from __future__ import annotations
@@ -167,7 +166,7 @@ class Applier:
     async def _change(
         self, new: GatewaySettings, files: Mapping[str, bytes], brought: Provisioned, order: _Order
     ) -> dict[str, Any]:
-        previous = self._active()
+        previous = active = self._active()
         left = brought.only(_by_channel(new.accepted))
         if new.hash != previous.hash:
             return await self._switch(new, joined(files, left), previous, order)
@@ -177,9 +176,9 @@ class Applier:
         # the same meaning, written elsewhere: devices that the folder has by now, other comments in a tree from afar
         if (left != brought) if order.trial is None else (whole != previous.files()):
             previous = self._stored(whole, f"apply by {order.who}", new.hash)
-            self._generations.activate(previous, trial=order.trial)
-        elif order.trial is not None:
-            self._generations.activate(previous, trial=order.trial)
+        if previous != active or order.trial is not None:
+            with _on_disk():
+                self._generations.activate(previous, trial=order.trial)
         self._emit_step("unchanged", previous, order.who)
         return {"ok": True, "generation": previous.number, "hash": new.hash, "unchanged": True, "lines": []}
 
@@ -218,8 +217,7 @@ class Applier:
         if order.commit is not None:
             await order.commit()
         with _on_disk():
-            kept_trial = None if needs_person else trial
-            self._generations.activate(generation, trial.window_s if wait else None, kept_trial)
+            self._generations.activate(generation, trial.window_s if wait else None, None if needs_person else trial)
         _at("pending")
         try:
             await self._gateway.switch(new, plan)
@@ -330,6 +328,8 @@ class Applier:
             self._pending = None
             try:
                 await self._back_to(target)
+            except GatewayError as error:  # the next start has it: that is on disk
+                reason = f"{reason}; generation {target.number} comes back with the next start: {error}"
             finally:
                 pending.ended.set()
             self._emit_step("reverted", target, "gateway", reason=reason)

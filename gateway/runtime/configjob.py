@@ -6,6 +6,7 @@ signed one: {"rev": 7, "target": "configs/GATEWAY/7.json"}. Revisions only grow.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from msgspec import json
 
 from gateway.errors import ConfigError, GatewayError, Problem
 from gateway.jobs.work import Ended, Job, JobCancelled, JobRefused, JobState, Running
+from gateway.preloading import preload
 from gateway.runtime.applier import Busy
 from gateway.settings import afar
 from gateway.settings.generations import Outcome, Trial, content_digest
@@ -75,6 +77,8 @@ class ConfigWork:
         if ended is not None:
             return self._told(ended)
         try:
+            if "tree" not in job.doc:
+                await preload(("gateway.runtime.signedconfig",))
             tree = job.doc["tree"] if "tree" in job.doc else (await self._signed().fetch(running)).tree
             return await self._apply(running, rev, afar.tree_of(tree))
         except ConfigError as error:
@@ -96,10 +100,11 @@ class ConfigWork:
             return self._succeeded("this configuration runs already", rev)
         await running.step("validate", percent=0)
         active = node.generations.active()
-        afar.refuse_reaching(files, active.files() if active is not None else {})
+        runs = active.files() if active is not None else {}
+        await asyncio.to_thread(afar.refuse_reaching, files, runs)
 
         async def check(new: GatewaySettings) -> None:
-            afar.refuse_lockout(node.settings, new, files)
+            await asyncio.to_thread(afar.refuse_lockout, node.settings, new, files)
             await self._rehearse(new)
 
         async def commit() -> None:
@@ -145,6 +150,7 @@ class ConfigWork:
         book = new.book
         if book == self._node.settings.book and new.channels == self._node.settings.channels:
             return
+        await preload(("gateway.runtime.dryrun",))
         from gateway.runtime.dryrun import rehearse
 
         await self._node.store.commit()

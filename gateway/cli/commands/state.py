@@ -175,10 +175,10 @@ def _print_status(session: Session, answer: dict[str, Any]) -> None:
     config = answer.get("config", {})
     ready = out.styled("ready", "good") if answer.get("ready") else out.styled("not ready", "bad")
     name = answer.get("gateway", "fieldpost")
-    drift = ", the folder has changed since: see `fieldpost plan`" if config.get("drift") else ""
-    out.line(
-        f"{clean(str(name))}: {ready}, version {answer.get('version')}, generation {config.get('generation')}{drift}"
-    )
+    drift = ", the folder is another one: see `fieldpost plan`" if config.get("drift") else ""
+    rev = f", revision {config['rev']} from afar" if config.get("rev") else ""
+    generation = f"generation {config.get('generation')}{rev}{drift}"
+    out.line(f"{clean(str(name))}: {ready}, version {answer.get('version')}, {generation}")
     pending = config.get("pending")
     if pending:
         needs = "it needs `fieldpost confirm`" if pending.get("needs_confirm") else "waiting for it to come up"

@@ -160,10 +160,13 @@ class Node:
         return active.number if active else None
 
     def _remote_rev(self) -> int:
+        """Of what runs; 0 where it did not come from afar."""
         try:
-            return self.generations.remote()[0]
-        except (GatewayError, OSError):
+            state = self.generations.read_state()
+        except (GatewayError, OSError, ValueError):
             return 0  # told by look_for_drift
+        remote = state.get("remote") or {}
+        return int(remote["rev"]) if remote.get("generation") == state.get("active") else 0
 
     def up(self) -> frozenset[str]:
         """What is up now: `channel:ID` where a device answers or may yet speak, `uplink:NAME` where the broker is

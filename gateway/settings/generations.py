@@ -276,11 +276,10 @@ class Generations:
         """A try that cannot be counted is not made."""
         state = self._state()
         state["pending"]["tries"] -= 1
-        try:
+        with contextlib.suppress(OSError):
             self.write_state(state)
-        except OSError:
-            return False
-        return True
+            return True
+        return False
 
     def drift(self, folder: Path) -> Sequence[str]:
         """Names of files that differ between `folder` and the active generation; empty when they agree. What discovery
@@ -375,7 +374,8 @@ class Generations:
 def _kept(trial: Trial, generation: Generation) -> dict[str, Any]:
     """What a state says since the tree of a job is the one that runs."""
     ended = Outcome(trial.job, "confirmed", trial.rev, generation.number, generation.hash)
-    return {"remote": {"rev": trial.rev, "digest": trial.digest}, "last": msgspec.to_builtins(ended)}
+    known = {"rev": trial.rev, "digest": trial.digest, "generation": generation.number}
+    return {"remote": known, "last": msgspec.to_builtins(ended)}
 
 
 def _trial_of(waiting: Mapping[str, Any]) -> Trial | None:

@@ -56,7 +56,7 @@ class Screen:
     def close(self) -> None:
         """Nothing more is drawn; the final table takes the place of the live one."""
         if self._drawn:
-            sys.stdout.write(f"\x1b[{self._drawn}A{_CLEAR_BELOW}")
+            sys.stdout.write(f"\r\x1b[{self._drawn}A{_CLEAR_BELOW}")
             sys.stdout.flush()
             self._drawn = 0
 
@@ -82,7 +82,7 @@ class Screen:
         found = self._out.table_lines(tables.HEADER, rows, [tables.style(course) for course in shown])
         found = [line if len(line) <= columns + 9 else _cut(line, columns) for line in found]
         found.append(_cut(clean(self._foot()), columns))
-        up = f"\x1b[{self._drawn}A" if self._drawn else ""
+        up = f"\r\x1b[{self._drawn}A" if self._drawn else ""
         sys.stdout.write(up + "".join(f"{line}{_CLEAR_LINE}\n" for line in found) + _CLEAR_BELOW)
         sys.stdout.flush()
         self._drawn, self._drawn_at = len(found), time.monotonic()

@@ -113,7 +113,7 @@ def outcome(out: Output, deployment: Deployment, rollout: Rollout) -> None:
             f"deployment {deployment.id}: what had not begun is taken back, the other gateways keep what they have"
         )
     elif any(course.pending for course in courses):
-        out.line(f"deployment {deployment.id}; `fieldpost fleet deploy --resume {deployment.id}` hears the rest")
+        out.line(f"the rest is heard by: fieldpost fleet deploy --resume {deployment.id}{_at(deployment)}")
 
 
 def _outcome_body(deployment: Deployment, rollout: Rollout) -> dict[str, Any]:
@@ -143,20 +143,25 @@ def summary(rollout: Rollout) -> str:
     return ", ".join(f"{counts[name]} {name.replace('_', ' ')}" for name in names)
 
 
-def left(out: Output, deployment: Deployment, retained: Sequence[str]) -> None:
+def left(out: Output, deployment: Deployment, rollout: Rollout, retained: Sequence[str]) -> None:
     """What an interrupted deployment leaves at the broker, and how to go on. JSON has one object at the end, which an
     interruption has not.
     """
     if out.as_json:
         return
+    out.line(summary(rollout))
     names = ", ".join(sorted(retained)[:5]) + (f" and {len(retained) - 5} more" if len(retained) > 5 else "")
     if retained:
         out.line(f"interrupted; jobs stand at the broker for {len(retained)}: {names}")
     else:
         out.line("interrupted; no job of it stands at the broker")
-    out.line(f"go on:   fieldpost fleet deploy --resume {deployment.id}")
+    out.line(f"go on:   fieldpost fleet deploy --resume {deployment.id}{_at(deployment)}")
     if retained:
-        out.line(f"cancel:  fieldpost fleet cancel --all-of {deployment.id}")
+        out.line(f"cancel:  fieldpost fleet cancel --all-of {deployment.id}{_at(deployment)}")
+
+
+def _at(deployment: Deployment) -> str:
+    return clean(f" --url {deployment.url}") if deployment.url else ""
 
 
 def jobs(out: Output, board: JobBoard, only: str | None, now_ms: int) -> None:

@@ -282,4 +282,5 @@ def occupied(board: JobBoard, gateways: Iterable[str], deployment: str, now_ms: 
         return None
     told = ", ".join(f"{name} ({there.name})" for name, there in list(found.items())[:5])
     more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-    return FleetError(f"jobs of others stand at {told}{more}: wait, cancel them, or --replace", code=409)
+    text = f"jobs of others stand at {told}{more}: wait (`fleet jobs --ask` tells how they are), cancel them, or"
+    return FleetError(f"{text} --replace", code=409)

@@ -38,6 +38,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
     canaries: bool
     made: int
     exp: int | None = None
+    url: str = ""
+    """The broker that was named, for the hint how to go on."""
 
     def job(self, gateway: str) -> JobWanted:
         doc = self.docs[gateway] if gateway in self.docs else self.docs[""]
@@ -100,7 +102,12 @@ class Record:
             raise FleetError(f"{path} is no record of a deployment: {error}", code=422) from error
         for line in lines:
             record._take(line)
+        record._forget()
         return record
+
+    def _forget(self) -> None:
+        """Who was never sent it, and whose job was taken out, gets it now: a gateway that knows it says so again."""
+        self.ends = {name: end for name, end in self.ends.items() if name in self.sent and end.state != "cancelled"}
 
     def _take(self, line: bytes) -> None:
         try:

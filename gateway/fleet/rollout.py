@@ -9,7 +9,7 @@ still be cancelled is taken out, and what cannot is waited for.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from msgspec import Struct
 
@@ -47,16 +47,14 @@ class Rollout:
         self.soak_until: float | None = None
         self._soaked = not waves.canaries
 
-    def resume(self, ends: Mapping[str, End], sent: Mapping[str, float]) -> None:
-        """What is known of an earlier run: how gateways ended, and which were sent their job (time of this clock)."""
+    def resume(self, ends: Mapping[str, End], sent: Collection[str], now: float) -> None:
+        """What is known of an earlier run: how gateways ended, and which were sent their job. Time begins anew."""
         for name, course in self.courses.items():
-            if name in sent:
-                course.begin(sent[name])
+            if name in sent or name in ends:
+                course.begin(now)
+                self.wave = max(self.wave, course.wave)
             if name in ends:
-                course.begin(sent.get(name, 0.0))
                 course.finish(ends[name])
-            if course.begun_at is not None and course.wave > self.wave:
-                self.wave = course.wave
         self._soaked = self._soaked or self.wave > 0
 
     def hear(self, gateway: str, status: JobStatus, now: float) -> bool:

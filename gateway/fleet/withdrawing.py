@@ -69,7 +69,9 @@ class Withdrawing:
         return [
             name
             for name in gateways
-            if self._online(name) and not (name in heard and (heard[name].final or heard[name].committed))
+            if self._jobs[name]
+            and self._online(name)
+            and not (name in heard and (heard[name].final or heard[name].committed))
         ]
 
     def _result(self, gateway: str, *, taken: bool) -> Withdrawn:
@@ -77,6 +79,8 @@ class Withdrawing:
         heard = self._heard.get(gateway)
         if not taken:
             return Withdrawn(gateway, job, "unknown", "it stood at the broker no longer")
+        if not job:
+            return Withdrawn(gateway, job, "cancelled", "it was no job; taken out")
         if heard is not None:
             return Withdrawn(gateway, job, "in_progress" if not heard.final else heard.state, heard.text)
         if not self._online(gateway):

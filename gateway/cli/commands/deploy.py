@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from gateway.clock import SystemClock
 from gateway.fleet import Fleet, FleetError
 from gateway.fleet.deploying import Beside, occupied
 from gateway.fleet.deployment import Deployment, Record
-from gateway.fleet.link import Link
 from gateway.fleet.names import checked_id
 from gateway.fleet.rollout import Limits, Rollout
 from gateway.fleet.selecting import Selector, named_alone, select
@@ -34,11 +34,11 @@ Call = Callable[[Fleet], Awaitable[int]]
 def deploy(session: Session) -> Call:
     """Exit 0 when every gateway has it, 1 when it stopped or any failed, 75 when some are still away."""
     args = session.args
-    beside = serving(session)
+    serving = Serving(session)
     if args.resume is not None:
         _refuse_with_resume(session)
         record = Record.load(_folder(session), checked_id("deployment", args.resume))
-        return lambda fleet: _run(session, fleet, record, _limits(session, record.deployment), beside)
+        return lambda fleet: _run(session, fleet, record, _limits(session, record.deployment), serving)
     if args.target is None or not args.to:
         raise CommandFailed("say what (TARGET) and for whom (--to SELECTOR)", Exit.USAGE)
     target = windowed(_target(session), args.window, args.group)
@@ -60,6 +60,7 @@ def deploy(session: Session) -> Call:
             canaries=waves.canaries,
             made=now,
             exp=now + round((args.exp or _EXPIRES_S) * 1000),
+            url=args.url or "",
         )
         for gateway in waves.gateways:
             deployment.payload(gateway)  # its size is told before anything is sent
@@ -69,22 +70,22 @@ def deploy(session: Session) -> Call:
         if not args.replace and (busy := occupied(board, waves.gateways, name, now)) is not None:
             raise busy
         record = Record.create(_folder(session), deployment)
-        return await _run(session, fleet, record, _limits(session, deployment), beside)
+        return await _run(session, fleet, record, _limits(session, deployment), serving)
 
     return call
 
 
-async def _run(session: Session, fleet: Fleet, record: Record, limits: Limits, beside: Beside | None) -> int:
+async def _run(session: Session, fleet: Fleet, record: Record, limits: Limits, serving: Serving) -> int:
     rollout = Rollout(record.deployment.division, limits)
-    now, wall = SystemClock().mono(), time.time()
-    rollout.resume(record.ends, {name: now - max(0.0, wall - ts / 1000) for name, ts in record.sent.items()})
+    rollout.resume(record.ends, record.sent, SystemClock().mono())
     screen = Screen(session.out, record.deployment, rollout)
-    running = fleet.deploying(record, rollout, replace=session.args.replace, look=screen.look, beside=beside)
+    running = fleet.deploying(record, rollout, replace=session.args.replace, look=screen.look, beside=serving.beside)
     try:
-        await running.run()
+        with serving.web():
+            await running.run()
     except BaseException:
         screen.close()
-        tables.left(session.out, record.deployment, running.retained)
+        tables.left(session.out, record.deployment, rollout, running.retained)
         raise
     screen.close()
     tables.outcome(session.out, record.deployment, rollout)
@@ -203,45 +204,53 @@ def _id(there: Any) -> str:
 
 def serve(session: Session) -> Call:
     """Until interrupted."""
-    beside = serving(session)
+    serving = Serving(session)
+    beside = serving.beside
     if beside is None:
         raise CommandFailed("which repository? --serve DIR", Exit.USAGE)
 
     async def call(fleet: Fleet) -> int:
         session.out.line(f"serving {session.args.serve} over the broker; Ctrl-C ends it")
-        async with fleet.another() as link:
-            await beside(link)
+        with serving.web():
+            async with fleet.another() as link:
+                await beside(link)
         return Exit.OK
 
     return call
 
 
-def serving(session: Session) -> Beside | None:
-    """Who serves the repository that was named."""
-    if session.args.serve is None:
-        if session.args.http is not None:
-            raise CommandFailed("--http serves a repository: name it with --serve DIR", Exit.USAGE)
-        return None
-    from gateway.cli.broker import broker_of
-    from gateway.fleet.partserver import PartServer
-    from gateway.fleet.repositoryfiles import RepositoryFiles
+class Serving:
+    """Serves the repository that was named, if one was: over the broker (`beside`), and over `web`."""
 
-    files = RepositoryFiles(Path(session.args.serve))
-    tenant = broker_of(session, options_suffice=True).tenant
-    parts = PartServer(files, tenant, rate=session.args.rate)
-    if session.args.http is None:
-        return parts.run
-    from gateway.fleet.webserver import web_serving
+    def __init__(self, session: Session) -> None:
+        """Raises FleetError when it is no repository."""
+        self.beside: Beside | None = None
+        self._out = session.out
+        self._http = session.args.http
+        if session.args.serve is None:
+            if self._http is not None:
+                raise CommandFailed("--http serves a repository: name it with --serve DIR", Exit.USAGE)
+            return
+        from gateway.cli.broker import broker_of
+        from gateway.fleet.partserver import PartServer
+        from gateway.fleet.repositoryfiles import RepositoryFiles
 
-    host, port = session.args.http
+        self._files = RepositoryFiles(Path(session.args.serve))
+        tenant = broker_of(session, options_suffice=True).tenant
+        self.beside = PartServer(self._files, tenant, rate=session.args.rate).run
 
-    async def both(link: Link) -> None:
-        with web_serving(files, host, port) as url:
-            if not session.out.as_json:
-                session.out.line(f"{session.args.serve} is at {url}")
-            await parts.run(link)
+    @contextmanager
+    def web(self) -> Iterator[None]:
+        """Meanwhile. Raises FleetError when the address cannot be served at."""
+        if self._http is None:
+            yield
+            return
+        from gateway.fleet.webserver import web_serving
 
-    return both
+        with web_serving(self._files, *self._http) as url:
+            if not self._out.as_json:
+                self._out.line(f"the repository is at {url}")
+            yield
 
 
 def _folder(session: Session) -> Path:

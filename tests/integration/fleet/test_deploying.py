@@ -59,7 +59,7 @@ class Operator:
     def __init__(self, fleet: Fleet, record: Record, limits: Limits, **options: Any) -> None:
         self.rollout = Rollout(record.deployment.division, limits)
         now = asyncio.get_running_loop().time()
-        self.rollout.resume(record.ends, dict.fromkeys(record.sent, now))
+        self.rollout.resume(record.ends, record.sent, now)
         self.remarks: list[str] = []
         self.deploying = fleet.deploying(record, self.rollout, look=self._look, **options)
 

@@ -233,9 +233,28 @@ def test_a_record_survives_a_torn_line_and_gives_back_what_was(tmp_path: Path) -
     assert again.sent == {"a": 5, "c": 8}
     assert again.ends == {"a": End("succeeded", "", 200, {"to": "1.4"})}
     rollout = Rollout(again.deployment.division, Limits(within_s=100, soak_s=50))
-    rollout.resume(again.ends, {"a": 0.0, "c": 0.0})
-    rollout.step(1)
+    rollout.resume(again.ends, again.sent, 1000)
+    rollout.step(1001)
     assert sent(rollout) == {"b", "c"}, "the canary had its soak, since others were sent theirs after it"
+
+
+def test_what_was_not_sent_or_was_taken_out_is_sent_when_a_stopped_deployment_goes_on(tmp_path: Path) -> None:
+    record = Record.create(tmp_path, deployment())
+    for name, state in (("a", "succeeded"), ("b", "failed"), ("c", "cancelled")):
+        record.note_sent(name, 5)
+        record.note_end(name, 6, End(state))
+    record.note_end("d", 7, End("skipped"))
+    again = Record.load(tmp_path, "d-1")
+    assert set(again.ends) == {"a", "b"}
+    for may, begun in ((0, set()), (1, {"c"})):
+        rollout = Rollout(again.deployment.division, Limits(within_s=100, most_failures=may))
+        rollout.resume(again.ends, again.sent, 1000)
+        for course in rollout.courses.values():
+            course.see(online=True, version="1.0", now=1000)
+        rollout.step(1001)
+        assert sent(rollout) == begun
+    says(rollout, "c", "succeeded", 1002)
+    assert sent(rollout) == {"d"}
 
 
 def test_a_record_that_is_there_or_is_none_is_told(tmp_path: Path) -> None:

@@ -1,10 +1,14 @@
-"""A fleet's updates from end to end under a real systemd: releases of a changed checkout, signed; a gateway that polls
-and delivers; what becomes of a good release and of those that misbehave, as the cloud learns it.
+"""A fleet's updates from end to end under a real systemd: releases of a changed checkout, signed and published; a gateway
+that polls and delivers; `fieldpost fleet deploy`, and what it says of a good release and of those that misbehave.
 """
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +25,9 @@ from tests.support.sink import Sink
 from tests.support.treeserver import serving_tree
 from tests.system import updated
 from tests.system.container import Container
-from tests.system.updated import REGISTERS, Site, job_of
+from tests.system.updated import HEALTH, REGISTERS, Site, job_of
+
+_OPERATOR = str(Path(sys.executable).with_name("fieldpost"))
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +45,28 @@ def container(tmp_path_factory: pytest.TempPathFactory, releases: Releases) -> I
 
 
 class FleetSite(Site):
-    """A site with its broker, and who listens there."""
+    """A site with its broker, who listens there, and the operator with his notes."""
 
-    def __init__(self, container: Container, releases: Releases, plant: Plant, sink: Sink) -> None:
-        super().__init__(container, releases, plant)
-        self.sink = sink
+    def __init__(self, site: Site, broker: Broker, sink: Sink, notes: Path) -> None:
+        super().__init__(site.container, site.releases, site.plant)
+        self.broker, self.sink, self._notes = broker, sink, notes
+
+    def deploy(self, version: str, fault: str = "", **health: int) -> dict[str, Any]:
+        """Publish a release and bring it to the gateway; what the operator is told of it at the end."""
+        self.releases.make(version, fault, **{**HEALTH, **health})
+        self.forget_starts()
+        argv = [_OPERATOR, "fleet", "deploy", version, "--to", "gw", "--canary", "1", "--id", job_of(version)]
+        argv += ["--url", self.broker.url, "--records", str(self._notes), "--within", "3m", "--json"]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=200, check=False)
+        assert done.stdout, done.stderr + self.said()
+        answer = json.loads(done.stdout.splitlines()[-1])
+        assert done.returncode == (0 if answer["ok"] else 1), done
+        (row,) = answer["gateways"]
+        assert row["gateway"] == "gw"
+        return dict(row)
 
     def told(self, version: str, state: str) -> dict[str, Any]:
-        """The entry by which the cloud learns how an update ended."""
+        """The entry of the journal, as it came over the broker, of how a job ended."""
 
         def entry() -> dict[str, Any] | None:
             books = self.sink.snapshot().numbers.items()
@@ -56,6 +76,18 @@ class FleetSite(Site):
 
         return wait_until(entry, 60, every=0.3, why=self.said)
 
+    def complete(self) -> None:
+        """The gateway stops, and all that it ever read is with the cloud, or comes with the next start."""
+        self.container.run("systemctl", "stop", "fieldpost")
+        counts, losses = self.plant.counts(), Losses()
+        losses.in_flight(counts)
+        self.container.run("systemctl", "start", "fieldpost")
+
+        def open_points() -> list[str]:
+            return counting.problems(self.sink.snapshot(), counts, losses, registers=REGISTERS)
+
+        wait_until(lambda: not open_points(), 60, every=0.3, why=lambda: "; ".join(open_points()))
+
 
 @pytest.fixture
 def site(
@@ -64,40 +96,35 @@ def site(
     make_plant: Callable[..., Plant],
     make_broker: Callable[..., Broker],
     make_sink: Callable[..., Sink],
+    tmp_path: Path,
 ) -> Iterator[FleetSite]:
-    """Reads two devices and delivers to a broker."""
+    """Reads two devices, delivers to a broker, and gets its releases from a web server."""
     broker = make_broker()
     sink = make_sink(broker.port)
-    made = FleetSite(container, releases, make_plant(2), sink)
-    made.start({"uplinks": {"cloud": {"urls": [broker.url], "codec": "json"}}})
-    wait_until(lambda: sink.received() > 0, 30)
-    yield made
-    container.run("systemctl", "stop", "fieldpost", check=False)
-
-
-def _complete(site: FleetSite) -> None:
-    """The gateway stops, and all that it ever read is with the cloud, or waits for the next start."""
-    site.container.run("systemctl", "stop", "fieldpost")
-    counts, losses = site.plant.counts(), Losses()
-    losses.in_flight(counts)
-    site.container.run("systemctl", "start", "fieldpost")
-
-    def open_points() -> list[str]:
-        return counting.problems(site.sink.snapshot(), counts, losses, registers=REGISTERS)
-
-    wait_until(lambda: not open_points(), 60, every=0.3, why=lambda: "; ".join(open_points()))
+    made = FleetSite(Site(container, releases, make_plant(2)), broker, sink, tmp_path / "notes")
+    with serving_tree(releases.publisher.folder / "repo") as server:
+        uplinks = {"cloud": {"urls": [broker.url], "codec": "json"}}
+        made.start({"uplinks": uplinks, "ota": {"url": server.url, "jitter": "0s"}})
+        wait_until(lambda: sink.received() > 0, 30)
+        yield made
+        container.run("systemctl", "stop", "fieldpost", check=False)
 
 
 def test_a_good_release_is_kept_while_the_gateway_polls_and_nothing_is_missing(site: FleetSite) -> None:
     site.plant.watch_gaps()
-    site.send("1.1.0")
-    job = site.ended("1.1.0")
-    assert job["outcome"] == "SUCCEEDED", site.said()
-    assert "confirmed_offline" not in job["gates"]
+    cloud = JobCloud(site.broker.port)
+    row = site.deploy("1.1.0")
+    assert row["state"] == "succeeded", (row, site.said())
+    assert row["detail"]["to"] == "1.1.0"
+    assert row["detail"]["gates"]["uplinks"] == "ok"
+    assert "confirmed_offline" not in row["detail"]
+    steps = [status["step"] for status in cloud.statuses[job_of("1.1.0")]]
+    assert sorted(set(steps), key=steps.index) == ["accepted", "metadata", "download", "stage", "trial"]
+    cloud.close()
     site.runs("1.1.0")
     print(f"longest time between two polls: {max(site.plant.longest_gaps().values()):.1f} s")
-    assert site.told("1.1.0", "succeeded")["detail"]["gates"]["uplinks"] == "ok"
-    _complete(site)
+    site.told("1.1.0", "succeeded")
+    site.complete()
 
 
 def test_a_release_that_a_job_names_is_fetched_and_kept(
@@ -135,32 +162,31 @@ def test_a_release_that_a_job_names_is_fetched_and_kept(
 
 def _taken_back(site: FleetSite, version: str, fault: str, **health: int) -> dict[str, Any]:
     before = site.ota("status")["good"]
-    site.send(version, fault, **health)
-    assert site.ended(version)["outcome"] == "ROLLED_BACK", site.said()
+    row = site.deploy(version, fault, **health)
+    assert (row["state"], row["detail"]["rolled_back"]) == ("failed", True), (row, site.said())
     site.runs(before)
-    detail: dict[str, Any] = site.told(version, "failed")["detail"]
-    assert detail["rolled_back"] is True
-    assert before in detail["other"]
-    return detail
+    assert site.ended(version)["outcome"] == "ROLLED_BACK"
+    site.told(version, "failed")
+    return row
 
 
 def test_a_release_that_ends_at_its_start_is_taken_back(site: FleetSite) -> None:
-    detail = _taken_back(site, "1.2.0", updated.EXITS)
-    assert detail["text"] == "3 starts without a confirmation"
-    _complete(site)
+    row = _taken_back(site, "1.2.0", updated.EXITS)
+    assert (row["detail"]["reason"], row["text"]) == ("tries", "3 starts without a confirmation")
+    site.complete()
 
 
 def test_a_release_that_hangs_at_its_start_is_taken_back_after_three_timeouts(site: FleetSite) -> None:
-    detail = _taken_back(site, "1.3.0", updated.HANGS, confirm_s=300)
-    assert (detail["reason"], detail["text"]) == ("tries", "3 starts without a confirmation")
+    row = _taken_back(site, "1.3.0", updated.HANGS, confirm_s=300)
+    assert (row["detail"]["reason"], row["text"]) == ("tries", "3 starts without a confirmation")
     assert site.container.journal("fieldpost").count("start operation timed out") == 3
-    _complete(site)
+    site.complete()
 
 
 def test_a_release_that_crashes_once_it_is_confirmed_is_taken_back(site: FleetSite) -> None:
     before = site.ota("status")["good"]
-    site.send("1.4.0", updated.CRASHES_ONCE_CONFIRMED)
-    site.told("1.4.0", "succeeded")
+    row = site.deploy("1.4.0", updated.CRASHES_ONCE_CONFIRMED)
+    assert row["state"] == "succeeded", "its job had ended well"
     wait_until(lambda: site.ended("1.4.0")["outcome"] == "ROLLED_BACK", 120, every=1, why=site.said)
     site.runs(before)
     detail = site.told("1.4.0", "failed")["detail"]
@@ -169,11 +195,12 @@ def test_a_release_that_crashes_once_it_is_confirmed_is_taken_back(site: FleetSi
 
 
 def test_a_release_that_loses_a_channel_is_taken_back(site: FleetSite) -> None:
-    detail = _taken_back(site, "1.5.0", updated.LOSES_A_CHANNEL, confirm_s=20)
-    assert (detail["reason"], detail["gates"]) == ("deadline", {"channels": "not up again: line01"})
+    row = _taken_back(site, "1.5.0", updated.LOSES_A_CHANNEL, confirm_s=20)
+    assert row["detail"]["gates"] == {"channels": "not up again: line01"}
+    assert row["detail"]["reason"] == "deadline"
 
 
 def test_a_release_that_loses_its_link_is_taken_back(site: FleetSite) -> None:
-    detail = _taken_back(site, "1.7.0", updated.LOSES_ITS_UPLINK, confirm_s=20)
-    assert (detail["reason"], detail["gates"]) == ("deadline", {"uplinks": "not up again: cloud"})
-    _complete(site)
+    row = _taken_back(site, "1.7.0", updated.LOSES_ITS_UPLINK, confirm_s=20)
+    assert row["detail"]["gates"] == {"uplinks": "not up again: cloud"}
+    site.complete()

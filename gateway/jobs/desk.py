@@ -107,7 +107,7 @@ class JobDesk:
         box = self._box(uplink)
         box.pending.clear()
         for row in self._rows.values():
-            if uplink in row.owed or (not row.final and uplink in {row.via, *self._also.get(row.key, ())}):
+            if uplink in row.owed or (not row.final and uplink in self._uplinks(row)):
                 box.put(_status(row))
 
     def told(self, uplink: str, status: JobStatus) -> None:
@@ -227,7 +227,7 @@ class JobDesk:
             ts=now,
             exp=message.exp,
         )
-        before = [each for each in self._rows.values() if each.via == uplink and not each.final]
+        before = [each for each in self._rows.values() if not each.final and uplink in self._uplinks(each)]
         try:
             self._check(row.job, ops, before)
         except JobRefused as refused:
@@ -329,8 +329,12 @@ class JobDesk:
         self.bell.set()
 
     def _tell(self, row: JobRow) -> None:
-        for uplink in sorted({row.via, *row.owed, *self._also.get(row.key, ())} - {LOCAL}):
+        for uplink in sorted({*self._uplinks(row), *row.owed} - {LOCAL}):
             self._box(uplink).put(_status(row))
+
+    def _uplinks(self, row: JobRow) -> set[str]:
+        """On whose `job/next` it stood."""
+        return {row.via, *self._also.get(row.key, ())}
 
     def _entry(self, row: JobRow) -> dict[str, Any]:
         entry = {"ts": row.ts, "kind": "job", "op": row.op, "job": row.id, "ver": row.ver, "state": row.state.value}

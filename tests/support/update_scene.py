@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import sysconfig
 import threading
+import time
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from gateway.runtime.updating import LOOK_S
 from tests.support import counting
 from tests.support.eventually import wait_until
 from tests.support.job_cloud import JobCloud
@@ -120,6 +122,13 @@ class UpdateScene:
         """Repeats left out."""
         told = [status["step"] for status in self.cloud.statuses.get(job, [])]
         return [step for at, step in enumerate(told) if at == 0 or told[at - 1] != step]
+
+    def told_ends(self) -> list[tuple[str, str]]:
+        """(job, state) of ends in the journal, when the gateway has had the time to tell one twice."""
+        time.sleep(2.5 * LOOK_S)
+        entries = self.machine.gateway.ask("journal", "--stream", "event", "--limit", "1000")["entries"]
+        ends = [(one["job"], one["state"]) for one in entries if one["kind"] == "job" and one["state"] != "in_progress"]
+        return sorted(ends)
 
     def said(self) -> str:
         return f"{self.cloud.statuses}\n{self.machine.output[-2000:]}\n{self.machine.gateway.log()[-3000:]}"

@@ -33,6 +33,7 @@ def test_a_release_by_a_job_is_fetched_tried_and_kept(scene):
     again = scene.end("j2")
     assert (again["state"], again["detail"]["reason"]) == ("succeeded", "installed")
     assert scene.machine.starts == [OLD, detail["slot"]]
+    assert scene.told_ends() == [("j1", "succeeded"), ("j2", "succeeded")], "each once"
 
 
 def test_without_an_address_a_release_comes_in_parts_over_the_broker(scene):
@@ -83,6 +84,7 @@ def test_a_release_that_does_not_start_is_taken_back_and_not_tried_again(scene):
     assert not [path for path in scene.server.paths() if path.endswith(".whl")]
     (issue,) = [one for one in scene.machine.gateway.issues() if one["id"] == "update_failed"]
     assert "3 starts" in issue["text"]
+    assert scene.told_ends() == [("j1", "failed"), ("j2", "failed")], "each once"
 
 
 @pytest.mark.parametrize("point", ["download", "job.before-request", "job.requested"])

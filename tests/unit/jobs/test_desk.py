@@ -241,6 +241,20 @@ async def test_jobs_of_two_uplinks_wait_for_each_other_and_an_id_belongs_to_one_
         assert bench.row("j1").owed == ("cloud", "plant")
 
 
+async def test_two_uplinks_to_one_broker_hear_the_same_and_replace_the_same(tmp_path: Path) -> None:
+    async with Bench(tmp_path) as bench:
+        bench.plant.acts["j1"] = gate = Gate()
+        for uplink in ("cloud", "plant"):
+            await bench.put("j1", uplink=uplink)
+        await gate.inside.wait()
+        for uplink in ("plant", "cloud"):
+            await bench.put("j2", uplink=uplink, doc={"set": 2})
+        for uplink in ("cloud", "plant"):
+            await bench.ended("j1", "cancelled", uplink=uplink)
+            await bench.ended("j2", uplink=uplink)
+        assert bench.plant.effects == [2]
+
+
 async def test_what_is_rejected_changes_nothing_of_the_others(tmp_path: Path) -> None:
     async with Bench(tmp_path) as bench:
         bench.plant.acts["j1"] = gate = Gate()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import time
 
 from gateway.cli import deploy_tables as tables
@@ -25,7 +24,7 @@ class Screen:
         self._out = out
         self._deployment = deployment
         self._rollout = rollout
-        self._live = sys.stdout.isatty() and not out.as_json
+        self._live = out.is_terminal and not out.as_json
         self._drawn = 0
         self._drawn_at = 0.0
         self._said: dict[str, tuple[str, str]] = {}
@@ -56,8 +55,7 @@ class Screen:
     def close(self) -> None:
         """Nothing more is drawn; the final table takes the place of the live one."""
         if self._drawn:
-            sys.stdout.write(f"\r\x1b[{self._drawn}A{_CLEAR_BELOW}")
-            sys.stdout.flush()
+            self._out.draw(f"\r\x1b[{self._drawn}A{_CLEAR_BELOW}")
             self._drawn = 0
 
     def _line(self, course: Course) -> None:
@@ -83,8 +81,7 @@ class Screen:
         found = [line if len(line) <= columns + 9 else _cut(line, columns) for line in found]
         found.append(_cut(clean(self._foot()), columns))
         up = f"\r\x1b[{self._drawn}A" if self._drawn else ""
-        sys.stdout.write(up + "".join(f"{line}{_CLEAR_LINE}\n" for line in found) + _CLEAR_BELOW)
-        sys.stdout.flush()
+        self._out.draw(up + "".join(f"{line}{_CLEAR_LINE}\n" for line in found) + _CLEAR_BELOW)
         self._drawn, self._drawn_at = len(found), time.monotonic()
 
     def _foot(self) -> str:
@@ -95,8 +92,13 @@ class Screen:
 
 
 def _nearest(course: Course) -> tuple[int, int, str]:
-    """What people want to see first: what failed, what moves, what is to come, what is done."""
-    rank = 0 if course.failed else 1 if course.active else 2 if course.end is None else 3
+    """What people want to see first: what failed, what moves, what is owed a word, what is to come, what is done."""
+    if course.failed:
+        rank = 0
+    elif course.active:
+        rank = 1 if course.heard is not None else 2
+    else:
+        rank = 3 if course.end is None else 4
     return rank, course.wave, course.gateway
 
 

@@ -32,7 +32,8 @@ class Output:
     def __init__(self, stream: TextIO | None = None, *, as_json: bool = False) -> None:
         self._stream = stream or sys.stdout
         self.as_json = as_json
-        self.colour = self._stream.isatty() and not os.environ.get("NO_COLOR")
+        self.is_terminal = self._stream.isatty()
+        self.colour = self.is_terminal and not os.environ.get("NO_COLOR")
 
     def result(self, answer: dict[str, Any]) -> None:
         """The answer of a command as one line of JSON."""
@@ -44,6 +45,11 @@ class Output:
 
     def line(self, text: str = "") -> None:
         self._stream.write(text + "\n")
+        self._stream.flush()
+
+    def draw(self, text: str) -> None:
+        """Text that moves the cursor: only on a terminal, and only our own."""
+        self._stream.write(text)
         self._stream.flush()
 
     def styled(self, text: str, style: str) -> str:

@@ -91,6 +91,10 @@ class PartServer:
         )
         del known[:-_MOST_WANTS]
 
+    def waiting(self, gateway: str) -> tuple[_Asked, ...]:
+        """What a gateway asked for and did not get yet."""
+        return tuple(self._asked.get(gateway, ()))
+
     def _is_good(self, gateway: str, job: str, want: Want) -> bool:
         named = is_id(gateway) and is_id(job) and 0 < len(want.file.encode()) <= LONGEST_NAME
         room = gateway in self._asked or len(self._asked) < _MOST_GATEWAYS

@@ -120,44 +120,15 @@ def test_a_good_release_is_kept_while_the_gateway_polls_and_nothing_is_missing(s
     assert "confirmed_offline" not in row["detail"]
     steps = [status["step"] for status in cloud.statuses[job_of("1.1.0")]]
     assert sorted(set(steps), key=steps.index) == ["accepted", "metadata", "download", "stage", "trial"]
+    cloud.put("too-late", "ota", {"target": "releases/fieldpost-1.1.0.json"}, ver=2, exp=1)
+    assert cloud.end("too-late")["detail"]["code"] == 408
     cloud.close()
     site.runs("1.1.0")
+    owner = site.container.run("stat", "-c", "%U", "/var/lib/fieldpost/ota/request.json").strip()
+    assert owner == "fieldpost"
     print(f"longest time between two polls: {max(site.plant.longest_gaps().values()):.1f} s")
     site.told("1.1.0", "succeeded")
     site.complete()
-
-
-def test_a_release_that_a_job_names_is_fetched_and_kept(
-    container: Container,
-    releases: Releases,
-    make_plant: Callable[..., Plant],
-    make_broker: Callable[..., Broker],
-    make_sink: Callable[..., Sink],
-) -> None:
-    broker = make_broker()
-    sink = make_sink(broker.port)
-    site = FleetSite(container, releases, make_plant(2), sink)
-    cloud = JobCloud(broker.port)
-    releases.make("1.1.5", **updated.HEALTH)
-    with serving_tree(releases.publisher.folder / "repo") as server:
-        uplinks = {"cloud": {"urls": [broker.url], "codec": "json"}}
-        site.start({"uplinks": uplinks, "ota": {"url": server.url, "jitter": "0s", "max_rate": "20MB"}})
-        wait_until(lambda: sink.received() > 0, 30)
-        site.plant.watch_gaps()
-        cloud.put("by-job", "ota", {"target": "releases/fieldpost-1.1.5.json"})
-        told = cloud.end("by-job", 150)
-        assert told["state"] == "succeeded", f"{told} {site.said()}"
-        assert (told["detail"]["to"], told["detail"]["gates"]["uplinks"]) == ("1.1.5", "ok")
-        told = [status["step"] for status in cloud.statuses["by-job"]]
-        assert sorted(set(told), key=told.index) == ["accepted", "metadata", "download", "stage", "trial"]
-        cloud.put("too-late", "ota", {"target": "releases/fieldpost-1.1.5.json"}, ver=2, exp=1)
-        assert cloud.end("too-late")["detail"]["code"] == 408
-    site.runs("1.1.5")
-    print(f"longest time between two polls: {max(site.plant.longest_gaps().values()):.1f} s")
-    owner = container.run("stat", "-c", "%U", "/var/lib/fieldpost/ota/request.json").strip()
-    assert owner == "fieldpost"
-    cloud.close()
-    _complete(site)
 
 
 def _taken_back(site: FleetSite, version: str, fault: str, **health: int) -> dict[str, Any]:

@@ -173,7 +173,9 @@ class ConfigWork:
         return Ended(JobState.FAILED, f"taken back: {reason}", 500, detail)
 
     def _succeeded(self, text: str, rev: int) -> Ended:
-        return Ended(JobState.SUCCEEDED, text, 200, {**self._now(), "rev": rev})
+        later = self._node.restart_required
+        detail = {**self._now(), "rev": rev, **({"restart_required": list(later)} if later else {})}
+        return Ended(JobState.SUCCEEDED, text, 200, detail)
 
     def _now(self) -> dict[str, Any]:
         """What runs: `rev` is that of the last tree that was kept."""

@@ -15,7 +15,7 @@ RULE = 'high: {when: "d00u01.r001 > 60000", start: [{log: "never"}]}\n'
 
 def test_a_tree_from_afar_is_kept_refused_or_taken_back_and_nothing_is_lost(make_scene: MakeScene) -> None:
     scene = make_scene(2, start=False)
-    with sender(scene, "apply: {uplinks: 2s, channels: 2s, rules: 2s, hold: 1s}\n") as far:
+    with sender(scene, "apply: {uplinks: 1s, channels: 1s, rules: 1s, hold: 500ms}\n") as far:
         first = far.config()
         rules = {**far.base, "rules/high.yaml": RULE}
         ended = far.end("c1", 7, rules)

@@ -289,3 +289,16 @@ async def test_a_change_that_is_good_waits_for_room_to_be_kept_and_a_bad_one_goe
     site.restart()
     site.restart()
     assert site.settings.hash == old, "what could not be written is found again, and counted"
+
+
+async def test_devices_that_discovery_brought_in_stay_and_are_no_part_of_what_was_sent(site):
+    keys = {"tags": {"b": {"signal": "sine", "type": "float32"}}}
+    await site.applier.provision(lambda known: known.with_device("line", "dev2", keys, {}), note="found", who="anna")
+    files = changed(site)
+    async with site.running():
+        await send(site, files)
+        await site.clock.advance(12)
+    active = site.generations.active().files()
+    assert {name: text for name, text in active.items() if name != "provisioned.yaml"} == files
+    assert [device.id for device in site.settings.channels[0].devices] == ["dev", "dev2"]
+    assert site.generations.remote() == (7, content_digest(files))

@@ -17,6 +17,7 @@ from gateway.settings.generations import MOST_BAD, GenerationError, Generations,
 
 ONE = {"gateway.yaml": b"gateway: {id: a}\n", "channels/l.yaml": b"driver: toy\n"}
 TWO = {"gateway.yaml": b"gateway: {id: b}\n"}
+TRIAL = Trial(gates=("uplink:cloud",), window_s=300, hold_s=10, job="j1/1", rev=7, digest="d")
 
 
 class Wall:
@@ -167,7 +168,9 @@ def _change_and_die(state: Path, at: int) -> None:
         setattr(Path, name, counted(getattr(Path, name)))
     kept = Generations(state, keep=3)
     made = kept.create({"gateway.yaml": b"gateway: {id: new}\n", "channels/l.yaml": b"driver: toy\n"}, hash="new")
-    kept.activate(made, confirm_within_s=60)
+    kept.activate(made, confirm_within_s=60, trial=TRIAL)
+    kept = Generations(state, keep=3)
+    kept.recover()
     kept.confirm()
 
 
@@ -200,6 +203,8 @@ def test_fl_45_a_kill_at_any_step_leaves_the_old_or_the_new_configuration(tmp_pa
             b"gateway: {id: a}\n" if active.number == 4 else b"gateway: {id: new}\n"
         )
         assert active.hash == ("old" if active.number == 4 else "new")
+        is_tried = after.pending() is not None
+        assert after.remote()[0] == (0 if active.number == 4 or is_tried else 7)
         assert not [path for path in (state / "generations").iterdir() if path.name.startswith(".")]
         assert after.create(TWO).number > active.number
         if os.WIFEXITED(status):
@@ -210,9 +215,6 @@ def test_fl_45_a_kill_at_any_step_leaves_the_old_or_the_new_configuration(tmp_pa
         pytest.fail("the steps never ended")
     assert seen == {4, 5}
     assert step > 15
-
-
-TRIAL = Trial(gates=("uplink:cloud",), window_s=300, hold_s=10, job="j1/1", rev=7, digest="d")
 
 
 def test_a_trial_that_waits_for_no_person_has_one_more_start(tmp_path: Path) -> None:

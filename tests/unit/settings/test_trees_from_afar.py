@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.errors import ConfigError
 from gateway.registry import Registry
@@ -125,3 +127,33 @@ def test_words_of_remote_config_and_times_of_apply_are_checked() -> None:
     settings = load(GATEWAY + "remote_config: signed\napply: {uplinks: 10m, hold: 0}\n")
     assert (settings.remote_config, settings.apply.uplinks_s, settings.apply.hold_s) == ("signed", 600.0, 0.0)
     assert settings.hash != load(GATEWAY).hash
+
+
+NAMES = st.one_of(
+    st.text(max_size=30), st.from_regex(r"(channels|rules|profiles)/[a-z.]{1,6}(yaml|json)?", fullmatch=True)
+)
+YAML = st.lists(
+    st.sampled_from(["a: ", "ca: ", "/x", "${env:A}", "{", "}", "[", "- ", "\n", "  ", '"', "&a", "*a", "\t", "\ud800", "key: "]),
+    max_size=12,
+).map("".join)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(NAMES, st.one_of(YAML, st.none(), st.integers()), max_size=4), YAML)
+def test_whatever_is_sent_is_a_tree_or_told_to_be_none(tree: dict[str, object], main: str) -> None:
+    try:
+        files = afar.tree_of({**tree, "gateway.yaml": main})
+        afar.refuse_reaching(files, {"gateway.yaml": GATEWAY.encode()})
+    except ConfigError as error:
+        assert error.problems
+    else:
+        assert b"${env:A}" not in files["gateway.yaml"] or not _loads(files)
+
+
+def _loads(files: dict[str, bytes]) -> bool:
+    """What the loader refuses whole does no harm, whatever it names."""
+    try:
+        load_files(files, Registry().load, env={"A": "x"}, credentials=credentials_of(Path("/nowhere")))
+    except ConfigError:
+        return False
+    return True

@@ -109,9 +109,14 @@ class Fetch:
             shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=places.inbox.parent) as work:
             cache = Path(work) / "cache"
-            if places.cache.is_dir():
-                shutil.copytree(places.cache, cache, symlinks=True)
-            cache.mkdir(exist_ok=True)
+            try:
+                shutil.copytree(places.cache, cache)
+            except (
+                OSError,
+                shutil.Error,
+            ):  # not there yet, or not for us: more is fetched then, from the first root on
+                shutil.rmtree(cache, ignore_errors=True)
+                cache.mkdir()
             recorder = Recorder(self._files, metadata)
             trust = anchors(places, self._view)
             client = Client(places.inbox, trust, cache, recorder)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
+import msgspec
 from msgspec import Struct
 
 from gateway.errors import GatewayError
@@ -98,7 +99,7 @@ class Fetching:
                 raise FetchFailed("system", "the process that fetches says what cannot be read") from None
             if not line:
                 raise FetchFailed("system", "the process that fetches ended before it was done")
-            if await self._heard(json.loads(line), process.stdin):
+            if await self._heard(_row(line), process.stdin):
                 return
 
     async def _heard(self, row: Mapping[str, Any], to: asyncio.StreamWriter) -> bool:
@@ -108,7 +109,7 @@ class Fetching:
                 raise FetchFailed(str(row.get("reason")), str(row.get("text")))
             return True
         if "plan" in row:
-            await self._may(Plan(**row))
+            await self._may(msgspec.convert(row, Plan))
             await _write(to, b"go\n")
         elif "want" in row:
             await _write(to, await self._answer(row))
@@ -127,6 +128,16 @@ class Fetching:
                 failed = str(error)
         head = {"sizes": [len(part) for part in parts], "total": total, "failed": failed}
         return json.dumps(head).encode() + b"\n" + b"".join(parts)
+
+
+def _row(line: bytes) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        row = None
+    if not isinstance(row, dict):
+        raise FetchFailed("system", "the process that fetches says what cannot be read")
+    return row
 
 
 async def _write(to: asyncio.StreamWriter, content: bytes) -> None:

@@ -80,7 +80,7 @@ class OtaWork:
                 return self._failed(failed.reason, str(failed))
             await follow.ask(str(job.doc["target"]))
         ended = await follow.run()
-        self._tell_stale(str(ended.detail.get("reason", "")), ended.text)
+        self._tell_expired(str(ended.detail.get("reason", "")), ended.text)
         return ended
 
     def _check_able(self) -> tuple[Places, str]:
@@ -154,7 +154,7 @@ class OtaWork:
             if plan.slot and plan.slot in view.bad:
                 raise FetchFailed("bad", f"{plan.slot} was tried here and failed")
             waits.check(plan)
-            self._tell_stale("", "")
+            self._node.health.clear("update_metadata_stale", "update")
             await running.step("download", percent=0, keep=going, bytes=0, total=plan.bytes, **going)
 
         async def progress(have: int, total: int) -> None:
@@ -164,16 +164,14 @@ class OtaWork:
         await unless_cancelled(running, Fetching(order, may, progress, parts).run())
 
     def _failed(self, reason: str, text: str) -> Ended:
-        self._tell_stale(reason, text)
+        self._tell_expired(reason, text)
         return Ended(JobState.FAILED, text, 500, {"reason": reason, "rolled_back": False})
 
-    def _tell_stale(self, reason: str, text: str) -> None:
-        """Expiry never stops a gateway; that nothing can be installed is an issue until something can."""
+    def _tell_expired(self, reason: str, text: str) -> None:
+        """Expiry never stops a gateway; that nothing can be installed is an issue until a repository's plan holds."""
         if reason == "expired":
             repair = "publish new metadata (`fieldpost bundle refresh`), or see who keeps it from this gateway"
             self._node.health.set("update_metadata_stale", "update", text, repair)
-        else:
-            self._node.health.clear("update_metadata_stale", "update")
 
 
 async def unless_cancelled(running: Running, work: Any) -> None:

@@ -26,6 +26,7 @@ class FileServer:
         self.length = True
         self.endless = False
         self.asked: list[str | None] = []
+        self.authorization: list[str | None] = []
         self.url = ""
 
 
@@ -58,6 +59,7 @@ def serving(content: bytes, tls: ssl.SSLContext | None = None) -> Iterator[FileS
 
 def _answer(handler: http.server.BaseHTTPRequestHandler, state: FileServer) -> None:
     state.asked.append(handler.headers.get("Range"))
+    state.authorization.append(handler.headers.get("Authorization"))
     handler.close_connection = True
     if state.status:
         handler.send_response(state.status.pop(0))

@@ -156,6 +156,20 @@ def test_tls_needs_an_authority_that_is_trusted(tmp_path: Path) -> None:
     assert not (tmp_path / "b.fpb").exists()
 
 
+def test_a_token_goes_to_its_own_server_and_only_over_tls(tmp_path: Path) -> None:
+    authority = Certificates(tmp_path / "pki")
+    pair = authority.make("server")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.cert, pair.key)
+    with serving(CONTENT, context) as server, serving(CONTENT, context) as other, serving(CONTENT) as plain:
+        fetch(server, tmp_path / "a.fpb", ca=str(authority.ca), token="sesame")
+        fetch(plain, tmp_path / "b.fpb", token="sesame")
+        server.redirect = other.url
+        fetch(server, tmp_path / "c.fpb", ca=str(authority.ca), token="sesame")
+    assert server.authorization == ["Bearer sesame"] * 2
+    assert plain.authorization == other.authorization == [None]
+
+
 def test_the_process_says_in_json_what_happens(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gateway.ota.download"]
     with serving(CONTENT) as server:

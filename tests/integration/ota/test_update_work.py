@@ -1,0 +1,155 @@
+"""The work of op `ota` over a real repository and real slots: how it ends, without a gateway around it."""
+
+import asyncio
+import datetime as dt
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from gateway.clock import SystemClock, ntp_synced
+from gateway.health import Health
+from gateway.jobs.work import Job, JobCancelled, JobRefused, JobState
+from gateway.ota.slots import look
+from gateway.runtime.otajob import OtaWork
+from gateway.runtime.otawaits import Limits
+from gateway.settings.types import OtaSettings
+from tests.support.eventually import eventually
+from tests.support.runnable import runtime
+from tests.support.site import OLD, Site
+from tests.support.treeserver import serving_tree
+from tests.unit.ota.publisher import Publisher
+
+TARGET = "releases/fieldpost-1.2.0.json"
+
+
+class AtWork:
+    """A job at work whose steps are noted."""
+
+    def __init__(self, target=TARGET, kept=None):
+        self.job = Job("j1", 1, "ota", {"target": target}, "cloud")
+        self.kept = kept or {}
+        self.resumed = kept is not None
+        self.cancelled = asyncio.Event()
+        self.told = []
+        self.committed = False
+
+    async def step(self, step, *, percent=None, keep=None, **detail):
+        self.kept = {**self.kept, **(keep or {})}
+        self.told.append((step, detail))
+
+    async def commit(self, *, decided=False):
+        self.committed = True
+
+
+def publish(folder, age_days=0.04):
+    publisher = Publisher(folder)
+    publisher.now = dt.datetime.now(dt.UTC) - dt.timedelta(days=age_days)
+    publisher.release("1.2.0", wheels={"fieldpost": runtime("1.2.0")}, installed_size=100_000)
+    return publisher
+
+
+class Bench:
+    def __init__(self, tmp_path, publisher, url, **limits):
+        self.site = Site(tmp_path / "machine", publisher)
+        clock = SystemClock()
+        self.health = Health(clock)
+        settings = SimpleNamespace(ota=OtaSettings(url=url, jitter_s=0), uplinks=(), timezone="UTC")
+        self.node = SimpleNamespace(
+            clock=clock, health=self.health, settings=settings, updating=None, blocked_updates=list
+        )
+        limits = {"look_s": 0.05, **limits}
+        self.work = OtaWork(self.node, limits=Limits(**limits), own=(self.site.at, OLD))
+
+    async def run(self, running):
+        async with asyncio.timeout(60):
+            return await self.work.run(running)
+
+
+@pytest.fixture
+def bench(tmp_path):
+    publisher = publish(tmp_path / "publisher")
+    with serving_tree(publisher.folder / "repo") as server:
+        made = Bench(tmp_path, publisher, server.url)
+        made.server, made.publisher = server, publisher
+        yield made
+
+
+async def test_the_request_names_the_job_and_the_state_says_how_it_ended(bench):
+    running, site = AtWork(), bench.site
+    task = asyncio.create_task(bench.run(running))
+    await eventually(site.at.request.exists, 30)
+    assert json.loads(site.at.request.read_text()) == {"job": "j1", "target": TARGET}
+    assert await asyncio.to_thread(site.update) == 0, site.output
+    await eventually(lambda: running.committed, 10)
+    assert await asyncio.to_thread(site.run, "boot") == 0
+    assert await asyncio.to_thread(site.run, "keep") == 0
+    ended = await task
+    slot = look(site.at).good
+    assert (ended.state, ended.code) == (JobState.SUCCEEDED, 200)
+    expected = {"from": "1.1.0", "to": "1.2.0", "slot": slot, "gates": {"by": "hand"}, "rolled_back": False}
+    assert ended.detail == expected
+    assert list(dict.fromkeys(step for step, _ in running.told)) == ["metadata", "download", "stage", "trial"]
+    again = await bench.run(AtWork(kept=running.kept))
+    assert again == ended, "taken up after it had ended"
+
+
+async def test_what_has_expired_waits_for_a_clock_or_is_an_issue_until_it_is_renewed(tmp_path):
+    publisher = publish(tmp_path / "publisher", age_days=60)
+    with serving_tree(publisher.folder / "repo") as server:
+        bench = Bench(tmp_path, publisher, server.url, clock_s=0.2)
+        ended = await bench.run(AtWork())
+        wanted = "expired" if ntp_synced() else "clock"
+        assert (ended.state, ended.detail["reason"]) == (JobState.FAILED, wanted)
+        assert [one.id for one in bench.health.open()] == ["update_metadata_stale"] * (wanted == "expired")
+        assert bench.site.untouched()
+        bench.health.set("update_metadata_stale", "update", "it expired", "renew it")
+        publisher.now = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
+        publisher.repository.refresh(publisher.signers)
+        running = AtWork()
+        task = asyncio.create_task(bench.run(running))
+        await eventually(bench.site.at.request.exists, 30)
+        assert bench.health.open() == []
+        running.cancelled.set()
+        assert (await task).state is JobState.CANCELLED
+        assert not bench.site.at.request.exists()
+
+
+async def test_what_nobody_signed_is_rejected_and_what_is_there_no_more_ends(bench):
+    with pytest.raises(JobRefused) as caught:
+        await bench.run(AtWork("releases/fieldpost-9.9.9.json"))
+    assert (caught.value.code, caught.value.detail["reason"]) == (404, "unknown")
+    path = next(path for path in bench.server.folder.rglob("*.whl"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + b"x")
+    ended = await bench.run(AtWork())
+    assert (ended.state, ended.detail["reason"]) == (JobState.FAILED, "hash")
+    assert bench.site.untouched()
+    assert not bench.site.at.request.exists()
+
+
+async def test_a_job_that_is_cancelled_while_it_is_fetched_leaves_no_process(bench):
+    bench.node.settings.ota = OtaSettings(url=bench.server.url, jitter_s=0, max_rate=1000)
+    running = AtWork()
+    task = asyncio.create_task(bench.run(running))
+    await eventually(lambda: any(step == "metadata" for step, _ in running.told), 30)
+    await eventually(lambda: bench.server.asked, 30)
+    running.cancelled.set()
+    with pytest.raises(JobCancelled):
+        await task
+    asked = len(bench.server.asked)
+    await asyncio.sleep(0.5)
+    assert len(bench.server.asked) == asked
+
+
+async def test_a_job_that_met_a_restart_looks_at_state_and_request_first(bench):
+    site = bench.site
+    site.ask({"job": "j1", "target": TARGET})
+    running = AtWork(kept={"from": "1.1.0", "to": "1.2.0"})
+    task = asyncio.create_task(bench.run(running))
+    await asyncio.sleep(0.3)
+    assert bench.server.asked == [], "it is asked already, so nothing is fetched"
+    site.run("result", asked={"job": "j1", "outcome": "FAILED", "reason": "selftest", "text": "it does not run here"})
+    ended = await task
+    assert (ended.state, ended.text) == (JobState.FAILED, "it does not run here")
+    assert ended.detail == {"from": "1.1.0", "to": "1.2.0", "reason": "selftest", "rolled_back": False}

@@ -88,7 +88,7 @@ class _List:
         self._tell_columns()
         node_ids = [row for row in self._table.rows if _NODE.fullmatch(row["address"])]
         driver = "opcua" if len(node_ids) * 2 > len(self._table.rows) else "modbus"
-        name = self._draft.profile_names.id_of(stem(self._table.file), self._place)
+        name = self._draft.profile_names.new_id(stem(self._table.file), self._place)
         tags = TagSet(self._draft, "profiles", name)
         for row in self._table.rows:
             if not tags.full:

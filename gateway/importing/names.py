@@ -48,6 +48,17 @@ class Names:
             self._keep(name, self._free(_as_id(name)), place)
         return self._ids[name]
 
+    def new_id(self, name: str, place: Place) -> str:
+        """The id of a thing that is another one than all before it, whatever they are called. The first of a name has
+        what `id_of` gives; each further one has a number behind it.
+        """
+        if name not in self._ids:
+            return self.id_of(name, place)
+        chosen = self._free(_as_id(name))
+        self._taken.add(chosen)
+        self._report.changed(place, f"there is another {self._what} `{name}`: this one is called `{chosen}` here")
+        return chosen
+
     def path_of(self, name: str, place: Place, separator: str = "") -> str:
         """The tag path of a name. `separator`: what parts folders in the name; deeper levels than a path may have are
         joined by `_`.

@@ -96,7 +96,7 @@ class _List:
             self._report.ignored(self._table.header("precision"), text)
         for slave in self._slaves:
             name = stem(self._table.file) if len(self._slaves) == 1 else f"{stem(self._table.file)}_{slave}"
-            self._names[slave] = self._draft.profile_names.id_of(name, self._place)
+            self._names[slave] = self._draft.profile_names.new_id(name, self._place)
             self._sets[slave] = TagSet(self._draft, "profiles", self._names[slave])
         if not self._table.rows:
             self._report.error(self._place, "the list has a header and no tags", "export it again")

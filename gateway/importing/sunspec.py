@@ -92,7 +92,7 @@ class _Model:
         if found is None or group is None or group.as_map() is None:
             return
         self._id = found
-        name = self._draft.profile_names.id_of(f"sunspec_{self._id}", self._view.place)
+        name = self._draft.profile_names.new_id(f"sunspec_{self._id}", self._view.place)
         self._draft.at(self._view.place, "profiles", name)
         points = list(self._points(group, "", {}))
         tags = TagSet(self._draft, "profiles", name)

@@ -73,7 +73,8 @@ def connect(draft: Draft, driver: str, units: dict[str, Unit], place: Place) -> 
     channel = _channel(draft, driver, stem(place.file), place)
     devices = draft.channels[channel]["devices"]
     for name, unit in units.items():
-        device = draft.device_names.id_of(options.device if options.device and len(units) == 1 else name, place)
+        is_named = bool(options.device) and len(units) == 1
+        device = draft.device_names.id_of(options.device, place) if is_named else draft.device_names.new_id(name, place)
         if device in devices:
             draft.report.error(place, f"the channel has two devices `{device}`", "import the lists one by one")
             continue
@@ -90,7 +91,7 @@ def _channel(draft: Draft, driver: str, name: str, place: Place) -> str:
     for known, data in draft.channels.items():
         if data["driver"] == driver and all(data.get(key) == value for key, value in where.items()):
             return str(known)
-    channel = draft.channel_names.id_of(draft.options.channel or name, place)
+    channel = draft.channel_names.new_id(draft.options.channel or name, place)
     draft.channels[channel] = {"driver": driver, **where, "devices": {}}
     draft.at(place, "channels", channel)
     return channel

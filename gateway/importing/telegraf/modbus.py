@@ -85,10 +85,7 @@ class _Plugin:
         more = texts(self._view.get("tags"))
         for slave in slaves:
             name = self._name if len(slaves) == 1 else f"{self._name}_{slave}"
-            device = self._draft.device_names.id_of(name, self._view.place)
-            if device in devices:
-                name = f"{name}_{slave}"
-                device = self._draft.device_names.id_of(name, self._view.place)
+            device = self._draft.device_names.new_id(name, self._view.place)
             tags = TagSet(self._draft, "channels", self._channel, "devices", device)
             self._draft.at(self._view.place, "channels", self._channel, "devices", device)
             seen: set[str] = set()
@@ -141,7 +138,7 @@ class _Plugin:
         for known, data in channels.items():
             if data["driver"] == "modbus" and all(data.get(key) == value for key, value in where.items()):
                 return str(known)
-        channel = self._draft.channel_names.id_of(self._draft.options.channel or self._name, self._view.place)
+        channel = self._draft.channel_names.new_id(self._draft.options.channel or self._name, self._view.place)
         longest = {"timeout": duration(seconds)} if seconds else {}
         channels[channel] = {"driver": "modbus", **where, **longest, "devices": {}}
         self._draft.at(self._view.place, "channels", channel)

@@ -42,10 +42,7 @@ def draw(plugin: View, general: View | None, draft: Draft) -> None:
     name = text_of(plugin, "name") or text_of(plugin, "metric_name") or "opcua"
     channel = _channel(plugin, url, name, draft)
     devices = draft.channels[channel]["devices"]
-    device = draft.device_names.id_of(name, plugin.place)
-    if device in devices:
-        draft.report.error(plugin.place, f"there are two devices `{name}` here", "give each input its `name`")
-        return
+    device = draft.device_names.new_id(name, plugin.place)
     draft.at(plugin.place, "channels", channel, "devices", device)
     tags = TagSet(draft, "channels", channel, "devices", device)
     _nodes(plugin, {}, tags, "", draft)
@@ -63,7 +60,7 @@ def _channel(plugin: View, url: str, name: str, draft: Draft) -> str:
         if data["driver"] == "opcua" and data["url"] == url:
             _security(plugin, draft, f"{known}_password")
             return str(known)
-    channel = draft.channel_names.id_of(draft.options.channel or name, plugin.place)
+    channel = draft.channel_names.new_id(draft.options.channel or name, plugin.place)
     security = _security(plugin, draft, f"{channel}_password")
     draft.channels[channel] = {"driver": "opcua", "url": url, **security, "devices": {}}
     draft.at(plugin.place, "channels", channel)

@@ -66,7 +66,7 @@ class _Slave:
         if where is None:
             return
         channel = self._channel(where, name)
-        device = self._draft.device_names.id_of(name, self._view.place)
+        device = self._draft.device_names.new_id(name, self._view.place)
         tags = TagSet(self._draft, "channels", channel, "devices", device)
         self._draft.at(self._view.place, "channels", channel, "devices", device)
         self._tags(tags)
@@ -77,11 +77,7 @@ class _Slave:
             keys["interval"] = period
         if self._commands:
             keys["commands"] = self._commands
-        devices = self._draft.channels[channel]["devices"]
-        if device in devices:
-            self._report.error(self._view.place, f"there are two devices `{name}` here", "give each its `deviceName`")
-            return
-        devices[device] = {**keys, "tags": tags.tags}
+        self._draft.channels[channel]["devices"][device] = {**keys, "tags": tags.tags}
 
     def _text(self, key: str) -> str:
         found = self._view.get(key)
@@ -135,7 +131,7 @@ class _Slave:
             if data["driver"] == "modbus" and all(data.get(key) == value for key, value in where.items()):
                 return known
         timeout = self._whole("timeout", 1, 3600, 0)
-        channel = self._draft.channel_names.id_of(name, self._view.place)
+        channel = self._draft.channel_names.new_id(name, self._view.place)
         limit = {"timeout": f"{timeout}s"} if timeout else {}
         channels[channel] = {"driver": "modbus", **where, **limit, "devices": {}}
         self._draft.at(self._view.place, "channels", channel)

@@ -59,7 +59,7 @@ def _channel(server: View, draft: Draft) -> str | None:
         seconds = lasting.as_whole(1000, 86_400_000)
         data["session_timeout"] = (seconds or 60_000) / 1000
     named = server.get("name")
-    channel = draft.channel_names.id_of(
+    channel = draft.channel_names.new_id(
         draft.options.channel or (named.text if named is not None else "") or stem(server.file), server.place
     )
     draft.channels[channel] = {**data, **_security(server, draft, f"{channel}_password"), "devices": {}}
@@ -110,12 +110,9 @@ class _Mapping:
         name = self._name(node or "")
         if node is None:
             return
-        device = self._draft.device_names.id_of(name, self._view.place)
+        device = self._draft.device_names.new_id(name, self._view.place)
         root = ("channels", self._channel, "devices", device)
         devices = self._draft.channels[self._channel]["devices"]
-        if device in devices:
-            self._report.error(self._view.place, f"there are two devices `{name}` here")
-            return
         self._draft.at(self._view.place, *root)
         tags = TagSet(self._draft, *root)
         keys: dict[str, Any] = {"meta": {"name": literal(name), "imported": "ThingsBoard"}}

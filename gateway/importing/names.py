@@ -6,13 +6,15 @@ The rule is stable: the same names in the same order give the same ids. The name
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from gateway.importing.report import Place, Report
+from gateway.importing.views import View
 from gateway.settings.ids import MAX_LEVELS, is_id
 
 _LONGEST = 64
 _FOREIGN = re.compile(r"[^A-Za-z0-9_-]")
+_NO_META = re.compile(r"[^\w. -]")
 
 
 class Names:
@@ -65,10 +67,10 @@ class Names:
         """
         if name not in self._ids:
             parts = [part for part in name.split(separator) if part] if separator else [name]
+            shown = "/".join(parts)
             parts = [*parts[: MAX_LEVELS - 1], "_".join(parts[MAX_LEVELS - 1 :])] if len(parts) > MAX_LEVELS else parts
             folder = self._folder(parts[:-1])
             wanted = "/".join([*folder, _as_id(parts[-1] if parts else name)])
-            shown = "/".join(parts)
             self._keep(name, self._free(wanted), place, shown)
         return self._ids[name]
 
@@ -137,4 +139,15 @@ def literal(text: str) -> str:
     return text.replace("${", "$ {").replace("{", "{{").replace("}", "}}")
 
 
-__all__ = ["Names", "literal"]
+def meta_key(meta: Collection[str], key: str, view: View) -> str:
+    """The key that a text has in `meta`: as people wrote it or, with a note, as near to it as it can be."""
+    wanted = _NO_META.sub("_", key)
+    chosen, number = wanted, 2
+    while chosen in meta:
+        chosen, number = f"{wanted}_{number}", number + 1
+    if chosen != key:
+        view.report.changed(view.place, f"the text `{key}` is called `{chosen}` in `meta`")
+    return chosen
+
+
+__all__ = ["Names", "literal", "meta_key"]

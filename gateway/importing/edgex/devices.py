@@ -80,7 +80,7 @@ class Devices:
         data |= {key: value for key, value in link.device.items() if key != "meta"}
         if profile_id:
             data["profile"] = profile_id
-        events = read_events(view.get("autoEvents"), profile, name)
+        events = self._events(view, name, profile, profile_id)
         tags = self._tags(view, name, profile, channel, events, data)
         if tags:
             data["tags"] = tags
@@ -89,6 +89,16 @@ class Devices:
         data["meta"] = self._meta(view, link)
         channel.data["devices"][device] = data
         self._remember(view, channel, block)
+
+    def _events(self, view: View, name: str, profile: Profile | None, profile_id: str) -> list[Event]:
+        listed = view.get("autoEvents")
+        if listed is None or profile_id:
+            return read_events(listed, profile, name)
+        _ = listed.data
+        self._report.ignored(
+            listed.place, f"`autoEvents`: `{name}` names no profile (`profileName`) that they read from"
+        )
+        return []
 
     def _remember(self, view: View, channel: Channel, block: View | None) -> None:
         profile, service = view.get("profileName"), view.get("serviceName")

@@ -12,6 +12,7 @@ from gateway.importing.edgex.resource import Resource
 from gateway.importing.edgex.times import duration_of, seconds_of
 from gateway.importing.report import Place
 from gateway.importing.views import View
+from gateway.settings.ids import tag_path_fault
 
 
 class Event(Struct):
@@ -68,6 +69,10 @@ def _retention(view: View) -> None:
 
 def _paths(source: str, profile: Profile | None, named: View) -> list[str] | None:
     """The tags of a source: a command's, else a resource's."""
+    if profile is None and (fault := tag_path_fault(source)):
+        hint = "import its profile together with the device"
+        named.report.error(named.place, f"`{source[:80]}` is of a profile that is not imported here: {fault}", hint)
+        return None
     if profile is None:
         named.report.guessed(named.place, f"`{source}` is a tag of a profile that is not imported here")
         return [source]

@@ -7,11 +7,10 @@ import re
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from gateway.importing.names import literal
+from gateway.importing.names import literal, meta_key
 from gateway.importing.views import View
 
 _LONGEST = 1000
-_FOREIGN = re.compile(r"[^\w. -]")
 _SECRET = re.compile(r"passw|passphrase|secret|token|private_?key|credential|api_?key", re.IGNORECASE)
 HIDDEN = "(not copied)"
 
@@ -44,7 +43,7 @@ def text_of(value: Any) -> str:
 def put(meta: dict[str, str], key: str, view: View | None) -> None:
     """Keep what stands in a key that is there."""
     if view is not None and (text := text_of(without_secrets(key, view.data))):
-        meta[_FOREIGN.sub("_", key)] = literal(text)
+        meta[meta_key(meta, key, view)] = literal(text)
 
 
 def keep_rest(view: View, known: Collection[str], meta: dict[str, str], prefix: str = "imported.") -> None:

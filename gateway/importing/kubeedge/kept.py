@@ -7,11 +7,10 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from gateway.importing.names import literal
+from gateway.importing.names import literal, meta_key
 from gateway.importing.views import View
 
 _LONGEST = 1000
-_FOREIGN = re.compile(r"[^\w. -]")
 _SECRET = re.compile(r"pass(word|wd|phrase)?|secret|token|private_?key|api_?key", re.IGNORECASE)
 
 
@@ -24,7 +23,7 @@ def text_of(value: Any) -> str:
 def put(meta: dict[str, str], key: str, view: View) -> None:
     """Keep the value of a key."""
     if text := text_of(view.data):
-        meta[_FOREIGN.sub("_", key)] = literal(text)
+        meta[meta_key(meta, key, view)] = literal(text)
 
 
 def keep_rest(view: View | None, known: Collection[str], meta: dict[str, str], prefix: str = "imported.") -> None:

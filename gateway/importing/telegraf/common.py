@@ -9,8 +9,6 @@ from gateway.importing.draft import Draft
 from gateway.importing.names import literal
 from gateway.importing.views import View
 
-_SILENT = ("alias", "log_level", "precision", "collection_jitter", "collection_offset", "name_override", "name_prefix")
-
 
 def interval(plugin: View, general: View | None, draft: Draft) -> str:
     """How often an input is read: its own interval, else the agent's, else Telegraf's ten seconds."""
@@ -37,12 +35,6 @@ def texts(view: View | None) -> dict[str, str]:
             if len(both) == 2:
                 found[literal(both[0].text)] = literal(both[1].text)
     return found
-
-
-def silent(plugin: View) -> None:
-    """Keys of any plug-in that are about Telegraf's own doings."""
-    for key in _SILENT:
-        plugin.get(key)
 
 
 def text_of(view: View, key: str, default: str = "") -> str:

@@ -11,7 +11,7 @@ from gateway.importing.draft import Draft
 from gateway.importing.names import literal
 from gateway.importing.numbers import decimal, number_of
 from gateway.importing.tagset import TagSet
-from gateway.importing.telegraf.common import duration, interval, silent, text_of, texts, with_texts
+from gateway.importing.telegraf.common import duration, interval, text_of, texts, with_texts
 from gateway.importing.views import View
 
 _TYPES = {
@@ -43,7 +43,6 @@ _SECTIONS = {
     "input_registers": registers.INPUT,
 }
 _MODES = {"": "tcp", "TCP": "tcp", "RTUOVERTCP": "rtu+tcp", "ASCIIOVERTCP": "ascii+tcp"}
-_SILENT = ("busy_retries", "busy_retries_wait", "debug_connection", "optimization", "optimization_max_register_fill")
 _CONTROLLER = re.compile(r"tcp://(?P<host>\[[^\]]+\]|[^:/]+)(?::(?P<port>[0-9]{1,5}))?/?")
 _LONGEST = 250
 
@@ -62,13 +61,11 @@ class _Plugin:
         self._report = draft.report
         self._name = text_of(view, "name") or "modbus"
         self._channel = ""
-        self._sets: dict[int, TagSet] = {}
-        self._names: dict[int, set[str]] = {}
+        workarounds = view.get("workarounds")
+        self._half = workarounds.get("string_register_location") if workarounds is not None else None
+        """Where a text has one character in each register, and in which half of it."""
 
     def draw(self, every: str) -> None:
-        silent(self._view)
-        for key in _SILENT:
-            self._view.get(key)
         where = self._where()
         if where is None:
             return
@@ -169,8 +166,6 @@ class _Plugin:
         for request in (found.as_list() if found is not None else None) or []:
             if request.as_map() is None:
                 continue
-            for key in _SILENT:
-                request.get(key)
             slave = self._slave(request)
             order = text_of(request, "byte_order").upper()
             table = text_of(request, "register", registers.HOLDING)
@@ -188,6 +183,10 @@ class _Plugin:
     def _put(self, field: _Field, tags: TagSet, seen: set[str]) -> None:
         keys = field.keys(self._draft.options.word_order)
         if keys is None:
+            return
+        if field.kind == "string" and self._half is not None and self._half.text in {"lower", "upper"}:
+            text = "a text with one character for each register cannot be read"
+            self._report.error(self._half.place, text, f"take the registers of `{field.name}` as UINT16")
             return
         name = f"{field.measurement}\t{field.name}" if field.measurement else field.name
         if name in seen:  # Telegraf tells two fields of one name apart by their tags or tables

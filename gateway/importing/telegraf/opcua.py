@@ -8,7 +8,7 @@ from gateway.importing.draft import Draft
 from gateway.importing.names import literal
 from gateway.importing.opcuanodes import GUESSED, POLICIES, is_node_id
 from gateway.importing.tagset import TagSet
-from gateway.importing.telegraf.common import interval, silent, text_of, texts, with_texts
+from gateway.importing.telegraf.common import interval, text_of, texts, with_texts
 from gateway.importing.views import View
 
 _TYPES = {
@@ -28,16 +28,11 @@ _TYPES = {
     "string": "string",
     "datetime": "string",
 }
-_SILENT = ("connect_timeout", "request_timeout", "session_timeout", "read_retry_timeout", "read_retry_count", "locales")
-_SILENT_TOO = ("reconnect_error_threshold", "timestamp", "client_trace", "optional_fields", "connect_fail_behavior")
 _INHERITED = ("namespace", "namespace_uri", "identifier_type")
 
 
 def draw(plugin: View, general: View | None, draft: Draft) -> None:
     """The channel and device of one input."""
-    silent(plugin)
-    for key in (*_SILENT, *_SILENT_TOO):
-        plugin.get(key)
     url = text_of(plugin, "endpoint", "opc.tcp://localhost:4840")
     name = text_of(plugin, "name") or text_of(plugin, "metric_name") or "opcua"
     channel = _channel(plugin, url, name, draft)

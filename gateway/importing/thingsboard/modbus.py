@@ -259,6 +259,8 @@ class _Slave:
         elif kind.writes:
             known = tags.tags[path]
             known["access"] = "w" if known.get("access") == "w" else "rw"
+        elif tags.tags[path].get("access") == "w":  # the call that writes came before the one that reads
+            tags.tags[path] |= {"access": "rw", "on_demand": True}
         if is_call and path != name:
             if name in self._commands:
                 self._report.error(entry.place, f"there are two calls `{name}`")

@@ -37,10 +37,24 @@ def test_two_names_never_get_one_id_and_one_name_never_two() -> None:
 
 
 def test_folders_become_levels_and_too_many_are_joined() -> None:
-    made, _ = names()
+    made, report = names()
     assert made.path_of("line.motor.temp", PLACE, ".") == "line/motor/temp"
+    assert not report.notes
     assert made.path_of("a.b.c.d.e.f", PLACE, ".") == "a/b/c/d/e_f"
+    assert [note.text for note in report.notes] == ["the device `a.b.c.d.e.f` is called `a/b/c/d/e_f` here"]
     assert made.path_of("plain.name", PLACE) == "plain_name"
+
+
+def test_things_of_one_name_get_ids_of_their_own_in_their_order() -> None:
+    made, report = names()
+    assert [made.new_id(name, PLACE) for name in ("a", "a", "a_2", "a", "b c")] == ["a", "a_2", "a_2_2", "a_3", "b_c"]
+    assert made.id_of("a", PLACE) == "a"
+    assert {note.text for note in report.notes} == {
+        "there is another device `a`: this one is called `a_2` here",
+        "the device `a_2` is called `a_2_2` here",
+        "there is another device `a`: this one is called `a_3` here",
+        "the device `b c` is called `b_c` here",
+    }
 
 
 def test_a_tag_is_never_the_folder_of_another() -> None:

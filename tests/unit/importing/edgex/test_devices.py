@@ -385,3 +385,20 @@ def test_passwords_are_credentials_or_left_out_and_never_copied():
     for made, notes_of in ((draft, report), (stub, stubbed), (opcua, told)):
         assert "hunter2" not in str(files_of(made))
         assert "hunter2" not in notes(notes_of)
+
+
+def test_events_of_a_device_without_a_profile_are_left_out_with_a_note():
+    text = device(more=events("interval: 20s, sourceName: All Values")).replace("    profileName: P\n", "")
+    draft, report = drawn(text)
+    ((found,),) = [channel["devices"].values() for channel in draft.channels.values()]
+    assert found["enabled"] is False
+    assert "tags" not in found
+    assert "`autoEvents`: `d` names no profile (`profileName`)" in notes(report)
+    load(draft)
+
+
+def test_an_event_on_a_command_of_a_profile_that_is_elsewhere_is_refused_in_clear_words():
+    text = device(more=events("interval: 20s, sourceName: All Values"))
+    (told,) = problems(text, known=Known(profiles=frozenset({"P"})))
+    assert "`All Values` is of a profile that is not imported here" in told
+    assert "import its profile together with the device" in told

@@ -155,3 +155,11 @@ def test_a_push_to_a_broker_is_what_to_write_into_gateway_yaml() -> None:
     text = only_note(report, "warning", "gateway.yaml").text
     assert 'urls: ["mqtt://192.0.2.9:1883"]' in text and 'topic: "a/b/{device}/{tag}"' in text and "qos: 1" in text
     assert only_note(report, "warning", "databases")
+
+
+def test_labels_whose_key_has_to_change_are_told_and_never_replace_each_other() -> None:
+    text = MODEL.replace("metadata: {name: m}", "metadata: {name: m, labels: {a/b: one, a:b: two, a_b: three}}")
+    draft, report = draft_of(text)
+    meta = draft.profiles["m"]["meta"]
+    assert sorted(meta[key] for key in meta if key.startswith("a_b")) == ["one", "three", "two"]
+    assert len([text for text in notes_of(report, "changed") if "in `meta`" in text]) == 3

@@ -99,7 +99,10 @@ def test_thingsboard_opcua_connectors_of_one_name_are_all_there():
         return json.dumps({"server": {"url": f"192.0.2.{host}:4840", "name": "plc"}, "mapping": mapping})
 
     draft, notes = taken({"a.json": text(1), "b.json": text(2)})
-    assert sorted(devices_of(draft).values()) == [("opc.tcp://192.0.2.1:4840", None), ("opc.tcp://192.0.2.2:4840", None)]
+    assert sorted(devices_of(draft).values()) == [
+        ("opc.tcp://192.0.2.1:4840", None),
+        ("opc.tcp://192.0.2.2:4840", None),
+    ]
     assert any("another channel `plc`" in note for note in notes)
     assert any("another device `Boiler`" in note for note in notes)
 
@@ -107,7 +110,7 @@ def test_thingsboard_opcua_connectors_of_one_name_are_all_there():
 @pytest.mark.parametrize("text", [KEPWARE, NEURON])
 def test_lists_of_one_name_become_profiles_of_their_own(text):
     draft, notes = taken({"k1/boiler.csv": text.format(tag="a"), "k2/boiler.csv": text.format(tag="b")})
-    assert [list(profile["tags"])[0][-1] for profile in draft.profiles.values()] == ["a", "b"]
+    assert [next(iter(profile["tags"]))[-1] for profile in draft.profiles.values()] == ["a", "b"]
     assert list(draft.profiles) == ["boiler", "boiler_2"]
     assert any("k2/boiler.csv" in note and "this one is called `boiler_2` here" in note for note in notes)
 

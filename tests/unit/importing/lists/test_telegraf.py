@@ -179,10 +179,33 @@ def test_keys_without_a_meaning_are_told_at_their_line():
     assert [str(note) for note in report.notes] == [
         "telegraf.conf:5:1: ignored: `inputs.modbus[0].colour` has no meaning here",
         "telegraf.conf:7:32: ignored: `inputs.modbus[0].coils[0].size` has no meaning here",
-        "telegraf.conf:9:1: ignored: `inputs.modbus[0].workarounds` has no meaning here",
+        "telegraf.conf:10:1: ignored: `inputs.modbus[0].workarounds.pause_after_connect` has no meaning here",
         "telegraf.conf:11:1: ignored: `outputs` has no meaning here",
         "telegraf.conf:13:1: ignored: `inputs.cpu` has no meaning here",
     ]
+
+
+@pytest.mark.parametrize(
+    "key", ['log_level = "debug"', 'name_override = "x"', 'optimization = "shrink"', "busy_retries = 3"]
+)
+def test_settings_of_telegraf_itself_are_told(key):
+    _, report = taken(f'{HEAD}slave_id = 1\n{key}\ncoils = [{{ name = "a", address = [0] }}]\n')
+    name = key.partition(" ")[0]
+    assert [str(note) for note in report.notes] == [
+        f"telegraf.conf:5:1: ignored: `inputs.modbus[0].{name}` has no meaning here"
+    ]
+
+
+def test_texts_with_one_character_a_register_are_refused_where_that_is_said():
+    field = '{ name = "serial", data_type = "STRING", address = [0, 1] }'
+    plain = '{ name = "n", data_type = "UINT16", address = [2] }'
+    text = f"{HEAD}slave_id = 1\nholding_registers = [{field}, {plain}]\n"
+    _, report = taken(text + '[inputs.modbus.workarounds]\nstring_register_location = "lower"\n')
+    (problem,) = report.problems.sorted()
+    assert problem.line == 7
+    assert "one character for each register" in problem.message
+    _, report = taken(text + '[inputs.modbus.workarounds]\nstring_register_location = "both"\n')
+    assert not report.problems.sorted()
 
 
 def test_fields_of_one_name_stay_two_tags():

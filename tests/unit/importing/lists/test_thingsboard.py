@@ -123,6 +123,17 @@ def test_what_is_written_elsewhere_makes_the_tag_writable_and_calls_become_comma
     assert found["commands"] == {"set": {"access": "w", "tags": ["level"]}, "get": {"access": "r", "tags": ["level"]}}
 
 
+def test_a_call_that_reads_behind_the_one_that_writes_makes_the_tag_readable():
+    entry = {"type": "bits", "objectsCount": 1, "address": 31}
+    write = {"tag": "setValue", **entry, "functionCode": 5}
+    read = {"tag": "getValue", **entry, "functionCode": 1}
+    for calls in ([write, read], [read, write]):
+        found = device(rpc=calls)
+        first, second = (call["tag"] for call in calls)
+        assert found["tags"] == {first: {"address": "coil/31", "type": "bool", "access": "rw", "on_demand": True}}
+        assert found["commands"] == {second: {"access": "r" if second == "getValue" else "w", "tags": [first]}}
+
+
 def test_reports_follow_the_strategy_of_the_tag_or_the_device():
     kinds = {
         "ON_CHANGE": {"on_change": True},

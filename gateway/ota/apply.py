@@ -30,6 +30,7 @@ from gateway.ota.waiver import take as take_waiver
 from gateway.ota.wheels import WheelStore
 from gateway.release import version
 from gateway.store.segments import FORMAT as STORE_SCHEMA
+from gateway.store.segments import READS as STORE_READS
 
 Verify = Callable[[Path, Trust, Path, str], Verified]
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -116,7 +117,7 @@ def _machine(places: Places, view: SlotsView) -> Machine:
     running = version()
     with contextlib.suppress(OSError, ReleaseRefused):
         running = parse_release((places.releases / view.good / "release.json").read_bytes()).version
-    return this_machine(running, STORE_SCHEMA, view.floors.get("rollback_index", 0))
+    return this_machine(running, STORE_SCHEMA, view.floors.get("rollback_index", 0), STORE_READS)
 
 
 def _begin(places: Places, request: Request, planned: Plan) -> None:

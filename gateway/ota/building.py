@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from gateway.ota.parts import Part, look, missing, row, unfit
+from gateway.ota.parts import Part, look, missing, row, schemas_of, unfit
 from gateway.ota.release import Compatible, Release, ReleaseRefused, Sbom, Wheel, parse_release
 
 _RUNTIME = "fieldpost"
@@ -38,7 +38,6 @@ class Wanted(Struct, frozen=True):
     glibc_min: str = ""
     urgency: str = "normal"
     notes_url: str = ""
-    state_schema: tuple[int, int] | None = None
     health: Mapping[str, int] = {}
     drivers: tuple[Wheel, ...] = ()
 
@@ -71,12 +70,14 @@ def build(wheels: Path, out: Path, wanted: Wanted) -> Release:
 
 
 def _describe(runtime: Part, rows: tuple[Wheel, ...], wanted: Wanted, sbom: Sbom, parts: Sequence[Part]) -> Release:
+    reads, writes = schemas_of(runtime.path)
     compatible = Compatible(
         platforms=(wanted.platform,),
         python=(wanted.python,),
         glibc_min=wanted.glibc_min,
         min_from=wanted.min_from,
-        state_schema=wanted.state_schema,
+        state_schema=reads,
+        state_writes=writes,
     )
     raw = {
         "name": _RUNTIME,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import email.parser
 import hashlib
+import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from email.message import Message
@@ -18,6 +19,9 @@ from gateway.ota.release import ReleaseRefused, Wheel
 from gateway.registry import GROUP
 
 _MOST_METADATA = 1_000_000
+_STORE = "gateway/store/segments.py"
+_READS = re.compile(r"^READS = \(([0-9]+), ([0-9]+)\)$", re.MULTILINE)
+_WRITES = re.compile(r"^FORMAT = ([0-9]+)$", re.MULTILINE)
 
 
 class Part(Struct, frozen=True):
@@ -101,6 +105,16 @@ def missing(part: Part, versions: Mapping[str, str], platform: str, python: str)
             yield f"{part.name} needs {need.name}, which is not there"
         elif not need.specifier.contains(there, prereleases=True):
             yield f"{part.name} needs {need.name} {need.specifier}, {there} is there"
+
+
+def schemas_of(runtime: Path) -> tuple[tuple[int, int] | None, int | None]:
+    """The schemas of the store that a gateway's wheel reads, from and to, and the one it writes; None for unknown."""
+    with zipfile.ZipFile(runtime) as archive:
+        if _STORE not in archive.namelist() or archive.getinfo(_STORE).file_size > _MOST_METADATA:
+            return None, None
+        text = archive.read(_STORE).decode("utf-8", "replace")
+    reads, writes = _READS.search(text), _WRITES.search(text)
+    return (int(reads[1]), int(reads[2])) if reads else None, int(writes[1]) if writes else None
 
 
 def _text(archive: zipfile.ZipFile, name: str) -> str | None:

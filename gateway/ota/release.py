@@ -55,7 +55,7 @@ class Compatible(Struct, frozen=True, forbid_unknown_fields=True):
     """Which machines and states a release is for. Empty lists and texts ask nothing.
 
     `min_from`: the oldest version that may be replaced by it. `state_schema`: the schemas of the store that it reads,
-    from and to.
+    from and to; `state_writes`: the schema that it writes.
     """
 
     platforms: tuple[str, ...] = ()
@@ -63,6 +63,7 @@ class Compatible(Struct, frozen=True, forbid_unknown_fields=True):
     glibc_min: Annotated[str, Meta(pattern=r"^([0-9]+\.[0-9]+)?$")] = ""
     min_from: Annotated[str, Meta(max_length=40)] = ""
     state_schema: tuple[Natural, Natural] | None = None
+    state_writes: Natural | None = None
 
 
 class HealthLimits(Struct, frozen=True, forbid_unknown_fields=True):
@@ -110,7 +111,9 @@ class Release(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Machine(Struct, frozen=True):
-    """What decides whether a release runs here. `version` and `schema`: of the running gateway, where one is."""
+    """What decides whether a release runs here. `version`, `schema` and `reads`: of the running gateway, where one is:
+    the schema of the store that it writes, and those that it reads, from and to.
+    """
 
     platform: str
     python: str
@@ -118,6 +121,7 @@ class Machine(Struct, frozen=True):
     version: str = ""
     schema: int | None = None
     rollback_index: int = 0
+    reads: tuple[int, int] | None = None
 
 
 def parse_release(raw: bytes) -> Release:
@@ -155,7 +159,9 @@ def slot_name(release: Release, raw: bytes) -> str:
     return f"{release.version}-{digest.hexdigest()[:12]}"
 
 
-def this_machine(version: str = "", schema: int | None = None, rollback_index: int = 0) -> Machine:
+def this_machine(
+    version: str = "", schema: int | None = None, rollback_index: int = 0, reads: tuple[int, int] | None = None
+) -> Machine:
     """The machine that this runs on."""
     libc, libc_version = platform.libc_ver()
     return Machine(
@@ -165,6 +171,7 @@ def this_machine(version: str = "", schema: int | None = None, rollback_index: i
         version=version,
         schema=schema,
         rollback_index=rollback_index,
+        reads=reads,
     )
 
 
@@ -190,6 +197,11 @@ def check_compatible(wanted: Compatible, machine: Machine) -> None:
         low, high = wanted.state_schema
         if not low <= machine.schema <= high:
             raise ReleaseRefused("schema", f"it reads stores of schema {low} to {high}, this one is {machine.schema}")
+    if wanted.state_writes is not None and machine.reads is not None:
+        low, high = machine.reads
+        if not low <= wanted.state_writes <= high:
+            text = f"it writes stores of schema {wanted.state_writes}, which what runs could not read after a way back"
+            raise ReleaseRefused("schema", f"{text}: install a release in between")
 
 
 def version_key(version: str) -> tuple[tuple[int, ...], int, int]:

@@ -38,8 +38,6 @@ from gateway.ota.vendor import packages_of
 ROLES = ("root", "targets", "snapshot", "timestamp")
 DAYS = {"root": 3650, "targets": 365, "snapshot": 90, "timestamp": 30}
 _SPEC = JSONSerializer(compact=False)
-
-
 _Signed = TypeVar("_Signed", Root, Snapshot, Targets, Timestamp)
 
 
@@ -88,8 +86,9 @@ class Repository:
         made._metadata.mkdir(parents=True)
         (folder / "targets").mkdir(exist_ok=True)
         try:
-            made._write_root(Metadata(root), signers, root, root)
-            made._publish(Targets(1, expires=made._in(days["targets"])), signers, days, root)
+            first = Targets(1, expires=made._in(days["targets"]))
+            for name, content in (made._signed_root(root, signers, root), *made._whole_set(first, signers, days, root)):
+                made._write(name, content)
         except BaseException:
             shutil.rmtree(made._metadata, ignore_errors=True)
             raise
@@ -159,7 +158,7 @@ class Repository:
 
     def rotate(self, role: str, keys: Sequence[Key], threshold: int, signers: Signers, old: Signers) -> None:
         """Give a role other keys. The new root is signed by who signed the last one and by who signs from now on, and
-        what the role signs is signed anew. `signers` hold the new keys. Raises RepositoryError.
+        what the role signs is signed anew. `signers` hold the new keys. Raises RepositoryError: nothing is written.
         """
         before = self.root
         root = self.root
@@ -171,11 +170,14 @@ class Repository:
         root.version += 1
         root.expires = self._in(DAYS["root"])
         both = {"root": [*old.get("root", ()), *signers.get("root", ())]}
-        self._write_root(Metadata(root), both, before, root)
+        signed, targets, everybody = self._signed_root(root, both, before), self.targets, {**old, **signers}
+        files = []
         if role == "targets":
-            self._next_targets(self.targets, {**old, **signers}, DAYS)
+            files = self._whole_set(self._renewed(targets, DAYS), everybody, DAYS, root)
         elif role != "root":
-            self._publish_snapshot(self.targets, {**old, **signers}, DAYS, root)
+            files = self._set_around(targets, self._raw(targets), everybody, DAYS, root)
+        for name, content in (signed, *files):
+            self._write(name, content)
 
     def delegate(self, vendor: str, keys: Sequence[Key], signers: Signers, days: Mapping[str, int] = DAYS) -> None:
         """From now on each of these keys, and no other, signs drivers of a vendor. Raises RepositoryError."""
@@ -291,17 +293,12 @@ class Repository:
             raise RepositoryError(f"{wheel.file} is not what its vendor has published")
 
     def _next_targets(self, targets: Targets, signers: Signers, days: Mapping[str, int]) -> None:
-        targets.version += 1
-        targets.expires = self._in(days["targets"])
-        self._publish(targets, signers, days, self.root)
+        for name, content in self._whole_set(self._renewed(targets, days), signers, days, self.root):
+            self._write(name, content)
 
-    def _publish(self, targets: Targets, signers: Signers, days: Mapping[str, int], root: Root) -> None:
-        """Targets first, the timestamp last: a client sees the old set or the new one."""
-        signed = self._signed(Metadata(targets), "targets", signers, root)
-        snapshot, timestamp = self._set_around(targets, signed, signers, days, root)
-        self._write(f"{targets.version}.targets.json", signed)
-        self._write(*snapshot)
-        self._write(*timestamp)
+    def _renewed(self, targets: Targets, days: Mapping[str, int]) -> Targets:
+        targets.version, targets.expires = targets.version + 1, self._in(days["targets"])
+        return targets
 
     def _publish_snapshot(
         self,
@@ -311,10 +308,18 @@ class Repository:
         root: Root,
         roles: Mapping[str, MetaFile] = {},
     ) -> None:
-        raw = (self._metadata / f"{targets.version}.targets.json").read_bytes()
-        snapshot, timestamp = self._set_around(targets, raw, signers, days, root, roles)
-        self._write(*snapshot)
-        self._write(*timestamp)
+        for name, content in self._set_around(targets, self._raw(targets), signers, days, root, roles):
+            self._write(name, content)
+
+    def _raw(self, targets: Targets) -> bytes:
+        return (self._metadata / f"{targets.version}.targets.json").read_bytes()
+
+    def _whole_set(
+        self, targets: Targets, signers: Signers, days: Mapping[str, int], root: Root
+    ) -> list[tuple[str, bytes]]:
+        """Targets first, the timestamp last: a client sees the old set or the new one."""
+        signed = self._signed(Metadata(targets), "targets", signers, root)
+        return [(f"{targets.version}.targets.json", signed), *self._set_around(targets, signed, signers, days, root)]
 
     def _set_around(
         self,
@@ -324,7 +329,7 @@ class Repository:
         days: Mapping[str, int],
         root: Root,
         roles: Mapping[str, MetaFile] = {},
-    ) -> tuple[tuple[str, bytes], tuple[str, bytes]]:
+    ) -> list[tuple[str, bytes]]:
         """The snapshot and timestamp that name these targets, signed. A role that was named once is named for ever:
         a client takes a snapshot without it for an older one. `roles`: of vendors, as they are from now on.
         """
@@ -336,7 +341,7 @@ class Repository:
         timestamp = Timestamp(1 if first else self.timestamp.version + 1, expires=self._in(days["timestamp"]))
         timestamp.snapshot_meta = _meta(snapshot.version, signed)
         last = self._signed(Metadata(timestamp), "timestamp", signers, root)
-        return (f"{snapshot.version}.snapshot.json", signed), ("timestamp.json", last)
+        return [(f"{snapshot.version}.snapshot.json", signed), ("timestamp.json", last)]
 
     def _signed(self, metadata: Metadata[Any], role: str, signers: Signers, root: Root) -> bytes:
         """Signed by all keys at hand that the role has. Raises RepositoryError below its threshold."""
@@ -350,7 +355,9 @@ class Repository:
             raise RepositoryError(f"{role} needs {needed} of its keys, {len(metadata.signatures)} given") from None
         return metadata.to_bytes(_SPEC)
 
-    def _write_root(self, metadata: Metadata[Root], signers: Signers, before: Root, after: Root) -> None:
+    def _signed_root(self, after: Root, signers: Signers, before: Root) -> tuple[str, bytes]:
+        """Signed by enough of those who signed the last one, and of those who sign from now on."""
+        metadata = Metadata(after)
         for signer in signers.get("root", ()):
             if signer.public_key.keyid in {*before.roles["root"].keyids, *after.roles["root"].keyids}:
                 metadata.sign(signer, append=True)
@@ -359,7 +366,7 @@ class Repository:
                 each.verify_delegate("root", metadata.signed_bytes, metadata.signatures)
         except exceptions.UnsignedMetadataError as error:
             raise RepositoryError(f"root needs more of its keys: {error}") from None
-        self._write(f"{metadata.signed.version}.root.json", metadata.to_bytes(_SPEC))
+        return f"{after.version}.root.json", metadata.to_bytes(_SPEC)
 
     def _store(self, info: TargetFile, content: bytes) -> None:
         path = self.folder / self._place(info)

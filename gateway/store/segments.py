@@ -25,6 +25,9 @@ from gateway.journal import STREAMS, Segment
 
 MAX_READINGS = 4096
 FORMAT = 1
+"""What this release writes; releases are measured by it before they are tried, see `gateway.ota.building`."""
+READS = (1, 1)
+"""The oldest and the newest format that it reads."""
 
 _HEADER = struct.Struct(">BBcxQQIqqI8sqqIII")
 _CRC = struct.Struct(">I")
@@ -115,7 +118,7 @@ def read_header(raw: bytes | memoryview) -> Header:
         raise StoreDamaged("a segment's header fails its check")
     fields = _HEADER.unpack_from(raw)
     version, stream, flag, epoch, first, n, t0, t1, dict_no, boot, mono, offset, borders, body, crc = fields
-    if version != FORMAT or stream >= len(STREAMS):
+    if not READS[0] <= version <= READS[1] or stream >= len(STREAMS):
         raise StoreDamaged(f"a segment has the unknown format {version}")
     stamp = Stamp(boot.decode("ascii", "replace"), offset, flag.decode("ascii", "replace"))
     return Header(STREAMS[stream], epoch, first, n, t0, t1, dict_no, mono, stamp, borders, body, crc)

@@ -10,6 +10,7 @@ from typing import Any
 from msgspec.structs import asdict
 
 from gateway.cli.session import CommandFailed, Exit, Session
+from gateway.errors import GatewayError
 
 _LAB = (
     "one key signs for all: good for a laboratory; for a fleet use --root-keys 3 --root-threshold 2 and keep them apart"
@@ -149,9 +150,16 @@ def _rotate(session: Session) -> int:
     threshold = session.option("threshold") or before.threshold
     if threshold > count:
         raise CommandFailed("the threshold is above the number of keys", Exit.USAGE)
-    fresh = [make_key(Path(session.args.keys[0]), role, password_of(session)) for _ in range(count)]
+    folder = Path(session.args.keys[0])
+    known = set(folder.iterdir()) if folder.is_dir() else set()
+    fresh = [make_key(folder, role, password_of(session)) for _ in range(count)]
     public = [key.public_key for key in fresh]
-    repository.rotate(role, public, threshold, {**old, role: fresh}, old)
+    try:
+        repository.rotate(role, public, threshold, {**old, role: fresh}, old)
+    except GatewayError:
+        for path in set(folder.iterdir()) - known:
+            path.unlink()  # keys that nobody was told of
+        raise
     version = repository.root.version
     lines = [f"{role} has {count} new keys (root {version}); the old ones sign nothing more: put them away"]
     return say(session, {"role": role, "root_version": version}, lines)

@@ -152,6 +152,7 @@ REFUSED = {
     "3.0.1": ({"compatible": {"platforms": ["linux_riscv64"]}}, "platform"),
     "3.0.2": ({"compatible": {"python": ["cp39"]}}, "python"),
     "3.0.3": ({"compatible": {"state_schema": [90, 91]}}, "schema"),
+    "3.1.4": ({"compatible": {"state_writes": 90}}, "schema"),
     "3.0.4": ({"compatible": {"min_from": "99.0"}}, "min_from"),
     "3.0.5": ({"installed_size": 1 << 39}, "disk"),
     "3.0.6": ({"runtime_wheel": runtime("3.0.6", "import nothing_like_it\n")}, "selftest"),

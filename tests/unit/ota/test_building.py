@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from gateway.ota.building import Wanted, build
 from gateway.ota.release import ReleaseRefused, parse_release
+from gateway.store import segments
 from tests.unit.ota.wheels import complete, wheel
 
 ARM = Wanted("linux_aarch64", "cp311")
@@ -79,3 +81,14 @@ def test_a_stable_abi_of_an_older_python_fits(tmp_path: Path) -> None:
     folder = complete(tmp_path / "wheels")
     wheel(folder, "cryptography", "50.0", "cp38-abi3-manylinux_2_28_aarch64")
     assert len(build(folder, tmp_path / "out", ARM).files) == 3
+
+
+def test_a_release_says_which_stores_it_reads_and_writes_as_its_wheel_does(tmp_path: Path) -> None:
+    folder = complete(tmp_path / "wheels")
+    assert build(folder, tmp_path / "old", ARM).compatible.state_writes is None
+    source = Path(segments.__file__).read_text(encoding="utf-8")
+    with zipfile.ZipFile(next(folder.glob("fieldpost-*.whl")), "a") as archive:
+        archive.writestr("gateway/store/segments.py", source)
+    compatible = build(folder, tmp_path / "new", ARM).compatible
+    assert (compatible.state_schema, compatible.state_writes) == (segments.READS, segments.FORMAT)
+    assert segments.READS[0] <= segments.FORMAT <= segments.READS[1]

@@ -22,7 +22,7 @@ from gateway.ota.release import (
 
 WHEEL = {"name": "a", "version": "1", "file": "wheels/a-1-py3-none-any.whl", "size": 5, "sha256": "0" * 64}
 GOOD: dict[str, Any] = {"schema": 1, "kind": "runtime", "name": "fieldpost", "version": "1.4.0", "wheels": [WHEEL]}
-BOX = Machine("linux_aarch64", "cp311", "2.36", "1.2.0", 4, 2)
+BOX = Machine("linux_aarch64", "cp311", "2.36", "1.2.0", 4, 2, (3, 5))
 
 
 def parsed(**keys: Any) -> Any:
@@ -87,6 +87,7 @@ def test_deep_and_large_descriptions_are_refused() -> None:
         ({"compatible": {"glibc_min": "2.41"}}, "glibc"),
         ({"compatible": {"min_from": "1.3.0"}}, "min_from"),
         ({"compatible": {"state_schema": [5, 6]}}, "schema"),
+        ({"compatible": {"state_schema": [4, 6], "state_writes": 6}}, "schema"),
         ({"rollback_index": 1}, "rollback"),
     ],
 )
@@ -103,6 +104,10 @@ def test_a_release_for_this_machine_fits_it() -> None:
     check_fit(
         parsed(rollback_index=2, compatible={"glibc_min": "2.36", "min_from": "1.2", "state_schema": [4, 4]}), BOX
     )
+
+
+def test_a_release_may_write_what_the_one_that_runs_reads() -> None:
+    check_fit(parsed(rollback_index=2, compatible={"state_schema": [4, 6], "state_writes": 5}), BOX)
 
 
 def test_a_machine_without_glibc_does_not_fit_where_one_is_needed() -> None:

@@ -248,6 +248,17 @@ def test_root_moves_on_by_old_and_new_keys_together_only(publisher: Publisher, b
     assert newcomer.take(publisher.bundle(release)).floors.root == 2
 
 
+@pytest.mark.parametrize("role", ["targets", "snapshot", "timestamp"])
+def test_a_rotation_that_cannot_be_finished_is_not_begun(publisher: Publisher, role: str) -> None:
+    """A root that names new keys, without anything that they signed, would be a repository that nobody can use."""
+    fresh = [new_key()]
+    rest = {"root": publisher.keys["root"], "targets": publisher.keys["targets"], role: fresh}
+    before = {path.name for path in (publisher.folder / "repo/metadata").iterdir()}
+    with pytest.raises(RepositoryError, match="needs 1 of its keys, 0 given"):
+        publisher.repository.rotate(role, [fresh[0].public_key], 1, rest, {"root": publisher.keys["root"]})
+    assert {path.name for path in (publisher.folder / "repo/metadata").iterdir()} == before
+
+
 def test_a_bundle_without_the_roots_in_between_is_refused_after_a_rotation(publisher: Publisher, box: Box) -> None:
     fresh = [new_key()]
     for role in ("timestamp", "snapshot"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -12,9 +12,9 @@ from gateway.cli import forms
 from gateway.cli.output import Output, clean
 from gateway.fleet.course import Course
 from gateway.fleet.deployment import Deployment
-from gateway.fleet.jobboard import JobBoard, Retained
+from gateway.fleet.jobboard import JobBoard
+from gateway.fleet.planning import Plan
 from gateway.fleet.rollout import Rollout
-from gateway.fleet.roster import GatewayInfo
 from gateway.fleet.withdrawing import Withdrawn
 
 _GOOD, _OPEN = frozenset({"succeeded"}), frozenset({"sent", "offline", "queued", "in_progress"})
@@ -37,8 +37,9 @@ def style(course: Course) -> str:
     return "bad"
 
 
-def plan(out: Output, deployment: Deployment, known: Mapping[str, GatewayInfo], there: Mapping[str, Retained]) -> None:
+def plan(out: Output, made: Plan) -> None:
     """What would be sent to whom, and in which order."""
+    deployment = made.deployment
     if out.as_json:
         waves = [list(wave) for wave in deployment.waves]
         head = {"deployment": deployment.id, "op": deployment.op, "target": deployment.label}
@@ -48,8 +49,8 @@ def plan(out: Output, deployment: Deployment, known: Mapping[str, GatewayInfo], 
     rows = []
     for number, wave in enumerate(deployment.waves):
         for name in wave:
-            info = known[name]
-            job = there.get(name)
+            info = made.known[name]
+            job = made.standing.get(name)
             state = "online" if info.online else "offline" if info.online is False else "unknown"
             rows.append((wave_name(deployment, number), name, state, info.version or "-", job.name if job else ""))
     out.table(("wave", "gateway", "state", "version", "its job now"), rows)

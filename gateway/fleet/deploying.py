@@ -8,7 +8,7 @@ message came back, another one there means that ours was replaced, and none that
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -20,6 +20,7 @@ from gateway.fleet.faults import BrokerAway, BrokerRefuses, FleetError, NoAnswer
 from gateway.fleet.jobboard import JobBoard, Retained
 from gateway.fleet.jobwire import JobStatus
 from gateway.fleet.link import Link, Listening
+from gateway.fleet.planning import foreign
 from gateway.fleet.rollout import Rollout
 from gateway.fleet.roster import GatewayInfo
 from gateway.mqttclient.connection import Inbound
@@ -266,21 +267,3 @@ class Deploying:
 
     def _now(self) -> float:
         return self._clock.mono()
-
-
-def foreign(next_: Retained | None, deployment: str, now_ms: int) -> Retained | None:
-    """`next_`, if it is somebody else's and a gateway may still act on it."""
-    if next_ is None or next_.over(now_ms) or (next_.job is not None and next_.job.id == deployment):
-        return None
-    return next_
-
-
-def occupied(board: JobBoard, gateways: Iterable[str], deployment: str, now_ms: int) -> FleetError | None:
-    """The error where jobs of others stand in the way."""
-    found = {name: there for name in gateways if (there := foreign(board.next.get(name), deployment, now_ms))}
-    if not found:
-        return None
-    told = ", ".join(f"{name} ({there.name})" for name, there in list(found.items())[:5])
-    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-    text = f"jobs of others stand at {told}{more}: wait (`fleet jobs --ask` tells how they are), cancel them, or"
-    return FleetError(f"{text} --replace", code=409)

@@ -16,6 +16,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -33,9 +34,11 @@ from gateway.fleet.jobboard import JobBoard
 from gateway.fleet.link import Link, Listening
 from gateway.fleet.names import checked_id, shadow_path, tag_of
 from gateway.fleet.patch import Patch
+from gateway.fleet.planning import Intent, Plan, make_plan
 from gateway.fleet.results import ACCEPTED, Result, parse_result
-from gateway.fleet.rollout import Rollout
+from gateway.fleet.rollout import Limits, Rollout
 from gateway.fleet.roster import DeviceInfo, GatewayInfo, Roster
+from gateway.fleet.selecting import named_alone, select
 from gateway.fleet.shadows import Rejection, Shadow, differing, ends, parse_rejection
 from gateway.fleet.watching import Change, Watch
 from gateway.fleet.withdrawing import Withdrawing, Withdrawn, asked_again
@@ -269,11 +272,27 @@ class Fleet:
         """Have gateways tell how their jobs stand, by publishing what stands on their `job/next` (`jobs`) once more."""
         return await asked_again(self._link, self._tenant, jobs, self._timeout_s, wait_s)
 
+    async def plan(self, intent: Intent) -> Plan:
+        """A deployment of what is wanted, from what the broker shows now; nothing is sent. Raises FleetError."""
+        chosen = select(await self.gateways(named_alone(intent.to)), intent.to, intent.but)
+        board = await self.jobs([info.id for info in chosen])
+        return make_plan(intent, self._tenant, chosen, board, self._clock.wall_ms())
+
     def deploying(self, record: Record, rollout: Rollout, **options: Any) -> Deploying:
         """A deployment, to be `run`: on connections of its own, which are made anew when they are lost. Options are
         those of Deploying.
         """
         return Deploying(self.another, record, rollout, self._clock, timeout_s=self._timeout_s, **options)
+
+    async def deploy(self, plan: Plan, records: Path, limits: Limits, **options: Any) -> Rollout:
+        """Do what was planned, and return how it ended. It is noted in the folder `records`, from where
+        `fieldpost fleet deploy --resume` goes on with it. Options are those of Deploying.
+        """
+        if not options.get("replace"):
+            plan.refuse_occupied(self._clock.wall_ms())
+        rollout = Rollout(plan.deployment.division, limits)
+        await self.deploying(Record.create(records, plan.deployment), rollout, **options).run()
+        return rollout
 
     def another(self) -> Link:
         """Another connection as the same user."""

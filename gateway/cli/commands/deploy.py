@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -16,15 +15,14 @@ from gateway.cli.deploy_screen import Screen
 from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.clock import SystemClock
 from gateway.fleet import Fleet, FleetError
-from gateway.fleet.deploying import Beside, occupied
+from gateway.fleet.deploying import Beside
 from gateway.fleet.deployment import Deployment, Record
 from gateway.fleet.names import checked_id
+from gateway.fleet.planning import EXPIRES_S, Intent
 from gateway.fleet.rollout import Limits, Rollout
-from gateway.fleet.selecting import Selector, named_alone, select
+from gateway.fleet.selecting import Selector
 from gateway.fleet.targets import Target, named_target, no_target, windowed
-from gateway.fleet.waves import divide
 
-_EXPIRES_S = 7 * 86_400.0
 _WITHIN_S, _WITHIN_WINDOW_S = 2 * 3600.0, 26 * 3600.0
 _ANSWER_S = 120.0
 
@@ -42,35 +40,26 @@ def deploy(session: Session) -> Call:
     if args.target is None or not args.to:
         raise CommandFailed("say what (TARGET) and for whom (--to SELECTOR)", Exit.USAGE)
     target = windowed(_target(session), args.window, args.group)
-    to, but = [Selector(text) for text in args.to], [Selector(text) for text in args.but or ()]
-    name = checked_id("deployment", args.id or _some_name())
+    intent = Intent(
+        target=target,
+        to=[Selector(text) for text in args.to],
+        but=[Selector(text) for text in args.but or ()],
+        canary=args.canary,
+        batch=args.batch,
+        name="" if args.id is None else checked_id("deployment", args.id),
+        expires_s=args.exp or EXPIRES_S,
+        url=args.url or "",
+    )
 
     async def call(fleet: Fleet) -> int:
-        chosen = select(await fleet.gateways(named_alone(to)), to, but)
-        waves = divide(chosen, args.canary, args.batch)
-        board = await fleet.jobs(waves.gateways)
-        now = round(time.time() * 1000)
-        deployment = Deployment(
-            id=name,
-            tenant=fleet.tenant,
-            op=target.op,
-            label=target.label,
-            docs=_docs(target, waves.gateways),
-            waves=waves.waves,
-            canaries=waves.canaries,
-            made=now,
-            exp=now + round((args.exp or _EXPIRES_S) * 1000),
-            url=args.url or "",
-        )
-        for gateway in waves.gateways:
-            deployment.payload(gateway)  # its size is told before anything is sent
+        plan = await fleet.plan(intent)
         if args.dry_run:
-            tables.plan(session.out, deployment, {info.id: info for info in chosen}, board.next)
+            tables.plan(session.out, plan)
             return Exit.OK
-        if not args.replace and (busy := occupied(board, waves.gateways, name, now)) is not None:
-            raise busy
-        record = Record.create(_folder(session), deployment)
-        return await _run(session, fleet, record, _limits(session, deployment), serving)
+        if not args.replace:
+            plan.refuse_occupied(plan.deployment.made)
+        record = Record.create(_folder(session), plan.deployment)
+        return await _run(session, fleet, record, _limits(session, plan.deployment), serving)
 
     return call
 
@@ -92,13 +81,6 @@ async def _run(session: Session, fleet: Fleet, record: Record, limits: Limits, s
     if rollout.stopped or rollout.failures:
         return Exit.FAILED
     return Exit.NOT_YET if any(course.pending for course in rollout.courses.values()) else Exit.OK
-
-
-def _docs(target: Target, gateways: list[str]) -> dict[str, dict[str, Any]]:
-    """One for all where all are the same."""
-    docs = {gateway: target.doc_of(gateway) for gateway in gateways}
-    first = next(iter(docs.values()))
-    return {"": first} if all(doc == first for doc in docs.values()) else docs
 
 
 def _target(session: Session) -> Target:
@@ -259,7 +241,3 @@ def _folder(session: Session) -> Path:
         return Path(session.args.records)
     base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(base) / "fieldpost" / "deployments"
-
-
-def _some_name() -> str:
-    return f"d-{time.strftime('%Y%m%d-%H%M', time.gmtime())}-{secrets.token_hex(2)}"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.support import ports
 from tests.support.eventually import wait_until
@@ -98,6 +101,35 @@ def test_a_gateway_that_dies_of_its_configuration_ends_on_the_one_before(make_sc
         assert ended["detail"]["reason"] == "the gateway ended twice while the configuration was tried"
         assert far.config()["hash"] == before == ended["detail"]["hash"]
         assert far.end("c2", 7, tree)["state"] == "succeeded", "a power cut is no fault of it"
+
+
+def test_a_driver_that_ends_the_process_whenever_it_runs_is_gone_at_the_third_start(
+    make_scene: MakeScene, tmp_path: Path
+) -> None:
+    scene = make_scene(2, start=False, env={"PYTHONPATH": str(_naughty(tmp_path))})
+    with sender(scene) as far:
+        before = far.config()["hash"]
+        device = {"interval": "1s", "tags": {"x": {"type": "float64"}}}
+        imp = {"driver": "naughty", "behaviour": "die", "after": 0.3, "devices": {"imp": device}}
+        far.send("c1", 7, {**far.base, "channels/imp.yaml": yaml.safe_dump(imp)})
+        _wait_dead(scene)
+        scene.gateway.start(wait=False)
+        _wait_dead(scene)
+        scene.gateway.start()
+        assert far.cloud.end("c1", 60)["detail"]["rolled_back"]
+        assert far.config()["hash"] == before
+        scene.wait_polls(3)
+
+
+def _naughty(folder: Path) -> Path:
+    """A folder of installed packages that holds the misbehaving driver."""
+    site = folder / "site"
+    info = site / "naughty-1.0.dist-info"
+    info.mkdir(parents=True)
+    shutil.copy(Path(__file__).resolve().parents[1] / "naughty" / "naughty_driver.py", site)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: naughty\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[fieldpost.drivers]\nnaughty = naughty_driver:SPEC\n")
+    return site
 
 
 def _dying(point: str) -> dict[str, str]:

@@ -51,6 +51,8 @@ async def misbehave(behaviour: str) -> None:
         await asyncio.sleep(0)
     if behaviour == "exit":
         sys.exit(3)
+    if behaviour == "die":
+        os.kill(os.getpid(), 9)
     if behaviour == "block" and os.environ.get("NAUGHTY_BLOCKS") == "1":
         time.sleep(3600)  # what no event loop can defend itself against
     await asyncio.Event().wait()

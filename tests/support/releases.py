@@ -14,7 +14,7 @@ from gateway.ota.building import Wanted, build
 from tests.support.processes import ROOT
 from tests.unit.ota.publisher import Publisher
 
-_SOURCES = ("gateway", "drivers", "rules", "setup.cfg", "pyproject.toml", "README.md", "LICENSE", "NOTICE")
+SOURCES = ("gateway", "drivers", "rules", "setup.cfg", "pyproject.toml", "README.md", "LICENSE", "NOTICE")
 _START = '"""Run the gateway until it is told to stop. Returns the process\' exit code (cli reference)."""\n'
 _TEST = "    config, state, *drivers = words\n    try:\n"
 
@@ -35,7 +35,7 @@ class Releases:
         """A bundle. `fault`: a line of Python that `run` begins with; `selftest`: one that the self-test begins with."""
         source, wheels = self._folder / f"source-{version}", self._folder / f"wheels-{version}"
         source.mkdir()
-        for name in _SOURCES:
+        for name in SOURCES:
             if (ROOT / name).is_dir():
                 shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
             else:

@@ -144,14 +144,15 @@ def _verify(session: Session) -> int:
 def _rotate(session: Session) -> int:
     from gateway.ota.keys import make_key
 
-    repository, old, role = repository_of(session), signers_of(session), session.args.role
+    folder, repository, role = Path(session.args.keys[0]), repository_of(session), session.args.role
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    old = signers_of(session)
     before = repository.root.roles[role]
     count = session.option("count") or len(before.keyids)
     threshold = session.option("threshold") or before.threshold
     if threshold > count:
         raise CommandFailed("the threshold is above the number of keys", Exit.USAGE)
-    folder = Path(session.args.keys[0])
-    known = set(folder.iterdir()) if folder.is_dir() else set()
+    known = set(folder.iterdir())
     fresh = [make_key(folder, role, password_of(session)) for _ in range(count)]
     public = [key.public_key for key in fresh]
     try:

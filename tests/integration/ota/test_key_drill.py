@@ -99,7 +99,6 @@ def test_all_keys_are_replaced_and_gateways_follow(office, tmp_path):
     (tmp_path / "try").mkdir(mode=0o700)
     said = office.run("rotate", "timestamp", *office.with_keys("try", "safe-1", "safe-2", "online"), fail=True)
     assert "root needs" in said
-    (tmp_path / "new").mkdir(mode=0o700)
     office.run("rotate", "targets", *office.with_keys("new", "fresh", *both))
     assert {path.name for path in (tmp_path / "new").iterdir()} == {"targets-1.pem", "targets-2.pem"}
     folder = office.build("1.3.0")

@@ -248,6 +248,24 @@ def test_what_nobody_needs_is_collected(box):
     assert [path.name for path in box.places.wheels.iterdir()] == [f"{kept}.whl"]
 
 
+def test_what_installers_of_before_left_is_collected_once_a_slot_is_good(box):
+    old = box.places.releases / "20260301-101500-4711"
+    (old / "bin").mkdir(parents=True)
+    (old / "bin/python").symlink_to("/usr/bin/python3")
+    assert box.run("gc") == 0, box.output
+    assert not old.exists()
+    assert box.places.slot(OLD).is_dir()
+    assert f"removed {old.name}" in box.output
+
+
+def test_nothing_is_collected_where_nobody_knows_what_is_good(tmp_path):
+    bare = SlotBox(tmp_path)
+    old = bare.places.releases / "20260301-101500-4711"
+    old.mkdir()
+    assert bare.run("gc") == 0, bare.output
+    assert old.is_dir()
+
+
 def test_an_update_that_is_being_staged_is_not_collected(box):
     left = box.places.releases / ".tmp-1.4.0"
     left.mkdir()

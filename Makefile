@@ -8,7 +8,7 @@ PYTEST := $(PY) -m pytest
 SHELL  := /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-system test-vm test-arm soak bench check format audit clean
+.PHONY: help run test test-system test-vm test-arm soak bench check format audit deb clean
 
 help:
 	@echo "make run          a demo plant, a broker and the gateway, with live values (Ctrl-C ends it)"
@@ -19,6 +19,7 @@ help:
 	@echo "make soak         full-length fault tests (hours); FIELDPOST_SEED=n repeats one run"
 	@echo "make bench        measures every budget beside a bare polling loop"
 	@echo "make check        format, lint, types, import contract"
+	@echo "make deb          a Debian package in dist/; MACHINE=aarch64 for another machine"
 	@echo "make audit        asks PyPI for known vulnerabilities of what releases are made of"
 
 # One environment, two stamps: what the demo needs, and what the tests need on top.
@@ -76,6 +77,9 @@ bench: $(VENV)/.dev
 	$(PY) -m benchmarks
 
 # A library that could not be asked about counts as a failure.
+deb: $(VENV)/.dev
+	PY=$(CURDIR)/$(PY) packaging/debian/build.sh dist $(MACHINE)
+
 audit: $(VENV)/.dev
 	@$(PIP) install 'pip-audit>=2.9,<3'
 	@set -e; for lock in packaging/locks/*.txt; do echo $$lock; \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -50,12 +51,13 @@ def _files(folder: Path, skip: set[Path]) -> Iterator[tuple[str, bytes]]:
 
 
 def scatter(files: Mapping[str, bytes], config: Path, state: Path) -> list[str]:
-    """Make a box of a backup: both folders must be empty or missing. Returns what was put in place.
+    """Make a box of a backup: no file may be in either folder. Returns what was put in place; as root, each folder's
+    owner has it, as the service needs it.
 
     Raises BackupError before anything is written, OSError when the disk fails; what was begun is removed then.
     """
     for folder in (config, state):
-        if folder.is_dir() and any(folder.iterdir()):
+        if any(path.is_symlink() or not path.is_dir() for path in folder.rglob("*")):
             raise BackupError(f"{folder} is not empty: a backup is restored to a new box")
     tables = _tables(files)
     begun = [folder for folder in (config, state) if not folder.exists()]
@@ -67,11 +69,28 @@ def scatter(files: Mapping[str, bytes], config: Path, state: Path) -> list[str]:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         if tables is not None:
             place_tables(state, tables)
+        if os.geteuid() == 0:
+            _hand_over(config, state)
     except BaseException:
         for folder in (config, state):
             _empty(folder, remove=folder in begun)
         raise
     return sorted({name.split("/")[0] for name in files})
+
+
+def _hand_over(config: Path, state: Path) -> None:
+    """What root restored belongs to whom the folders belong to. The configuration is read by its group; its secrets are
+    the gateway's alone.
+    """
+    owner, reader = state.stat(), config.stat()
+    for path in state.rglob("*"):
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+    for path in config.rglob("*"):
+        if "credentials" in path.relative_to(config).parts[:1]:
+            os.chown(path, owner.st_uid, owner.st_gid)
+        else:
+            os.chown(path, reader.st_uid, reader.st_gid)
+            path.chmod(0o750 if path.is_dir() else 0o640)
 
 
 def _tables(files: Mapping[str, bytes]) -> Copied | None:

@@ -51,7 +51,7 @@ def run(places: Places, check: Verify = verify) -> int:
         return 0
     kill_point("apply.recorded")
     try:
-        with _alone(places):
+        with alone(places):
             planned = _stage(places, request, view, check, take_waiver(places, request.job))
         _begin(places, request, planned)
     except ReleaseRefused as error:
@@ -79,7 +79,7 @@ def _stage(places: Places, request: Request, view: SlotsView, check: Verify, wai
         machine, good = _machine(places, view), places.releases / view.good
         planned = plan(verified, good, places.wheels, machine, Allowed(places))
         _check(view, planned, machine)
-        if _is_whole(places, planned.slot):
+        if is_whole(places, planned.slot):
             return planned  # staged before the power went, or tried and taken back by hand
         check_space(planned.release, places.base)
         store = WheelStore(places.wheels)
@@ -90,7 +90,7 @@ def _stage(places: Places, request: Request, view: SlotsView, check: Verify, wai
     return planned
 
 
-def _is_whole(places: Places, slot: str) -> bool:
+def is_whole(places: Places, slot: str) -> bool:
     """Whether the slot is there already. One that a power cut damaged makes room."""
     if not (places.releases / slot).exists():
         return False
@@ -151,7 +151,7 @@ def _failed(places: Places, request: Request, reason: str, text: str) -> int:
 
 
 @contextlib.contextmanager
-def _alone(places: Places) -> Iterator[None]:
+def alone(places: Places) -> Iterator[None]:
     """Nobody else stages or collects; what a kill left is gone."""
     places.releases.mkdir(parents=True, exist_ok=True)
     places.updating.parent.mkdir(parents=True, exist_ok=True)

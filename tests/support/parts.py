@@ -79,6 +79,7 @@ PARTS: dict[str, Part] = {
     "nsenter": _command("nsenter", "apt install util-linux"),
     "mmdebstrap": _command("mmdebstrap", "apt install mmdebstrap"),
     "qemu-aarch64-static": _command("qemu-aarch64-static", "apt install qemu-user-static"),
+    "lintian": _command("lintian", "apt install lintian"),
     "nginx": _command("nginx", "apt install nginx-light"),
     "node": _command("node", "apt install nodejs"),
     "npm": _command("npm", "apt install npm"),

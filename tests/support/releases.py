@@ -33,6 +33,15 @@ class Releases:
 
     def make(self, version: str, fault: str = "", selftest: str = "", **health: int) -> Path:
         """A bundle. `fault`: a line of Python that `run` begins with; `selftest`: one that the self-test begins with."""
+        wheels = self.wheels(version, fault, selftest)
+        wanted = Wanted(f"linux_{platform.machine()}", f"cp{sys.version_info[0]}{sys.version_info[1]}", health=health)
+        build(wheels, self._folder / f"release-{version}", wanted)
+        publisher = self.publisher
+        release = publisher.repository.add(self._folder / f"release-{version}", publisher.signers)
+        return publisher.bundle(release)
+
+    def wheels(self, version: str, fault: str = "", selftest: str = "") -> Path:
+        """A folder with the gateway as this version, and all that it needs."""
         source, wheels = self._folder / f"source-{version}", self._folder / f"wheels-{version}"
         source.mkdir()
         for name in SOURCES:
@@ -48,11 +57,7 @@ class Releases:
             changed.write_text(changed.read_text().replace(start, f"{start}{indent}{line or 'pass'}\n"))
         shutil.copytree(self._needs, wheels)
         self._pip("wheel", "--no-deps", "--no-build-isolation", "-w", str(wheels), str(source))
-        wanted = Wanted(f"linux_{platform.machine()}", f"cp{sys.version_info[0]}{sys.version_info[1]}", health=health)
-        build(wheels, self._folder / f"release-{version}", wanted)
-        publisher = self.publisher
-        release = publisher.repository.add(self._folder / f"release-{version}", publisher.signers)
-        return publisher.bundle(release)
+        return wheels
 
     @staticmethod
     def _pip(*words: str) -> None:

@@ -37,6 +37,11 @@ class Container:
         self._init = 0
         wait_until(self._is_up, 90, every=0.2, why=lambda: f"systemd is up: {self._process.output()}")
 
+    @property
+    def init(self) -> int:
+        """Its first process, as the machine sees it."""
+        return self._init
+
     def run(self, *argv: str, check: bool = True) -> str:
         """Output of a command inside."""
         inside = ["nsenter", "-t", str(self._init), "-m", "-p", "-u", "-i", "-C", *argv]
@@ -58,6 +63,11 @@ class Container:
             inside = ["nsenter", "-t", str(self._init), "-m", "-p", "-u", "-i", "-C", "/bin/sh", "-c"]
             script = 'mkdir -p "$(dirname "$1")" && cat > "$1"'
             subprocess.run([*inside, script, "sh", path], stdin=content, check=True, timeout=60)
+
+    def read(self, path: str) -> bytes:
+        """The content of a file inside."""
+        inside = ["nsenter", "-t", str(self._init), "-m", "cat", path]
+        return subprocess.run(inside, capture_output=True, check=True, timeout=60).stdout
 
     def journal(self, unit: str) -> str:
         return self.run("journalctl", "-u", unit, "-o", "cat", "--no-pager")

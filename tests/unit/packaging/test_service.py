@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -104,20 +105,30 @@ def test_the_installer_is_a_valid_shell_script_and_explains_itself():
 
 def test_the_installer_finds_the_command_where_slots_have_it():
     text = (ROOT / "systemd" / "install.sh").read_text(encoding="utf-8")
-    found = re.findall(r"\$base/current[^ \"]*", text)
-    assert len(found) == 2
-    assert set(found) == {"$base/current/venv/bin/fieldpost"}
+    assert set(re.findall(r"/current/[^ \"]*", text)) == {"/current/venv/bin/fieldpost"}
     assert "\numask 022" in text
 
 
 def test_everything_the_installer_installs_is_there():
     text = (ROOT / "systemd" / "install.sh").read_text(encoding="utf-8")
-    for name in ("sysusers.conf", "tmpfiles.conf", "backoff.conf", "slotctl", "slot-exec"):
-        assert f"$here/{name}" in text
-        assert (ROOT / "systemd" / name).is_file()
-    assert {path.suffix for path in UNIT.parent.glob("fieldpost*")} == {".service", ".path", ".timer"}
+    for name in re.findall(r"\$here/([a-z0-9][a-z0-9.-]+)\"", text):
+        assert (UNIT.parent / name).is_file(), name
+    assert {path.suffix for path in UNIT.parent.glob("fieldpost*")} == {".service", ".path", ".timer", ".8"}
     for suffix in (".service", ".path", ".timer"):
         assert f'"$here"/fieldpost*{suffix}' in text
+    for program in ("slotctl", "slot-exec", "first-install"):
+        assert f" {program}" in text
+        assert (UNIT.parent / program).stat().st_mode & 0o111
+
+
+def test_bluez_is_asked_by_the_user_of_the_unit_and_serial_ports_by_its_group():
+    policy = ET.parse(UNIT.with_name("dbus.conf")).getroot().find("policy")
+    assert policy.get("user") == _unit()["Service"]["User"]
+    assert policy.find("allow").get("send_destination") == "org.bluez"
+    rules = (UNIT.parent / "udev.rules").read_text(encoding="utf-8")
+    assert f'GROUP="{_unit()["Service"]["SupplementaryGroups"]}"' in rules
+    for label in re.findall(r'GOTO="(\w+)"', rules):
+        assert f'LABEL="{label}"' in rules
 
 
 @pytest.mark.parametrize("name", ["update", "confirm", "trial", "fallback"])

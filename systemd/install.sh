@@ -152,6 +152,9 @@ if [ -n "$live" ] && [ "$changes" != 0 ] && [ -z "$dry" ]; then
     udevadm control --reload 2>/dev/null || true
 fi
 
+# Of an image: whose they are is said at its first boot (tmpfiles.conf).
+if [ -z "$live" ] && [ -z "$dry" ]; then mkdir -p -m 0750 "$root/etc/fieldpost" "$root/var/lib/fieldpost"; fi
+
 if [ -n "$bundle" ]; then set -- --bundle "$bundle"; else set -- --wheels "$wheelhouse"; fi
 said=$("$python" -I -S "$here/first-install" "$@" --place "${root:-/}" ${trust:+--trust "$trust"} $stale $dry) ||
     fail "the release is not installed; what ran before runs on"

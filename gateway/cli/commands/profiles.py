@@ -9,7 +9,16 @@ from typing import Any
 from gateway.cli.editing import Changes, finish
 from gateway.cli.places import config_dir
 from gateway.cli.profiles_grammar import ACTIONS
-from gateway.cli.profiletests.sources import CONFIGURATION, LIBRARY, Source, configured, in_file, installed, library
+from gateway.cli.profiletests.sources import (
+    CONFIGURATION,
+    LIBRARY,
+    Source,
+    configured,
+    in_file,
+    installed,
+    library,
+    strays,
+)
 from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.settings.ids import did_you_mean
 
@@ -23,7 +32,8 @@ def profiles(session: Session) -> int:
     if what == "test":
         from gateway.cli.commands.profiletest import test
 
-        return test(session, chosen(session, names))
+        folder = None if names or session.option("library") else config_dir(session.option("config"))
+        return test(session, chosen(session, names), strays(folder) if folder is not None else [])
     if what == "record":
         from gateway.cli.commands.profilerecord import record
 

@@ -8,16 +8,20 @@ from gateway.cli.output import clean
 from gateway.cli.profiletests.running import Result, try_all
 from gateway.cli.profiletests.sources import Source
 from gateway.cli.session import Exit, Session
+from gateway.errors import Problem
 
 
-def test(session: Session, sources: list[Source]) -> int:
-    """Exit 0 when all is as expected, 1 when it is not, 78 when a profile or a file of cases is wrong."""
+def test(session: Session, sources: list[Source], stray: list[Problem]) -> int:
+    """Exit 0 when all is as expected, 1 when it is not, 78 when a profile or a file of cases is wrong. `stray`: what is
+    wrong with files of cases that belong to none of the profiles.
+    """
     strict = bool(session.args.strict)
     silent = session.out.as_json
     results, wrong = try_all(
         sources, session.option("driver") or "", lambda each: None if silent else _tell(session, each, strict=strict)
     )
     failed = [each for each in results if not each.ok(strict=strict)]
+    wrong += stray
     if wrong:
         from gateway.cli.commands.configuration import show_problems
 
@@ -27,8 +31,14 @@ def test(session: Session, sources: list[Source]) -> int:
         views = [_view(each, strict=strict) for each in results]
         session.out.result({"ok": not failed, "profiles": len(results), "cases": cases, "results": views})
     else:
-        text = f"{_count(len(results), 'profile')}, {_count(cases, 'case')}"
-        text = f"{len(failed)} of {text} failed" if failed else f"ok: {text}"
+        text = f"ok: {_count(len(results), 'profile')}, {_count(cases, 'case')}"
+        if failed:
+            wrong_cases = sum(len(each.failed) for each in results)
+            text = (
+                f"{len(failed)} of {_count(len(results), 'profile')} failed, {wrong_cases} of {_count(cases, 'case')}"
+            )
+        if skipped := sum(len(each.skipped) for each in results):
+            text += f"; {_count(skipped, 'case')} not played"
         session.out.line(session.out.styled(text, "bad" if failed else "good"))
     return Exit.FAILED if failed else Exit.OK
 
@@ -44,6 +54,8 @@ def _tell(session: Session, result: Result, *, strict: bool) -> None:
     ok = result.ok(strict=strict)
     text = f"{result.source.name}: {'ok' if ok else 'failed'} ({', '.join(facts)})"
     session.out.line(session.out.styled(clean(text), "" if ok else "bad"))
+    for reason in dict.fromkeys(case.skipped for case in result.skipped):
+        session.out.line(session.out.styled(clean(f"  not played: {reason}"), "uncertain"))
     for case in result.failed:
         session.out.line(session.out.styled(clean(f"  {case.file}:{case.line}: {case.name}"), "bad"))
         for failure in case.failures:
@@ -70,6 +82,7 @@ def _view(result: Result, *, strict: bool) -> dict[str, Any]:
                 "line": each.line,
                 "ok": not each.failures,
                 "failures": each.failures,
+                "skipped": each.skipped,
             }
             for each in result.cases
         ],

@@ -14,7 +14,7 @@ from gateway.cli.profiletests.loading import channel_of, driver_of, rehearsal_of
 from gateway.cli.profiletests.sources import Source
 from gateway.cli.ruletests.tagvalues import same_value
 from gateway.driver import DriverSpec
-from gateway.errors import ConfigError, GatewayError, Problem
+from gateway.errors import ConfigError, GatewayError, PermanentError, Problem
 from gateway.model import ChannelSpec, Quality, Value
 from gateway.registry import DriverNotUsable
 from gateway.rehearsal import GivenError, Rehearsal
@@ -22,13 +22,16 @@ from gateway.settings.positions import Problems
 
 
 class CaseResult(Struct, frozen=True):
-    """One case that was played. `failures`: what is not as expected, a line each; `checked`: the tags it looked at."""
+    """One case that was played. `failures`: what is not as expected, a line each; `checked`: the tags it looks at.
+    `skipped`: why it could not be played here, a library that is not installed; empty when it was.
+    """
 
     name: str
     file: str
     line: int
     failures: tuple[str, ...]
     checked: frozenset[str] = frozenset()
+    skipped: str = ""
 
 
 class Result(Struct, frozen=True):
@@ -50,12 +53,17 @@ class Result(Struct, frozen=True):
 
     @property
     def checked(self) -> int:
-        """Tags that some case looks at."""
-        return len(frozenset[str]().union(*(case.checked for case in self.cases)))
+        """Tags that some case has looked at."""
+        return len(frozenset[str]().union(*(case.checked for case in self.cases if not case.skipped)))
+
+    @property
+    def skipped(self) -> list[CaseResult]:
+        return [case for case in self.cases if case.skipped]
 
     def ok(self, *, strict: bool) -> bool:
-        """`strict`: advice counts as a fault."""
-        return not self.failed and not any(each.is_fault or strict for each in self.remarks)
+        """`strict`: advice counts as a fault, and so does a case that could not be played."""
+        odd = any(each.is_fault or strict for each in self.remarks) or (strict and self.skipped)
+        return not self.failed and not odd
 
 
 def try_profile(source: Source, driver: str = "") -> Result:
@@ -110,6 +118,9 @@ def _play(source: Source, spec: DriverSpec, rehearsal: Rehearsal, case: Case, pr
     except GivenError as error:
         problems.at(case.origin.child("given", *error.path), str(error), error.hint)
         return CaseResult(case.name, case.file, case.line, ())
+    except PermanentError as error:
+        checked = frozenset(each.tag.path for each in wanted)
+        return CaseResult(case.name, case.file, case.line, (), checked, str(error))
     except GatewayError as error:
         return CaseResult(case.name, case.file, case.line, (f"not played: {error}",))
     failures = [text for each in wanted if (text := _difference(each, played.values.get(each.tag.path)))]

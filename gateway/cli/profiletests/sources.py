@@ -11,9 +11,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.cli.session import CommandFailed, Exit
+from gateway.errors import Problem
 from gateway.library import case_texts, profile_texts
 from gateway.registry import Registry
 from gateway.settings.foreign import is_foreign
+from gateway.settings.ids import did_you_mean
 from gateway.settings.positions import Document, Problems
 from gateway.settings.tree import CASES, ROOT, read_tree
 from gateway.settings.yaml_reader import MAX_BYTES, read_documents
@@ -215,6 +217,18 @@ def _case_files(folder: Path, shown: str) -> dict[str, dict[str, bytes]]:
         name = named if isinstance(named, str) else path.name.removesuffix(CASES)
         found.setdefault(name, {})[f"{shown}{path.name}"] = raw
     return found
+
+
+def strays(folder: Path) -> list[Problem]:
+    """Files of cases in a configuration folder whose profile is not there: a typing error, or a file that was left."""
+    texts = {name: bytes(text) for name, text in read_tree(folder).items() if name.startswith("profiles/")}
+    known = bodies(texts)
+    return [
+        Problem(file, 1, 1, "", f"there is no profile `{name}` that these cases are for", did_you_mean(name, known))
+        for name, files in _case_files(folder / "profiles", "profiles/").items()
+        if name not in known
+        for file in files
+    ]
 
 
 def _users(tree: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -167,9 +169,40 @@ def test_a_case_that_does_not_hold_says_what_came_and_what_was_expected(folder, 
     assert "meter.cases.yaml:3: at rest" in text
     assert "voltage: 230 V, expected 23 V" in text
     assert "2 requests, expected 1: coil/3 x 1, holding/100 x 4" in text
-    assert "1 of 1 profile, 2 cases failed" in text
+    assert "1 of 1 profile failed, 1 of 2 cases" in text
     status, found = answer(capsys, "test", "meter")
     assert (status, found["ok"], [case["ok"] for case in found["results"][0]["cases"]]) == (1, False, [False, True])
+
+
+def test_a_file_of_cases_whose_profile_is_not_there_is_told(folder, capsys):
+    (folder / "profiles" / "meter.cases.yaml").rename(folder / "profiles" / "metre.cases.yaml")
+    status, text = run(capsys, "test")
+    assert status == 78
+    assert "profiles/metre.cases.yaml:1:1: there is no profile `metre` that these cases are for (did you mean" in text
+    assert run(capsys, "test", "meter")[0] == 0
+
+
+def test_cases_that_a_missing_library_forbids_are_told_and_not_failed(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "drivers.ble.bthomeparser", None)
+    name = "bthome_climate"
+    status, text = run(capsys, "test", name, "--library")
+    assert status == 0
+    assert "not played: the library for bthome devices is not installed: pip install 'fieldpost[ble-parsers]'" in text
+    assert "not played" in text.splitlines()[-1]
+    assert run(capsys, "test", name, "--library", "--strict")[0] == 1
+
+
+def test_the_example_of_the_reference_holds(tmp_path, capsys):
+    page = Path(__file__).parents[3] / "docs" / "reference" / "profiles.md"
+    blocks = re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)
+    profiles, cases = (
+        next(each for each in blocks if f"# profiles/{name}" in each) for name in ("meters", "meter.cases")
+    )
+    (tmp_path / "meters.yaml").write_text(profiles)
+    (tmp_path / "meter.cases.yaml").write_text(cases)
+    status, text = run(capsys, "test", str(tmp_path / "meter.cases.yaml"))
+    assert status == 0, text
+    assert "ok: 1 profile, 2 cases" in text
 
 
 def test_a_bad_value_is_expected_by_its_quality(folder, capsys):

@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from gateway.errors import GatewayError
+from gateway.registry import installed, origin
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
 _LONGEST = 40
@@ -47,6 +48,10 @@ def write_project(name: str, folder: Path, *, push: bool) -> list[Path]:
             f"{name!r} is no name of a driver: small letters and digits, with - or _ between, for example acme"
         )
     word = name.replace("-", "_")
+    taken = next((point for point in installed() if point.name.replace("-", "_") == word), None)
+    if taken is not None:
+        owner = origin(taken) or "another distribution"
+        raise NoProject(f"there is a driver {taken.name!r} already, of {owner}: two of a name are used by nobody")
     root = folder / f"fieldpost-{name}"
     if root.exists():
         raise NoProject(f"{root} exists already: nothing was written")

@@ -22,14 +22,21 @@ _MOST_SHOWN = 100
 
 def check(session: Session) -> int:
     """Load the folder as `run` would, without touching network or state."""
+    from gateway.cli.boundedimports import BoundedImports
     from gateway.settings.loader import load_tree
     from rules.expression import RuleExpressions
 
     given = session.option("folder")
     folder = Path(given).absolute() if given else session.config_dir
     notes: list[Any] = []
+
+    def told(driver: str, waited_s: float) -> int:
+        text = f"driver {driver!r}: its import did not end within {waited_s:g} s"
+        return show_problems(session, [Problem(str(folder), 0, 0, "", text, "`fieldpost driver ls` says where")], "")
+
+    drivers = BoundedImports(told).load
     try:
-        settings = load_tree(folder, expressions=RuleExpressions(), heard=notes.extend)
+        settings = load_tree(folder, drivers, expressions=RuleExpressions(), heard=notes.extend)
     except ConfigError as err:
         return show_problems(session, err.problems, "")
     devices = sum(len(channel.devices) for channel in settings.channels)

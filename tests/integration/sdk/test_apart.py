@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -99,3 +102,18 @@ def test_wheels_that_do_not_come_back_from_their_import_are_told_and_the_others_
     assert "exit status 0" in rows["leaver2"].trouble
     assert rows["modbus"].trouble == rows["sim"].trouble == ""
     assert len(rows) > 8
+
+
+def test_a_check_ends_although_the_import_of_a_driver_does_not(wheel, tmp_path):
+    wheel("endless", first=LOOPS)
+    site = tmp_path / "site"
+    (site / "channels").mkdir(parents=True)
+    (site / "gateway.yaml").write_text("gateway: {id: g}\n")
+    (site / "channels" / "c.yaml").write_text("driver: endless\ndevices: {}\n")
+    program = "import gateway.cli.boundedimports as b, gateway.cli.main as m, sys; b.LIMIT_S = 0.5; sys.exit(m.main())"
+    words = [sys.executable, "-c", program, "check", str(site), "--json"]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 78, done.stderr
+    (error,) = json.loads(done.stdout)["errors"]
+    assert error["message"] == "driver 'endless': its import did not end within 0.5 s"

@@ -57,6 +57,13 @@ def test_a_name_that_is_none_writes_nothing(name, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["modbus", "sim"])
+def test_the_name_of_a_driver_that_is_installed_writes_nothing(name, tmp_path, capsys):
+    assert main(["driver", "new", name, "--dir", str(tmp_path)]) == 1
+    assert f"there is a driver '{name}' already, of fieldpost" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_project_that_exists_is_left_alone(tmp_path, capsys):
     assert main(["driver", "new", "acme", "--dir", str(tmp_path)]) == 0
     mark = tmp_path / "fieldpost-acme" / "README.md"

@@ -192,10 +192,26 @@ class _Tag:
         made = Transform(
             keys.mask, keys.shift, _float(keys.base), _float(keys.scale), _float(keys.offset), tuple(keys.invalid)
         )
+        if made.mask is not None or made.shift:
+            self._check_bits(made)
         edgex = self._edgex()
         if edgex is not None and (made != IDENTITY or edgex is not keys.type):
             return replace(made, edgex=edgex)  # without anything to compute there is nothing to differ
         return IDENTITY if made == IDENTITY else made
+
+    def _check_bits(self, transform: Transform) -> None:
+        """`mask` and `shift` leave something of the value, be it the sign."""
+        raw, shift = RAW[self._keys.type], transform.shift
+        if not raw.bits or raw.is_float:
+            return  # told already
+        full = (1 << raw.bits) - 1
+        taken = full if transform.mask is None else transform.mask & full
+        left = (taken << -shift) & full if shift < 0 else (taken >> shift) or (raw.signed and taken >> (raw.bits - 1))
+        if not left:
+            mask = "" if transform.mask is None else f"mask 0x{transform.mask:X}"
+            text = " and ".join(each for each in (mask, f"shift {shift}" if shift else "") if each)
+            hint = "a shift above 0 goes to the right" if shift < 0 else "bits count from 0, the lowest"
+            self._at("shift" if shift else "mask", f"of the {raw.bits} bits nothing is left by {text}", hint)
 
     def _edgex(self) -> ValueType | None:
         """Key `strict_edgex`: the value type that EdgeX computes with."""

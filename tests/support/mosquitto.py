@@ -101,6 +101,7 @@ class Broker:
             "log_type error",
             "log_type warning",
             "log_type notice",
+            "log_type subscribe",
             "log_timestamp_format %H:%M:%S",
         ]
         if options.persistence:

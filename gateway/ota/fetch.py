@@ -41,7 +41,8 @@ from gateway.ota.sources import Files, PipedFiles, WebFiles
 from gateway.ota.trust import Client, prove
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}\.json")
-_MOST_MEMORY = 256 << 20
+_MOST_MEMORY = 96 << 20
+"""Four times what it needs; a gateway has to live beside it."""
 _MOST_ORDER = 1 << 16
 _TELL_S = 0.5
 _AGAIN = 2

@@ -186,8 +186,11 @@ def _job() -> Iterator[Consume]:
     from gateway.jobs.row import JobRow
     from gateway.jobs.work import Job, JobRefused
     from gateway.runtime.joblog import from_row, to_row
+    from gateway.runtime.otadoc import parse_doc
     from gateway.runtime.restartjob import RestartWork
+    from gateway.settings.types import OtaSettings
 
+    allowing = OtaSettings(window=(120, 240), drivers=("*",))
     node: Any = SimpleNamespace()  # nothing of it is needed for a check
     work = RestartWork(node, environ={"NOTIFY_SOCKET": "/x"})
 
@@ -205,6 +208,30 @@ def _job() -> Iterator[Consume]:
             work.check(Job(found.id, found.ver, "restart", found.doc, "cloud", found.exp))
         except JobRefused as refused:
             assert str(refused).startswith("doc.")
+        for op in ("ota", "driver"):
+            try:
+                wanted = parse_doc(Job(found.id, found.ver, op, found.doc, "cloud", found.exp), allowing)
+            except JobRefused as refused:
+                assert str(refused).startswith("doc.")
+            else:
+                assert ".." not in wanted.target.split("/")
+
+    yield consume
+
+
+def _part() -> Iterator[Consume]:
+    from gateway.uplink.parts import PART_BYTES, PartLink, parse_part
+
+    link = PartLink("fp/1/t/gw", "j-1", lambda: None)
+
+    def consume(data: bytes) -> None:
+        part = parse_part(data)
+        if part is not None:
+            assert part.file
+            assert part.total >= -1
+            assert len(part.content) <= PART_BYTES
+        link.handle(f"job/j-1/part/{data[:20].decode('latin-1')}", data)
+        assert not link._came, "nobody asked for it"
 
     yield consume
 
@@ -328,7 +355,8 @@ TARGETS = (
     Target("bundle", (_members(),), _bundle),
     Target("local-socket", (b'{"id":1,"op":"write","args":{"values":{"pump.run":true}}}\n',), _socket),
     Target("command", (b'{"v":1,"rid":"r-1","op":"write","device":"pump","args":{"values":{"run":true}},"ttl":5000}',), _command),
-    Target("job", (b'{"v":1,"id":"r-1","ver":2,"op":"restart","doc":{"window":"02:00-04:00"},"exp":1795086400000}', b'{"v":1,"id":"c-1","ver":1,"op":"config","doc":{"rev":7,"tree":{"channels/line1.yaml":"driver: sim"}}}'), _job),
+    Target("job", (b'{"v":1,"id":"r-1","ver":2,"op":"restart","doc":{"window":"02:00-04:00"},"exp":1795086400000}', b'{"v":1,"id":"c-1","ver":1,"op":"config","doc":{"rev":7,"tree":{"channels/line1.yaml":"driver: sim"}}}', b'{"v":1,"id":"o-1","ver":1,"op":"ota","doc":{"target":"releases/fieldpost-1.4.0.json","window":"02:00-04:00","group":"a"}}'), _job),
+    Target("part", (b"\0\x17metadata/timestamp.json\0\0\0\0\0\0\0\x02{}",), _part),
     Target(
         "fleet",
         (

@@ -31,6 +31,7 @@ from installer.sources import WheelFile
 from gateway.ota.composing import Plan
 from gateway.ota.members import MOST_UNPACKED, check_members, check_scripts
 from gateway.ota.package import FOLDER
+from gateway.ota.parts import ZIP_ERRORS
 from gateway.ota.places import Places, kill_point
 from gateway.ota.release import Release, ReleaseRefused, Wheel
 from gateway.settings.whereabouts import store_path
@@ -38,7 +39,8 @@ from gateway.settings.whereabouts import store_path
 _SELFTEST_S = 180
 _SPACE = 1.2
 _SPARE = 64 << 20
-_NO_NAME = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
+_ITS_FAULT = {None, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EINVAL}
+"""Numbers of errors that a wheel's own names and offsets cause; there is none where two wheels bring one file."""
 
 
 def check_space(release: Release, folder: Path) -> None:
@@ -58,7 +60,7 @@ def stage(places: Places, planned: Plan, wheels: Mapping[str, Path]) -> Path:
     kill_point("apply.folder")
     library, room = _environment(staged / "venv"), MOST_UNPACKED
     for wheel in planned.release.files:
-        room -= _install(wheel, wheels[wheel.file], staged / "venv", final / "venv", library, room)
+        room -= install(wheel, wheels[wheel.file], staged / "venv", final / "venv", library, room)
         kill_point("apply.unpacked")
     kill_point("apply.installed")
     _compile(library, staged, final)
@@ -104,8 +106,8 @@ def _environment(venv: Path) -> Path:
     return library
 
 
-def _install(wheel: Wheel, path: Path, staged: Path, final: Path, library: Path, room: int) -> int:
-    """Returns what it unpacks to, at most `room`."""
+def install(wheel: Wheel, path: Path, staged: Path, final: Path, library: Path, room: int) -> int:
+    """Unpack a wheel into an environment; returns its size, at most `room` bytes. Raises ReleaseRefused, OSError."""
     destination = SchemeDictionaryDestination(
         {
             "purelib": str(library),
@@ -126,10 +128,10 @@ def _install(wheel: Wheel, path: Path, staged: Path, final: Path, library: Path,
             check_scripts(source, archive)
             installer.install(source, destination, additional_metadata={"INSTALLER": b"fieldpost"})
     except OSError as error:
-        if error.errno in {None, *_NO_NAME}:  # where two wheels bring one file, there is no number
+        if error.errno in _ITS_FAULT:
             raise ReleaseRefused("wheel", f"{wheel.file}: {error}") from None
         raise
-    except (InstallerError, zipfile.BadZipFile, ValueError, KeyError, EOFError, RuntimeError) as error:
+    except (InstallerError, KeyError, *ZIP_ERRORS) as error:
         raise ReleaseRefused("wheel", f"{wheel.file} cannot be installed: {error}") from None
     return total
 

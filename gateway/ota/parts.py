@@ -5,8 +5,11 @@ from __future__ import annotations
 import configparser
 import email.parser
 import hashlib
+import lzma
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from email.message import Message
 from pathlib import Path
@@ -19,6 +22,17 @@ from gateway.ota.release import ReleaseRefused, Wheel
 from gateway.registry import GROUP
 
 _MOST_METADATA = 1_000_000
+ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    OverflowError,
+)
+"""What reading a damaged archive may raise, beside OSError."""
 _STORE = "gateway/store/segments.py"
 _READS = re.compile(r"^READS = \(([0-9]+), ([0-9]+)\)$", re.MULTILINE)
 _WRITES = re.compile(r"^FORMAT = ([0-9]+)$", re.MULTILINE)
@@ -49,7 +63,7 @@ def look(path: Path, file_name: str = "") -> Part:
             points = _text(archive, "entry_points.txt")
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except (InvalidWheelFilename, zipfile.BadZipFile, EOFError, ValueError, RuntimeError, OSError) as error:
+    except (InvalidWheelFilename, OSError, *ZIP_ERRORS) as error:
         raise ReleaseRefused("wheel", f"{called} is no wheel: {error}") from None
     if metadata is None:
         raise ReleaseRefused("wheel", f"{called} is no wheel: it has no METADATA")
@@ -109,7 +123,7 @@ def missing(part: Part, versions: Mapping[str, str], platform: str, python: str)
 
 def schemas_of(runtime: Path) -> tuple[tuple[int, int] | None, int | None]:
     """The schemas of the store that a gateway's wheel reads, from and to, and the one it writes; None for unknown."""
-    with zipfile.ZipFile(runtime) as archive:
+    with zipfile.ZipFile(runtime) as archive:  # `look` has read it before
         if _STORE not in archive.namelist() or archive.getinfo(_STORE).file_size > _MOST_METADATA:
             return None, None
         text = archive.read(_STORE).decode("utf-8", "replace")

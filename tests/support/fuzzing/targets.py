@@ -13,6 +13,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from tests.support.runnable import driver
+
 Consume = Callable[[bytes], None]
 
 
@@ -122,6 +124,49 @@ def _release() -> Iterator[Consume]:
             pass
 
     yield consume
+
+
+def _package() -> Iterator[Consume]:
+    from gateway.ota.package import parse_package
+    from gateway.ota.release import ReleaseRefused
+
+    def consume(data: bytes) -> None:
+        try:
+            package = parse_package(data)
+        except ReleaseRefused:
+            return
+        assert ".." not in package.target.split("/")
+        assert all(wheel.file.startswith(f"drivers/{package.vendor}/") for wheel in package.wheels)
+
+    yield consume
+
+
+def _wheel() -> Iterator[Consume]:
+    import shutil
+
+    from gateway.ota.assembling import install
+    from gateway.ota.parts import look
+    from gateway.ota.release import ReleaseRefused, Wheel
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        file, staged, library = folder / "acme_driver-1.0-py3-none-any.whl", folder / "venv", folder / "venv/lib"
+        row = Wheel("acme-driver", "1.0", f"drivers/acme/{file.name}", 1, "0" * 64)
+
+        def consume(data: bytes) -> None:
+            library.mkdir(parents=True)
+            file.write_bytes(data)
+            try:
+                look(file)
+                install(row, file, staged, Path("/final"), library, 1 << 20)
+                assert all(not path.is_symlink() and not path.stat().st_mode & 0o6000 for path in staged.rglob("*"))
+            except ReleaseRefused:
+                pass
+            finally:
+                assert {path.name for path in folder.iterdir()} == {file.name, "venv"}
+                shutil.rmtree(staged)
+
+        yield consume
 
 
 def _bundle() -> Iterator[Consume]:
@@ -344,6 +389,10 @@ _RELEASE = (
     b'"python":["cp311"],"glibc_min":"2.36","state_schema":[4,5]},"wheels":[{"name":"a","version":"1","file":'
     b'"wheels/a-1-py3-none-any.whl","size":5,"sha256":"' + b"0" * 64 + b'"}],"health":{"tries":3}}'
 )
+_PACKAGE = (
+    b'{"vendor":"acme","name":"acme-driver","version":"1.0","requires_api":1,"compatible":{"python":["cp311"]},"wheels":'
+    b'[{"name":"acme-driver","version":"1.0","file":"drivers/acme/a.whl","size":5,"sha256":"' + b"0" * 64 + b'"}]}'
+)
 _BATCH = b'{"v":1,"gw":"g1","stream":"telemetry","epoch":1,"seq":7,"t":1795000000000,"d":"pump","tags":["speed"],"rows":[[0,[1.5]]]}'
 TARGETS = (
     Target("config-gateway", (_GATEWAY,), _tree("gateway.yaml")),
@@ -353,6 +402,8 @@ TARGETS = (
     Target("imports", (_EDGEX,), _imports),
     Target("release", (_RELEASE,), _release),
     Target("bundle", (_members(),), _bundle),
+    Target("driver-package", (_PACKAGE,), _package),
+    Target("wheel", (driver("acme", "1.0", "SPEC = 1\n", ["msgpack>=1"]),), _wheel),
     Target("local-socket", (b'{"id":1,"op":"write","args":{"values":{"pump.run":true}}}\n',), _socket),
     Target("command", (b'{"v":1,"rid":"r-1","op":"write","device":"pump","args":{"values":{"run":true}},"ttl":5000}',), _command),
     Target("job", (b'{"v":1,"id":"r-1","ver":2,"op":"restart","doc":{"window":"02:00-04:00"},"exp":1795086400000}', b'{"v":1,"id":"c-1","ver":1,"op":"config","doc":{"rev":7,"tree":{"channels/line1.yaml":"driver: sim"}}}', b'{"v":1,"id":"o-1","ver":1,"op":"ota","doc":{"target":"releases/fieldpost-1.4.0.json","window":"02:00-04:00","group":"a"}}'), _job),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.ota.building import Wanted, build
+from gateway.ota.parts import look
 from gateway.ota.release import ReleaseRefused, parse_release
 from gateway.store import segments
 from tests.unit.ota.wheels import complete, wheel
@@ -92,3 +93,15 @@ def test_a_release_says_which_stores_it_reads_and_writes_as_its_wheel_does(tmp_p
     compatible = build(folder, tmp_path / "new", ARM).compatible
     assert (compatible.state_schema, compatible.state_writes) == (segments.READS, segments.FORMAT)
     assert segments.READS[0] <= segments.FORMAT <= segments.READS[1]
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_wheel_whose_compressed_bytes_are_damaged_is_no_wheel(tmp_path: Path, kind: int) -> None:
+    path = tmp_path / "acme-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        archive.writestr("acme-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: acme\n" * 50)
+    content = path.read_bytes()
+    start = 30 + len("acme-1.0.dist-info/METADATA")
+    path.write_bytes(content[:start] + b"\xff" * 40 + content[start + 40 :])
+    with pytest.raises(ReleaseRefused, match="is no wheel"):
+        look(path)

@@ -11,6 +11,7 @@ from typing import Any
 from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.errors import ConfigError, Problem
 from gateway.fleet.targets import PLACE, Target
+from gateway.settings.afar import tree_of
 from gateway.settings.tree import ROOT, read_tree
 
 
@@ -62,6 +63,7 @@ def _tree(folder: Path) -> dict[str, str]:
             tree[name] = content.decode("utf-8")
         except UnicodeDecodeError as error:
             raise ConfigError([Problem(name, 0, 0, "", f"not UTF-8: {error.reason}", "")]) from error
+    tree_of(tree)
     return tree
 
 

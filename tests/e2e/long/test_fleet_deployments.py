@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -231,3 +233,25 @@ def test_a_release_goes_to_a_gateway_that_reaches_the_broker_only_and_a_bad_one_
     assert "gw: failed: rolled back: " in text
     assert "stopped: gw was a canary and ended failed" in text
     assert scene.machine.starts[-1] == kept
+
+
+def test_the_program_of_the_page_runs(broker: Broker, tmp_path: Path) -> None:
+    page = Path(__file__).parents[3] / "docs/how-to/fleet-updates.md"
+    program = re.search(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
+    assert program is not None
+    site = JobGateways(broker.port, ["lab", "press-1", "press-2"])
+    site.ways["press-2"] = "fails"
+    site.start()
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program[1]], capture_output=True, text=True, timeout=60, check=False,
+        cwd=tmp_path, env={**os.environ, "BROKER": broker.url},
+    )  # fmt: skip
+    site.stop()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "(('lab',), ('press-1', 'press-2'))",
+        "lab succeeded ",
+        "press-1 succeeded ",
+        "press-2 failed not enough room",
+        "1 failed (press-2), 0 may",
+    ]

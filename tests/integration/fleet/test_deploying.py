@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import re
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -330,22 +326,3 @@ def test_people_see_each_change_a_table_and_why_it_stopped(run: Any, make_site: 
         *(["1", f"gw-{number}", "skipped"] for number in (2, 3, 4, 5)),
     ]
     assert table[6] == "1 succeeded, 1 failed, 4 skipped"
-
-
-def test_the_program_of_the_page_runs(broker: Any, make_site: Callable[..., JobGateways], tmp_path: Path) -> None:
-    page = Path(__file__).parents[3] / "docs/how-to/fleet-updates.md"
-    program = re.search(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
-    assert program is not None
-    make_site(["lab", "press-1", "press-2"], ways={"press-2": "fails"})
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program[1]], capture_output=True, text=True, timeout=60, check=False,
-        cwd=tmp_path, env={**os.environ, "BROKER": broker.url},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
-        "(('lab',), ('press-1', 'press-2'))",
-        "lab succeeded ",
-        "press-1 succeeded ",
-        "press-2 failed not enough room",
-        "1 failed (press-2), 0 may",
-    ]

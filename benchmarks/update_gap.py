@@ -12,7 +12,7 @@ from tests.support.processes import Processes
 from tests.support.releases import Releases
 from tests.system.updated import Site, boot
 
-UPDATES = 5
+UPDATES = 3
 LINES = 2
 
 
@@ -20,7 +20,7 @@ def measure() -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         work = Path(folder)
         releases, processes = Releases(work / "releases"), Processes(work)
-        container = boot(processes, work / "system", releases)
+        container = boot(processes, work, releases)
         try:
             plant = Plant(processes, [[1]] * LINES)
             site = Site(container, releases, plant)

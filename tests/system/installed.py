@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from tests.support import parts
@@ -31,8 +35,13 @@ def rootfs() -> Path:
     return root
 
 
-def make_slot(folder: Path) -> Path:
-    """Our package and its dependencies as a virtual environment of the container's Python."""
+@functools.cache
+def make_slot() -> Path:
+    """Our package and its dependencies as a virtual environment of the container's Python; made once, for all
+    containers of this process.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="fieldpost-slot-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     library = folder / "venv/lib" / version / "site-packages"
     argv = [sys.executable, "-m", "pip", "install", "--quiet", "--no-warn-script-location"]
@@ -48,9 +57,9 @@ def make_slot(folder: Path) -> Path:
     return folder
 
 
-def boot(processes: Processes, work: Path) -> Container:
+def boot(processes: Processes) -> Container:
     """Boot it and install."""
-    slot = make_slot(work / "slot")
+    slot = make_slot()
     units = [path for path in _SYSTEMD.iterdir() if path.suffix in {".service", ".path", ".timer"}]
     binds = [
         f"{slot}:/slot",

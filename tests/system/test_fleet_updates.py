@@ -31,11 +31,6 @@ _OPERATOR = str(Path(sys.executable).with_name("fieldpost"))
 
 
 @pytest.fixture(scope="module")
-def releases(tmp_path_factory: pytest.TempPathFactory) -> Releases:
-    return Releases(tmp_path_factory.mktemp("releases"))
-
-
-@pytest.fixture(scope="module")
 def container(tmp_path_factory: pytest.TempPathFactory, releases: Releases) -> Iterator[Container]:
     processes = Processes(tmp_path_factory.mktemp("container"))
     made = updated.boot(processes, tmp_path_factory.mktemp("work"), releases)

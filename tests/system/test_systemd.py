@@ -62,7 +62,7 @@ lamp:
 @pytest.fixture(scope="module")
 def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
     processes = Processes(tmp_path_factory.mktemp("container"))
-    made = installed.boot(processes, tmp_path_factory.mktemp("release"))
+    made = installed.boot(processes)
     yield made
     made.close()
     processes.end_all()

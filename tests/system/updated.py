@@ -47,7 +47,7 @@ CONFINED = (
 
 def boot(processes: Processes, work: Path, releases: Releases) -> Container:
     """An installed gateway that trusts `releases`, with a trial timer and a start timeout of seconds."""
-    made = installed.boot(processes, work / "release")
+    made = installed.boot(processes)
     timer = "[Timer]\nOnActiveSec=3\nOnUnitActiveSec=3\nAccuracySec=1s\n"
     made.write("/etc/systemd/system/fieldpost-trial.timer.d/test.conf", timer)
     made.write("/etc/systemd/system/fieldpost.service.d/test.conf", "[Service]\nTimeoutStartSec=10\n")

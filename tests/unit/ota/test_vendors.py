@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tuf.api.metadata import Metadata, TargetFile, Targets
+from tuf.ngclient import UpdaterConfig
 
 from gateway.ota.package import MOST_VENDORS, Package, parse_package
 from gateway.ota.release import ReleaseRefused
@@ -198,15 +199,17 @@ def test_one_name_of_a_driver_never_gets_two_contents(publisher: Publisher, make
         publisher.publish(maker)
 
 
-def test_there_is_an_end_to_vendors(publisher: Publisher) -> None:
+def test_there_is_an_end_to_vendors(publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert UpdaterConfig().max_delegations >= MOST_VENDORS, "a client looks no further"
+    monkeypatch.setattr("gateway.ota.repository.MOST_VENDORS", 4)
     repository, key = publisher.repository, new_key().public_key
     targets = repository.targets
-    for number in range(MOST_VENDORS):
+    for number in range(4):
         repository.delegate(f"v{number}", [key], publisher.signers)
-    with pytest.raises(RepositoryError, match="32 vendors already"):
+    with pytest.raises(RepositoryError, match="4 vendors already"):
         repository.delegate("one-more", [key], publisher.signers)
     repository.delegate("v3", [new_key().public_key], publisher.signers)
-    assert repository.targets.version == targets.version + MOST_VENDORS + 1
+    assert repository.targets.version == targets.version + 4 + 1
 
 
 @pytest.mark.parametrize("name", ["", "Acme", "a/b", "../x", "-a", "a-", "a" * 33, "a\n"])

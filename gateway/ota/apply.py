@@ -38,11 +38,11 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 def run(places: Places, check: Verify = verify) -> int:
     """Do what the request says. 0: the release is tried next, or it was done before; 1: refused, the reason is kept."""
-    if not places.request.exists():
-        return 0  # taken away before it was looked at
     try:
+        if not places.request.exists():
+            return 0  # taken away before it was looked at
         request = read_request(places.request)
-    except ReleaseRefused as error:
+    except (ReleaseRefused, OSError) as error:  # OSError: a folder that the group of the gateway may not enter
         print(f"update: {error}", file=sys.stderr)
         return 1
     view = look(places)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from tests.support.fuzzing import fleet
 from tests.support.runnable import driver
 
 Consume = Callable[[bytes], None]
@@ -281,40 +282,6 @@ def _part() -> Iterator[Consume]:
     yield consume
 
 
-def _fleet() -> Iterator[Consume]:
-    import msgspec
-
-    from gateway.fleet.course import Course
-    from gateway.fleet.jobboard import JobBoard
-    from gateway.fleet.jobwire import JobStatus
-    from gateway.fleet.partserver import PART, PartServer
-    from gateway.fleet.repositoryfiles import RepositoryFiles
-    from gateway.mqttclient.connection import Inbound
-
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name) / "repo"
-        (folder / "metadata").mkdir(parents=True)
-        (folder / "metadata/timestamp.json").write_bytes(b"{}")
-        files = RepositoryFiles(folder)
-        board, server = JobBoard(), PartServer(files, "t")
-
-        def consume(data: bytes) -> None:
-            for topic in ("status", "job/next", "job/d-1/status"):
-                heard = board.take(Inbound(f"fp/1/t/gw/{topic}", data, False, 1, 0))
-                if heard is not None and isinstance(heard[1], JobStatus):
-                    course = Course("gw", 0)
-                    course.begin(0)
-                    course.hear(heard[1], 1)
-                    course.judge(9, answer_s=1, within_s=5, offline_s=0)
-                    assert msgspec.json.encode(heard[1])
-            server.take(Inbound("fp/1/t/gw/job/d-1/want", data, False, 1, 0))
-            for asked in server.waiting("gw"):
-                found = files.read(asked.file, asked.offset, PART)
-                assert found is None or asked.file == "metadata/timestamp.json"
-
-        yield consume
-
-
 def _message() -> Iterator[Consume]:
     from gateway.uplink.codecs.decode import decode_batch, decode_gap, decode_object, plain_payload
 
@@ -408,15 +375,7 @@ TARGETS = (
     Target("command", (b'{"v":1,"rid":"r-1","op":"write","device":"pump","args":{"values":{"run":true}},"ttl":5000}',), _command),
     Target("job", (b'{"v":1,"id":"r-1","ver":2,"op":"restart","doc":{"window":"02:00-04:00"},"exp":1795086400000}', b'{"v":1,"id":"c-1","ver":1,"op":"config","doc":{"rev":7,"tree":{"channels/line1.yaml":"driver: sim"}}}', b'{"v":1,"id":"o-1","ver":1,"op":"ota","doc":{"target":"releases/fieldpost-1.4.0.json","window":"02:00-04:00","group":"a"}}'), _job),
     Target("part", (b"\0\x17metadata/timestamp.json\0\0\0\0\0\0\0\x02{}",), _part),
-    Target(
-        "fleet",
-        (
-            b'{"v":1,"id":"d-1","ver":1,"state":"in_progress","step":"download","percent":40,"ts":1,"detail":{"text":"x","code":409}}',
-            b'{"v":1,"id":"d-1","ver":1,"op":"ota","doc":{"target":"releases/fieldpost-1.4.0.json"},"exp":1795086400000}',
-            b'{"v":1,"file":"metadata/timestamp.json","offset":0,"count":4}',
-        ),
-        _fleet,
-    ),
+    Target("fleet", fleet.SEEDS, fleet.words),
     Target("uplink-message", (_BATCH, b'{"v":1,"gw":"g1","kind":"gap","first":1,"last":9,"reason":"cap"}'), _message),
     Target("mqtt-payload", (b'{"t":21.5,"on":true,"list":[1,2,{"a":null}]}', b"\x82\xa1a\x01\xa1b\xcb@5\x80\x00\x00\x00\x00\x00", b"\xa2aa\x01ab\xf9L\x00", b"21.5"), _payload),
     Target("modbus-answer", (bytes.fromhex("000100000007010304000a0102"), bytes.fromhex("010304000a0102dbb1"), b":010304000A0102EB\r\n", bytes.fromhex("018302c0f1")), _modbus),

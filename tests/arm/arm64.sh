@@ -3,6 +3,8 @@
 # Needs root; apt install mmdebstrap qemu-user-static; pip of the environment in $PY. DEBIAN_MIRROR names a mirror.
 # ROOT is made on the first run (Python of Debian 12, extracted only: no second stage) and used again later. Our
 # package and its aarch64 wheels are put in from outside: a dependency without such a wheel fails here, as it should.
+# Before them, a machine is made of the Debian package for aarch64: installed by its own scripts, its slot tested, started
+# as far as that goes without a service manager. INSTALL_ONLY=1 ends there.
 # 4 to 20 times slower than native: deadlines are stretched, nothing asserts a time.
 set -eu
 
@@ -71,6 +73,9 @@ if [ ! -e "$binfmt/qemu-aarch64" ]; then
     cat /usr/lib/binfmt.d/qemu-aarch64.conf >"$binfmt/register"     # flag F: works inside the chroot, children too
     registered=1
 fi
+PY=$PY "$here/install_arm64.sh" "$root-installed"
+[ -z "${INSTALL_ONLY:-}" ] || exit 0
+
 mkdir -p "$root/proc" "$root/dev" "$root/tmp"
 mount -t proc proc "$root/proc" && mounted+=("$root/proc")
 mount --bind /dev "$root/dev" && mounted+=("$root/dev")

@@ -60,3 +60,11 @@ def whole(args: Mapping[str, Any], key: str, default: int, most: int) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most:
         return value
     raise OpError(f"{key} is a whole number from 1 to {most}", code=400)
+
+
+def number(args: Mapping[str, Any], key: str) -> int | None:
+    """A whole number; None when it is absent. Raises OpError 400."""
+    value = args.get(key)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    raise OpError(f"{key} is a whole number", code=400)

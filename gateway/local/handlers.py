@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
-from gateway.errors import ConfigError, Problem
 from gateway.latest import Current
 from gateway.local.alarms import AlarmOps, RuleOps
+from gateway.local.arguments import number
 from gateway.local.auditing import AuditOps
 from gateway.local.byhand import HandOps
 from gateway.local.commanding import CommandOps
+from gateway.local.configuring import configuring_handlers
 from gateway.local.connection import Handler
 from gateway.local.devicelist import DeviceList
 from gateway.local.discovered import discovered_handlers
@@ -45,7 +45,6 @@ def handlers(node: Node) -> dict[str, Handler]:
         "reads": ops.reads,
         "journal": ops.journal,
         "uplink": ops.uplink,
-        "generations": ops.generations,
         "server_map": ops.server_map,
         "refresh": ops.refresh,
         "rebirth": ops.rebirth,
@@ -55,10 +54,6 @@ def handlers(node: Node) -> dict[str, Handler]:
     table["reads_forget"] = Handler(ops.reads_forget, "operate")
     table["promote"] = Handler(ops.promote, "operate")
     table["uplink_forget"] = Handler(ops.uplink_forget, "admin")
-    table["plan"] = Handler(ops.plan, "admin")  # it reads any folder with the gateway's rights
-    table["apply"] = Handler(ops.apply, "admin")
-    table["confirm"] = Handler(ops.confirm, "admin")
-    table["rollback"] = Handler(ops.rollback, "admin")
     shadow = ShadowOps(node)
     table["shadow"] = Handler(shadow.get, "read")
     table["shadow_set"] = Handler(shadow.set, "operate", caller=True)
@@ -67,7 +62,7 @@ def handlers(node: Node) -> dict[str, Handler]:
     field, byhand = FieldOps(node), HandOps(node)
     table["force"] = Handler(byhand.force, "operate", caller=True)
     table["maintenance"] = Handler(byhand.maintenance, "operate", caller=True)
-    table |= _alarms(node) | discovered_handlers(node) | _updates(node)
+    table |= _alarms(node) | discovered_handlers(node) | configuring_handlers(node) | _updates(node)
     table["history"] = Handler(HistoryOps(node).history, "read", stream=True, whole=True)
     table["edgex_events"] = Handler(_events(node), "read", stream=True, whole=True)
     table["record"] = Handler(RecordOps(node).record, "operate", stream=True, whole=True)
@@ -127,22 +122,6 @@ def _alarms(node: Node) -> dict[str, Handler]:
         "rules": Handler(rules.rules),
         "rule_show": Handler(rules.show),
         "rule_why": Handler(rules.why),
-    }
-
-
-def problems(error: ConfigError) -> dict[str, Any]:
-    """A refused configuration as the answer of check, plan and apply."""
-    return {"ok": False, "errors": [_problem(problem) for problem in error.problems]}
-
-
-def _problem(problem: Problem) -> dict[str, Any]:
-    return {
-        "file": problem.file,
-        "line": problem.line,
-        "column": problem.column,
-        "path": problem.path,
-        "message": problem.message,
-        "hint": problem.hint,
     }
 
 
@@ -275,7 +254,7 @@ class _Ops:
 
     async def journal(self, args: dict[str, Any]) -> dict[str, Any]:
         return self._node.journal_view(
-            stream=_text(args, "stream"), since_ms=_whole(args, "since_ms"), limit=_whole(args, "limit") or 20
+            stream=_text(args, "stream"), since_ms=number(args, "since_ms"), limit=number(args, "limit") or 20
         )
 
     async def uplink(self, _args: dict[str, Any]) -> dict[str, Any]:
@@ -290,31 +269,6 @@ class _Ops:
     async def rebirth(self, _args: dict[str, Any]) -> dict[str, Any]:
         self._node.uplinks.rebirth()
         return {}
-
-    async def plan(self, args: dict[str, Any]) -> dict[str, Any]:
-        try:
-            plan = await asyncio.to_thread(self._node.applier.plan, _folder(args))
-        except ConfigError as error:
-            return problems(error)
-        return {"ok": True, "errors": [], "lines": plan.lines(), **plan.as_json()}
-
-    async def apply(self, args: dict[str, Any]) -> dict[str, Any]:
-        window = args.get("confirm_within_s")
-        if window is not None and (not isinstance(window, int | float) or isinstance(window, bool) or window <= 0):
-            raise OpError("confirm_within_s is a positive number of seconds", code=400)
-        try:
-            return await self._node.applier.apply(_folder(args), confirm_within_s=window, who="local")
-        except ConfigError as error:
-            return problems(error)
-
-    async def confirm(self, _args: dict[str, Any]) -> dict[str, Any]:
-        return await self._node.applier.confirm("local")
-
-    async def rollback(self, args: dict[str, Any]) -> dict[str, Any]:
-        return await self._node.applier.rollback("local", _whole(args, "to"))
-
-    async def generations(self, _args: dict[str, Any]) -> dict[str, Any]:
-        return {"generations": self._node.generations_view()}
 
     def _select(self, args: dict[str, Any]) -> list[Tag]:
         wanted = _names(args, "tags")
@@ -401,18 +355,3 @@ def _names(args: dict[str, Any], key: str) -> list[str]:
     if isinstance(value, list) and all(isinstance(name, str) for name in value):
         return value
     raise OpError(f"{key} is a list of texts", code=400)
-
-
-def _whole(args: dict[str, Any], key: str) -> int | None:
-    """A whole number; None when it is absent. Raises OpError 400."""
-    value = args.get(key)
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    raise OpError(f"{key} is a whole number", code=400)
-
-
-def _folder(args: dict[str, Any]) -> Path:
-    folder = args.get("folder")
-    if not isinstance(folder, str) or not Path(folder).is_absolute():
-        raise OpError("folder is the absolute path of a configuration folder", code=400)
-    return Path(folder)

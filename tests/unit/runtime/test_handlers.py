@@ -67,6 +67,7 @@ def test_reading_is_open_and_what_changes_or_reads_folders_is_not():
     table = handlers(node=Untouched())
     assert {name for name, handler in table.items() if handler.scope == "admin"} == {
         "apply",
+        "ota_install",
         "confirm",
         "discovered_approve",
         "discovered_forget",

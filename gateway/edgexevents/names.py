@@ -9,6 +9,8 @@ _RESERVED = "/#+$"
 _PLAIN = "-_~:;="
 """What stands in a topic as it is, besides letters and digits (its rule `edgex-dto-rfc3986-unreserved-chars`)."""
 
+COMMAND_NAME = "command."
+"""In `meta` of a profile, before a command's name: what it was called where it was imported from."""
 DEFAULT_TOPIC = "edgex/events/device/{service}/{profile}/{device}/{source}"
 """What device services of EdgeX 3 and 4 publish on, and its core-data subscribes to."""
 

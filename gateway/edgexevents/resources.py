@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 from gateway.edgexevents.kinds import kind_of
-from gateway.edgexevents.names import name_of
+from gateway.edgexevents.names import COMMAND_NAME, name_of
 from gateway.journal import AliasRow
 from gateway.model import DeviceSpec, TagSpec
 
@@ -80,14 +80,19 @@ def _gone(row: AliasRow, device: DeviceSpec | None) -> Resource:
 
 class _Sources:
     """What a reading of a device is asked by: its poll group; a tag without one by itself. A group that has exactly the
-    tags of a named command goes by that command's name.
+    tags of a named command goes by that command's name, one that is called as its only tag by that tag's, and each of
+    these by the name that an import kept.
     """
 
     def __init__(self, device: DeviceSpec) -> None:
         groups: dict[str, set[str]] = {}
+        about = dict(device.meta)
+        alone: dict[str, str] = {}
         for spec in device.tags:
             if spec.group:
                 groups.setdefault(spec.group, set()).add(spec.path)
+                if spec.group == spec.path:
+                    alone[spec.path] = dict(spec.meta).get("name", "")
         commands: Counter[frozenset[str]] = Counter()
         names: dict[frozenset[str], str] = {}
         for command in device.commands:
@@ -97,7 +102,9 @@ class _Sources:
         self._names = {}
         for group, members in groups.items():
             same = frozenset(members)
-            self._names[group] = name_of(names[same] if commands[same] == 1 else group)
+            name = names[same] if commands[same] == 1 else group
+            kept = about.get(f"{COMMAND_NAME}{name}", "") or (alone.get(name, "") if members == {name} else "")
+            self._names[group] = _named(kept, name)
 
     def of(self, spec: TagSpec) -> str:
         return self._names[spec.group] if spec.group else _resource_name(spec)

@@ -6,11 +6,12 @@ from typing import Any
 
 from msgspec import Struct
 
+from gateway.edgexevents.names import COMMAND_NAME
 from gateway.importing.draft import Draft
 from gateway.importing.edgex.commands import Command, draw_command, read_commands, share_labels
 from gateway.importing.edgex.kept import keep_rest, put_all
 from gateway.importing.edgex.resource import Resource, protocol_of, read_resource
-from gateway.importing.names import Names
+from gateway.importing.names import Names, literal
 from gateway.importing.report import Place
 from gateway.importing.views import View
 
@@ -124,6 +125,8 @@ def draw_profile(profile: Profile, draft: Draft) -> None:
     for command in profile.commands.values():
         draft.at(command.view.place, "profiles", profile.id, "commands", command.key)
         commands[command.key] = draw_command(command, draft)
+        if command.key != command.name:
+            profile.meta[f"{COMMAND_NAME}{command.key}"] = literal(command.name)
     if commands:
         data["commands"] = commands
     draft.profiles[profile.id] = data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.edgexevents.resources import resources_of
 from gateway.importing.draft import Known
 from gateway.importing.writing import files_of
 from tests.unit.importing.edgex.kit import device, draw, drawn, load, modbus, notes, profile
@@ -402,3 +403,16 @@ def test_an_event_on_a_command_of_a_profile_that_is_elsewhere_is_refused_in_clea
     (told,) = problems(text, known=Known(profiles=frozenset({"P"})))
     assert "`All Values` is of a profile that is not imported here" in told
     assert "import its profile together with the device" in told
+
+
+@pytest.mark.parametrize("source", ["All Values", "Füll/Stand"])
+def test_sources_of_events_have_the_names_that_they_had(source):
+    both = profile(
+        f"{ONE}\n{TWO.replace('name: b', 'name: Füll/Stand')}",
+        "{name: All Values, readWrite: R, resourceOperations: [{deviceResource: a}, {deviceResource: Füll/Stand}]}",
+    )
+    draft, _ = drawn(both, device(more=events(f"interval: 20s, sourceName: {source}")))
+    ((found,),) = [channel.devices for channel in load(draft).channels]
+    resources = {each.resource: each.source for each in resources_of(found).values()}
+    assert resources["Füll%2FStand"] == source.replace("/", "%2F")
+    assert resources["a"] == ("All Values" if source == "All Values" else "a")

@@ -37,7 +37,7 @@ async def settings_are_checked_without_running(subject: Subject) -> None:
         faults = list(subject.spec.check(subject.channel))
         endpoint = subject.spec.endpoint(subject.channel.settings)
     except Exception as error:
-        subject.say(f"check or endpoint raised {type(error).__name__}: {error}")
+        subject.say(f"check or endpoint raised {subject.whence(error)}")
         return
     finally:
         EAR.on = False

@@ -16,6 +16,7 @@ from gateway.conformance.scene import Subject
 from gateway.driver import DriverSpec, PollingDriver
 from gateway.model import ChannelSpec, Value
 from gateway.preloading import preload
+from gateway.whence import whence
 
 Told = Callable[[Result], None]
 Began = Callable[[str, str], None]
@@ -139,7 +140,7 @@ async def _one(subject: Subject, check: Check) -> Result:
         if not subject.found:
             return Result(check.name, check.title, Verdict.SKIP, why=str(why))
     except Exception as error:  # the driver's own code runs inside a check: what it raises there is its finding
-        subject.say(f"{type(error).__name__}: {error}")
+        subject.say(subject.whence(error))
     return _listed((check.name, check.title), subject.found)
 
 
@@ -150,4 +151,4 @@ def _listed(check: tuple[str, str], found: Sequence[str]) -> Result:
 def _words(context: Mapping[str, Any]) -> str:
     error = context.get("exception")
     text = str(context.get("message", ""))
-    return f"{text} {type(error).__name__}: {error}" if error is not None else text
+    return f"{text} {whence(error)}" if error is not None else text

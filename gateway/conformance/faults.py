@@ -124,7 +124,7 @@ async def late(subject: Subject) -> None:
         requests = await _prepared(subject, driver, context)
         pair = await _distinct(subject, driver, requests)
         if pair is None:
-            raise NotApplicable("no two requests have different values that stand still")
+            raise NotApplicable("no two requests begin with different values that stand still")
         (first, first_values), (second, second_values) = pair
         await subject.fault(Fault.HELD)
         await subject.call(driver.read(first), subject.limit_s(subject.hasty))
@@ -134,7 +134,8 @@ async def late(subject: Subject) -> None:
         outcome = await asking
         if isinstance(outcome.value, Columns):
             got = list(outcome.value.values)
-            if got != second_values and got == first_values:
+            both = min(len(got), len(first_values))
+            if got[:both] != second_values[:both] and got[:both] == first_values[:both]:
                 subject.say("an answer that came after its timeout was taken for that of the next request")
         else:
             judge(subject, "read after a late answer", outcome)
@@ -145,7 +146,9 @@ Known = tuple[Request, list[Value]]
 
 
 async def _distinct(subject: Subject, driver: PollingDriver, requests: Sequence[Request]) -> tuple[Known, Known] | None:
-    """Two requests of one size whose values differ, and do not move."""
+    """Two requests that begin with different values that do not move: of one size and the same types where there are
+    such, else the longer one first, whose answer has enough for the other.
+    """
     known: list[Known] = []
     for request in requests[:8]:
         values = []
@@ -155,12 +158,20 @@ async def _distinct(subject: Subject, driver: PollingDriver, requests: Sequence[
         if values[0] is not None and values[0] == values[1]:
             known.append((request, values[0]))
     pairs = [
-        (one, other)
-        for place, one in enumerate(known)
-        for other in known[place + 1 :]
-        if len(one[1]) == len(other[1]) and one[1] != other[1]
+        (one, other) for place, one in enumerate(known) for other in known[place + 1 :] if _differ(one[1], other[1])
     ]
-    return min(pairs, key=lambda pair: _types(pair[0]) != _types(pair[1]), default=None)
+    pair = min(pairs, key=_unlikeness, default=None)
+    return pair if pair is None or len(pair[0][1]) >= len(pair[1][1]) else (pair[1], pair[0])
+
+
+def _differ(one: list[Value], other: list[Value]) -> bool:
+    both = min(len(one), len(other))
+    return one[:both] != other[:both]
+
+
+def _unlikeness(pair: tuple[Known, Known]) -> tuple[bool, bool]:
+    one, other = pair
+    return len(one[1]) != len(other[1]), _types(one) != _types(other)
 
 
 def _types(known: Known) -> list[str]:

@@ -45,7 +45,7 @@ async def _read_after_close(subject: Subject, driver: PollingDriver, request: Re
     if outcome.error is None and not outcome.hung:
         subject.say("read after close gave values")
     elif not isinstance(outcome.error, DeviceUnavailable):
-        text = "did not end" if outcome.hung else f"raised {type(outcome.error).__name__} instead of LinkLost"
+        text = "did not end" if outcome.hung else f"{outcome.text} instead of LinkLost"
         subject.say(f"read after close {text}")
 
 
@@ -66,4 +66,4 @@ async def _refused(subject: Subject, driver: PollingDriver, context: FakeContext
     elif outcome.error is None:
         subject.say("connect to an address where nobody answers succeeded")
     elif not isinstance(outcome.error, LinkLost):
-        subject.say(f"connect to nobody raised {type(outcome.error).__name__} instead of LinkLost")
+        subject.say(f"connect to nobody {outcome.text} instead of LinkLost")

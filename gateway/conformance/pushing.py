@@ -44,7 +44,7 @@ def judge_end(subject: Subject, error: BaseException | None) -> None:
         return
     for cause in causes(error):
         if not isinstance(cause, LINK_ERRORS):
-            subject.say(f"run ended with {type(cause).__name__}: {cause}, which is none of the contract's errors")
+            subject.say(f"run ended with {subject.whence(cause)}, which is none of the contract's errors")
 
 
 async def _at_work(subject: Subject, context: FakeContext, task: asyncio.Task[Any]) -> None:

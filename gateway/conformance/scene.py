@@ -21,6 +21,7 @@ from gateway.driver import DriverSpec, PollingDriver
 from gateway.errors import AuthError, BadFrame, DeviceUnavailable, PermanentError, RequestRefused
 from gateway.fake_context import FakeContext
 from gateway.model import ChannelSpec, Value
+from gateway.whence import whence
 
 GRACE_S = 2.0
 """What a call may take beyond twice its timeout before it counts as one that does not end: a busy machine."""
@@ -43,7 +44,10 @@ class Outcome(Struct, frozen=True):
     def text(self) -> str:
         if self.hung:
             return "did not end"
-        return f"raised {type(self.error).__name__}: {self.error}" if self.error is not None else "returned"
+        if self.error is None:
+            return "returned"
+        known = isinstance(self.error, (*WIRE_ERRORS, asyncio.CancelledError, TimeoutError))
+        return f"raised {type(self.error).__name__}: {self.error}" if known else f"raised {whence(self.error)}"
 
 
 class Subject:
@@ -87,6 +91,10 @@ class Subject:
         file = Path(inspect.getfile(code))
         package = getattr(sys.modules.get(code.__module__), "__package__", "") or ""
         return file if package.startswith("tests") or not package else file.parent
+
+    def whence(self, error: BaseException) -> str:
+        """An error of the driver, and where in its code it was raised."""
+        return whence(error, str(self.folder))
 
     @property
     def proxy(self) -> Proxy:
@@ -193,7 +201,7 @@ class Subject:
             elif not hosting.cancelled() and (error := hosting.exception()) is not None:
                 for cause in causes(error):
                     if not isinstance(cause, LINK_ERRORS):
-                        self.say(f"a task of the driver ended with {type(cause).__name__}: {cause}")
+                        self.say(f"a task of the driver ended with {self.whence(cause)}")
 
 
 def causes(error: BaseException) -> list[BaseException]:

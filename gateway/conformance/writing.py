@@ -136,7 +136,7 @@ def _judge_refusal(subject: Subject, tag: Tag, value: Value, outcome: Outcome) -
     elif outcome.hung:
         judge(subject, what, outcome)
     else:
-        subject.say(f"{what} raised {type(outcome.error).__name__} instead of WriteRejected: {outcome.error}")
+        subject.say(f"{what} {outcome.text}, instead of WriteRejected")
 
 
 async def write_to_a_silent_peer(subject: Subject) -> None:

@@ -49,7 +49,9 @@ class FaultPlaces:
                 else:
                     self._problems.at_key(origin, fault.message, fault.hint)
         except Exception as error:  # a driver of a third party must not take the loader down
-            text = f"driver `{driver.name}` failed while it checked this channel: {type(error).__name__}: {error}"
+            from gateway.whence import whence  # only who has such a driver needs it
+
+            text = f"driver `{driver.name}` failed while it checked this channel: {whence(error)}"
             self._problems.at(self._channel.origin(), text, "report this to the driver's author")
 
 

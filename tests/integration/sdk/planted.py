@@ -9,9 +9,10 @@ import threading
 import time
 from urllib.parse import urlsplit
 
-from gateway.driver import Columns, Fault
+from gateway.driver import Columns, Fault, Request
 from gateway.errors import DeviceUnavailable, LinkLost
 from gateway.model import Block
+from gateway.textvalues import raw_of
 from tests.integration.sdk.lines import Good, GoodPushing
 
 OVER = threading.Event()
@@ -151,9 +152,35 @@ class TimesEachByte(Good):
         return line
 
 
+class TakesLateBatches(Good):
+    """The first request has all tags but the last, a line each."""
+
+    def plan(self, device, tags):
+        parts = [each for each in (tags[:-1], tags[-1:]) if each]
+        return [Request(Block(device.id, part), [tag.spec.source.word for tag in part], part[0].path) for part in parts]
+
+    async def read(self, request):
+        if self.writer is None:
+            raise LinkLost("closed")
+        self.writer.write("".join(f"{word}?\n" for word in request.detail).encode())
+        try:
+            texts = [(await self.answer()).decode("utf-8", "replace").strip() for _ in request.detail]
+        except (OSError, EOFError) as error:
+            raise DeviceUnavailable("no answer") from error
+        return Columns([raw_of(tag.spec, text) for tag, text in zip(request.block.tags, texts, strict=True)])
+
+    async def failed(self):
+        pass
+
+
 class TakesLateAnswers(Good):
     async def failed(self):
         pass
+
+
+class HasATypo(Good):
+    async def read(self, request):
+        return await super().reed(request)
 
 
 class WrongCount(Good):

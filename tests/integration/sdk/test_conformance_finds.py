@@ -27,6 +27,7 @@ POLLING = [
     (planted.ForgetsATimeoutOfOpening, "silence-connect", ("read", "unreachable")),
     (planted.TimesEachByte, "trickle", ("silence",)),
     (planted.TakesLateAnswers, "late", ("silence",)),
+    (planted.TakesLateBatches, "late", ("silence",)),
     (planted.WrongCount, "read", ()),
     (planted.WrongType, "read", ()),
     (planted.TimesInSeconds, "read", ()),
@@ -135,3 +136,9 @@ async def test_nothing_is_written_where_nothing_may_be(driver):
     assert {*report.skipped} == {"cancel-write", "write", "write-refused", "write-silent"}
     assert report.findings == []
     assert found == list(VALUES.values())
+
+
+async def test_an_error_of_the_driver_is_told_with_the_line_that_raised_it():
+    report = await examined(planted.HasATypo, "read")
+    assert report.findings, report
+    assert all("AttributeError" in text and "(planted.py:" in text for text in report.findings), report.findings

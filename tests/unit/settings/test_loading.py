@@ -241,7 +241,9 @@ def test_a_driver_whose_check_raises_is_named_and_nothing_else_stops(faults: Fau
 
     toy = msgspec.structs.replace(TOY, check=broken)  # type: ignore[arg-type]
     found = faults({"channels/a.yaml": channel()}, drivers={"toy": toy})
-    assert "failed while it checked this channel: RuntimeError: boom" in found[0].message
+    assert (
+        "failed while it checked this channel: RuntimeError: boom (test_loading.py:240 in broken)" in found[0].message
+    )
 
 
 def test_a_file_may_be_text_or_bytes_with_a_byte_order_mark(load: Load) -> None:

@@ -10,12 +10,14 @@ from gateway.importing.importers import ORDER, OURS, kind_of_table, kind_of_view
 from gateway.importing.report import Report, TooMuch
 from gateway.importing.sources import Source
 from gateway.importing.views import View
+from gateway.settings.yaml_reader import uncollected
 
 _HINT = (
     "known: EdgeX and KubeEdge YAML, Kepware and Neuron lists, ThingsBoard Gateway JSON, Telegraf TOML, SunSpec models"
 )
 
 
+@uncollected()
 def take_over(
     files: Mapping[str, bytes], report: Report, options: Options | None = None, known: Known | None = None
 ) -> Draft:

@@ -33,7 +33,7 @@ from gateway.settings.server_file import ServerKinds
 from gateway.settings.templates import TemplateError, expand_name
 from gateway.settings.tree import FOLDERS, FOREIGN, ROOT, read_tree
 from gateway.settings.types import GatewaySettings
-from gateway.settings.yaml_reader import read_documents
+from gateway.settings.yaml_reader import read_documents, uncollected
 
 if TYPE_CHECKING:
     from gateway.importing.draft import Drawn
@@ -67,6 +67,7 @@ def load_tree(
     )
 
 
+@uncollected()
 def load_files(
     files: Mapping[str, str | bytes],
     drivers: Drivers,

@@ -7,8 +7,11 @@ so a small file cannot grow in any later walk.
 
 from __future__ import annotations
 
+import gc
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import yaml
@@ -34,6 +37,16 @@ class _Loader(yaml.CSafeLoader):
     """libyaml's parser with a short table of scalar forms instead of YAML 1.1's."""
 
     yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012  # PyYAML's own class attribute, replaced on purpose
+
+    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
+        """The tag of a node, as the base finds it, without the detours for what is not used here: they are many."""
+        if kind is not yaml.ScalarNode:
+            return str(super().resolve(kind, value, implicit))
+        if implicit[0]:
+            for tag, pattern in self.yaml_implicit_resolvers.get(value[:1], ()):
+                if pattern.match(value):
+                    return str(tag)
+        return _TEXT
 
 
 for _name, _pattern, _first in (
@@ -68,6 +81,20 @@ def _number(tag: str, text: str) -> bool | int | float:
     return float(text)
 
 
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """No search for garbage meanwhile. What is made of a file stays until it is done; to look through all of it again
+    and again, as it grows, takes several times as long as to make it.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def read_documents(file: str, raw: bytes | str, problems: Problems) -> list[Document]:
     """The documents of one file. What is wrong goes to `problems`; a file that cannot be parsed gives no document."""
     text, nodes, whole = compose(file, raw, problems)
@@ -92,6 +119,11 @@ def compose(file: str, raw: bytes | str, problems: Problems) -> tuple[str, list[
             problems.add(fault)
             return text, [], False
         text = as_yaml(text)
+    with uncollected():
+        return _composed(file, text, problems)
+
+
+def _composed(file: str, text: str, problems: Problems) -> tuple[str, list[yaml.Node], bool]:
     loader = _Loader(text)
     nodes: list[yaml.Node] = []
     try:

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.edgexevents.names import COMMAND_NAME
-from gateway.importing.draft import Draft
+from gateway.importing.draft import MOST_TAGS, Draft
 from gateway.importing.edgex.commands import Command, draw_command, read_commands, share_labels
 from gateway.importing.edgex.kept import keep_rest, put_all
 from gateway.importing.edgex.resource import Resource, protocol_of, read_resource
@@ -80,7 +80,13 @@ def _resources(view: View, protocol: str, broken: set[str], draft: Draft) -> dic
     found: dict[str, Resource] = {}
     paths = Names(draft.report, "tag")
     listed = view.get("deviceResources")
-    for each in (listed.as_list() or ()) if listed is not None else ():
+    every = (listed.as_list() or []) if listed is not None else []
+    if listed is not None and len(every) > MOST_TAGS:  # no channel could have it: not worth the time to read it
+        text = f"{len(every)} resources: a channel may have {MOST_TAGS} tags"
+        draft.report.error(listed.place, text, "split the profile")
+        broken.update(name.text.strip() for each in every if (name := each.get("name")) is not None)
+        return {}
+    for each in every:
         if each.as_map() is None:
             continue
         named = each.get("name")

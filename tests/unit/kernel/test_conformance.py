@@ -118,7 +118,7 @@ async def _os_error(self, ctx) -> None:
         (broken(read=_always), {}, "read after close gave values"),
         (broken(run=_return), {}, "run ended by itself"),
         (broken(close=_close_raises), {}, "close before connect raised OSError"),
-        (broken(connect=_os_error), {}, "raised OSError instead of LinkLost"),
+        (broken(connect=_os_error), {}, "raised OSError: connection refused"),
         (Polling, {"tag": Loose}, "the tag settings are not frozen"),
         (Polling, {"contract": 99}, "contract 99"),
         (Polling, {"check": lambda channel: ["no"]}, "something else than Faults"),

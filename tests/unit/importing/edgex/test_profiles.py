@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from drivers.modbus.address import parse_address
@@ -322,3 +324,32 @@ def test_a_profile_of_version_1_is_refused_with_that_hint():
 def test_strict_profiles_say_so_for_all_of_their_tags():
     draft, _ = drawn(profile(MODE), strict_edgex=True)
     assert draft.profiles["P"]["defaults"] == {"strict_edgex": True}
+
+
+def test_a_profile_with_more_resources_than_a_channel_may_have_is_refused_as_one():
+    row = "- {{name: r{}, properties: {{valueType: Int16, readWrite: R}}}}\n"
+    text = "name: P\ndeviceResources:\n" + "".join(row.format(number) for number in range(20_001))
+    text += "deviceCommands: [{name: c, readWrite: R, resourceOperations: [{deviceResource: r7}]}]\n"
+    _, report = draw(text)
+    assert [str(each) for each in report.problems.sorted()] == [
+        "a.yaml:3:1: 20001 resources: a channel may have 20000 tags (split the profile)"
+    ]
+
+
+def test_a_large_file_is_not_searched_for_garbage_while_it_is_read():
+    """What a file becomes stays: a search through all of it, again and again as it grows, is most of the time."""
+    row = "- {{name: r{0}, attributes: {{primaryTable: COILS, startingAddress: {0}}}, properties: {{valueType: Bool, readWrite: R}}}}\n"
+    text = "name: P\ndeviceResources:\n" + "".join(row.format(number) for number in range(3000))
+    runs = []
+
+    def count(phase, _info):
+        runs.append(phase)
+
+    gc.collect()
+    gc.callbacks.append(count)
+    try:
+        draw(text)
+    finally:
+        gc.callbacks.remove(count)
+    assert gc.isenabled()
+    assert len(runs) <= 12

@@ -84,7 +84,7 @@ def _resources(view: View, protocol: str, broken: set[str], draft: Draft) -> dic
     if listed is not None and len(every) > MOST_TAGS:  # no channel could have it: not worth the time to read it
         text = f"{len(every)} resources: a channel may have {MOST_TAGS} tags"
         draft.report.error(listed.place, text, "split the profile")
-        broken.update(name.text.strip() for each in every if (name := each.get("name")) is not None)
+        broken.update(known.text.strip() for each in every if (known := each.get("name")) is not None)
         return {}
     for each in every:
         if each.as_map() is None:

@@ -26,6 +26,7 @@ def add_deployments(add: Any) -> None:
     _add_choice(deploy)
     _add_job(deploy)
     _add_patience(deploy)
+    deploy.add_argument("--serve", metavar="DIR", help="serve this repository over the broker meanwhile")
     deploy.add_argument("--dry-run", action="store_true", help="show the plan, send nothing")
     deploy.add_argument("--id", metavar="DEPLOYMENT", help="its name (default: made of the time)")
     deploy.add_argument("--resume", metavar="DEPLOYMENT", help="go on with one that was interrupted or stopped")
@@ -37,7 +38,8 @@ def add_deployments(add: Any) -> None:
     cancel = add("cancel", "take jobs out of the broker; what can still be cancelled is")
     cancel.add_argument("gateway", nargs="*", metavar="GATEWAY")
     cancel.add_argument("--all-of", metavar="DEPLOYMENT", help="the jobs of one deployment, wherever they stand")
-    add("serve", "serve a repository to gateways until interrupted", _serving())
+    serve = add("serve", "serve a repository to gateways until interrupted", _serving())
+    serve.add_argument("serve", metavar="DIR", help="the repository: what `bundle init` made")
 
 
 def _add_choice(deploy: argparse.ArgumentParser) -> None:
@@ -75,7 +77,6 @@ def _add_patience(deploy: argparse.ArgumentParser) -> None:
 def _serving() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False)
     group = parser.add_argument_group("serving")
-    group.add_argument("--serve", metavar="DIR", help="serve this repository over the broker meanwhile")
     group.add_argument(
         "--http", type=_address, metavar="ADDR:PORT", help="serve it by plain HTTP, too: for laboratories"
     )

@@ -188,8 +188,7 @@ def serve(session: Session) -> Call:
     """Until interrupted."""
     serving = Serving(session)
     beside = serving.beside
-    if beside is None:
-        raise CommandFailed("which repository? --serve DIR", Exit.USAGE)
+    assert beside is not None
 
     async def call(fleet: Fleet) -> int:
         session.out.line(f"serving {session.args.serve} over the broker; Ctrl-C ends it")

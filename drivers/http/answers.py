@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -28,6 +28,7 @@ class Decoder:
     """Of one request. Made once; `columns` is called with each answer."""
 
     def __init__(self, tags: Sequence[Tag], device: DeviceSettings, time: str) -> None:
+        self._tags = tags
         self._parts = [_Part(tag.spec) for tag in tags]
         self._convert = column([tag.spec for tag in tags])
         self._time = compiled(time) if time else None
@@ -48,6 +49,11 @@ class Decoder:
         if len(codes) == 1 and codes[0] == Quality.BAD_CONFIG and self._parts[0].steps is None:
             raise BadFrame(f"{text[:80]!r} is no value of {self._parts[0].spec.path}")
         return self._timed(document, raws, codes)
+
+    def reasons(self) -> Iterator[tuple[Tag, str]]:
+        """Why each tag had no value in the last answer; empty for one that had."""
+        for tag, part in zip(self._tags, self._parts, strict=True):
+            yield tag, part.why
 
     def _timed(self, document: Any, raws: list[Any], codes: list[int]) -> Columns:
         values: Sequence[Value] = raws
@@ -84,14 +90,23 @@ class _Part:
         self.stand_in = _stand_in(spec.type)
         self._if_null = settings.if_null
         self._search: Searching | None = searching(settings.regex) if settings.regex else None
+        self._json, self._regex = settings.json, settings.regex
+        self.why = ""
+
+    def _none(self, why: str, quality: Quality = Quality.BAD_CONFIG) -> tuple[None, int]:
+        self.why = why
+        return None, int(quality)
 
     def found(self, document: Any, text: str) -> tuple[Any, int]:
-        """The raw value, or None, and its quality."""
+        """The raw value, or None, and its quality. `why` says what was wrong."""
+        self.why = ""
         if self.steps is not None:
             value = pick(document, self.steps)
             if value is None or value is NOTHING:
                 if self._if_null is UNSET:
-                    return None, int(Quality.BAD_SENSOR if value is None else Quality.BAD_CONFIG)
+                    if value is None:
+                        return self._none(f"null at {self._json}", Quality.BAD_SENSOR)
+                    return self._none(f"the answer has nothing at {self._json}")
                 value = self._if_null
             text = _as_text(value, self.spec.type)
         if self._search is not None:
@@ -99,12 +114,12 @@ class _Part:
             if inner is None and self._if_null is not UNSET:
                 inner = word(self._if_null)
             if inner is None:
-                return None, int(Quality.BAD_CONFIG)
+                return self._none(f"the pattern {self._regex} is not in the answer")
             text = inner
         try:
             return raw_of(self.spec, text.strip() if self.spec.type is not ValueType.STRING else text), 0
-        except BadFrame:
-            return None, int(Quality.BAD_CONFIG)
+        except BadFrame as error:
+            return self._none(str(error))
 
 
 def _as_text(value: Any, kind: ValueType) -> str:

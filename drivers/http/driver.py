@@ -41,8 +41,12 @@ class HttpDriver(PollingDriver):
         self._roots: list[tuple[str, str]] = []
         self._listener: Callable[[Frame], None] | None = None
         self._unit = -1
+        self._ctx: DriverContext
+        self._why: dict[str, str] = {}
+        """By tag: why it has no value, as it was told."""
 
     async def connect(self, ctx: DriverContext) -> None:
+        self._ctx = ctx
         settings: ChannelSettings = ctx.channel.settings
         target = target_of(settings.url)
         context = None
@@ -87,9 +91,21 @@ class HttpDriver(PollingDriver):
         asked: Asked = request.detail
         answer = await self._at(asked.device).get(self._base + asked.path)
         try:
-            return asked.decoder.columns(answer)
+            columns = asked.decoder.columns(answer)
         except BadFrame as error:
             raise BadFrame(f"{request.text}: {error}") from error
+        if columns.quality is not None or self._why:
+            self._explain(asked.decoder)
+        return columns
+
+    def _explain(self, decoder: Decoder) -> None:
+        """Tell what is new of the reasons why tags have no value."""
+        for tag, why in decoder.reasons():
+            if self._why.get(tag.name, "") != why:
+                self._why[tag.name] = why
+                self._ctx.explain(tag, why)
+            if not why:
+                self._why.pop(tag.name, None)
 
     async def write(self, device: Device, tag: Tag, value: Value) -> None:
         made = sending(tag, value)

@@ -188,7 +188,13 @@ class _Ops:
             raise OpError(f"the channel of {device} is not running", code=504)
         async with asyncio.timeout(_READ_TIMEOUT_S):
             answers = await runner.read(tags)
-        return [_tag_row(tag, value, Quality(quality), ts, 0) for tag, value, quality, ts in answers]
+        rows = []
+        for tag, value, quality, ts in answers:
+            row = _tag_row(tag, value, Quality(quality), ts, 0)
+            if quality >= Quality.BAD and (why := runner.why(tag)):
+                row["why"] = why
+            rows.append(row)
+        return rows
 
     async def write(self, args: dict[str, Any]) -> dict[str, Any]:
         values = args.get("values")

@@ -37,6 +37,25 @@ async def values_of(body: Any, *tags: TagSpec, **keys: Any) -> dict[str, tuple[A
         return await found(driver, context)
 
 
+async def test_why_a_part_is_bad_is_told_and_taken_back() -> None:
+    bodies = [b'{"a": 1, "n": null, "t": "on"}', b'{"b": 2, "n": 3, "t": 4}', b'{"a": 1, "b": 1, "n": 1, "t": 1}']
+    tags = [tag_spec(name, json=name) for name in ("a", "b", "n", "t")]
+    async with (
+        saying(lambda _head, _: answer(bodies.pop(0))) as server,
+        driving(channel_of(server.port, *tags)) as (driver, context),
+    ):
+        told = []
+        for _ in range(3):
+            await found(driver, context)
+            told.append(dict(context.remarks))
+    first, second, third = told
+    assert first["plug.b"] == "the answer has nothing at b"
+    assert first["plug.n"] == "null at n"
+    assert "on" in first["plug.t"]
+    assert second == {"plug.a": "the answer has nothing at a"}
+    assert third == {}
+
+
 @pytest.mark.parametrize(
     ("path", "kind", "value"),
     [

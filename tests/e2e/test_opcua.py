@@ -42,6 +42,8 @@ def test_tags_of_a_server_outlive_its_restart_with_other_namespace_numbers(make_
 
     wait_until(lambda: shows(100.5) and "why" in rows()["bad"], 15, why=lambda: str(rows()))
     assert rows()["bad"]["why"].startswith("BadNodeIdUnknown")
+    asked = gateway.cli("read", "line.bad")
+    assert (asked.code, "line.bad: BadNodeIdUnknown" in asked.out) == (1, True), asked
     assert gateway.cli("write", "line.speed=44.5").code == 0
     assert plant.tell("get", "Speed") == 44.5
     assert gateway.cli("write", 'line.axis={"position": 3}').code == 0

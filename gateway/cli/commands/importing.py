@@ -33,6 +33,8 @@ _MOST_FILES = 2000
 _MOST_NOTES = 200
 """Notes that people get at once; `--json` has all of them."""
 _SUFFIXES = {".yaml", ".yml", ".json", ".csv", ".tsv", ".toml", ".xlsx"}
+_TELEGRAF = b"[[inputs."
+"""In a `.conf` of a folder: all kinds of programs have such files."""
 _STYLES = {"+": "good", "-": "bad", "@": "dim"}
 
 
@@ -61,7 +63,7 @@ def _named(words: Sequence[str]) -> list[Path]:
     for word in words:
         path = Path(word)
         if path.is_dir():
-            found += sorted(each for each in path.iterdir() if each.suffix.lower() in _SUFFIXES and each.is_file())
+            found += sorted(each for each in path.iterdir() if each.is_file() and _is_meant(each))
         elif path.exists():
             found.append(path)
         else:
@@ -71,6 +73,12 @@ def _named(words: Sequence[str]) -> list[Path]:
     if len(found) > _MOST_FILES:
         raise CommandFailed(f"more than {_MOST_FILES} files: import them in portions", Exit.USAGE)
     return found
+
+
+def _is_meant(path: Path) -> bool:
+    """Whether a file of a folder is one that could be imported."""
+    suffix = path.suffix.lower()
+    return suffix in _SUFFIXES or (suffix == ".conf" and _TELEGRAF in _content(path))
 
 
 def _content(path: Path) -> bytes:

@@ -125,6 +125,11 @@ def _channel(files: dict[str, bytes], name: str, session: Session, registry: Reg
         found = yaml.safe_load(text)
         if not isinstance(found, dict) or not found:
             raise CommandFailed("the file holds no profile", Exit.USAGE)
+        if "driver" in found:
+            text = (
+                f"{session.args.profile} is a channel: simulate serves a profile; put the tags of its device into one"
+            )
+            raise CommandFailed(text, Exit.USAGE)
         name = session.option("name") or next(iter(found))
         if name not in found:
             raise CommandFailed(f"the file has no profile {name}, but {', '.join(map(str, found))}", Exit.USAGE)

@@ -74,3 +74,14 @@ def test_words_come_from_a_file_too_and_programs_get_objects(tmp_path, profile):
     lines = [json.loads(line)["text"] for line in (tmp_path / "said").read_text().splitlines()]
     assert lines[1].startswith("in a channel: url: ")
     assert lines[2] == "faults: silence"
+
+
+def test_a_channel_file_is_told_for_what_it_is(tmp_path):
+    file = tmp_path / "line.yaml"
+    file.write_text(
+        "driver: modbus\nurl: tcp://192.0.2.1\ndevices: {d: {unit_id: 1, tags: {x: {address: holding/0}}}}\n"
+    )
+    words = [FIELDPOST, "simulate", str(file)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    assert "line.yaml is a channel: simulate serves a profile" in done.stderr

@@ -267,3 +267,13 @@ def test_what_a_profile_says_cannot_be_emptied_by_a_list(tmp_path):
     channel.write_text(channel.read_text().replace('"tags": {}', '"profile": "p"'))
     assert "comes from a profile" in refused(tmp_path, b"device,tag,unit\npump,x,\n")[0]
     assert "comes from a profile" in refused(tmp_path, b"device,tag\npump,y\n", "--prune")[0]
+
+
+def test_of_a_folder_the_conf_files_of_telegraf_are_taken_and_others_are_not(tmp_path):
+    (tmp_path / "telegraf.conf").write_text(
+        '[[inputs.modbus]]\nname = "d"\nslave_id = 1\ncontroller = "tcp://192.0.2.1:502"\n'
+        'coils = [{ name = "a", address = [0] }]\n'
+    )
+    (tmp_path / "nginx.conf").write_text("events { }\n")
+    text = run("import", str(tmp_path), "--config", str(tmp_path / "nowhere"))
+    assert "0 profiles, 1 channel, 1 device" in text

@@ -126,10 +126,10 @@ def _channel(files: dict[str, bytes], name: str, session: Session, registry: Reg
         if not isinstance(found, dict) or not found:
             raise CommandFailed("the file holds no profile", Exit.USAGE)
         if "driver" in found:
-            text = (
+            said = (
                 f"{session.args.profile} is a channel: simulate serves a profile; put the tags of its device into one"
             )
-            raise CommandFailed(text, Exit.USAGE)
+            raise CommandFailed(said, Exit.USAGE)
         name = session.option("name") or next(iter(found))
         if name not in found:
             raise CommandFailed(f"the file has no profile {name}, but {', '.join(map(str, found))}", Exit.USAGE)

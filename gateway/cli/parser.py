@@ -35,6 +35,23 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, **kwargs: Any) -> None:
         kwargs["allow_abbrev"] = False
         super().__init__(**kwargs)
+        self._mixing = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[argparse.Namespace, list[str]]:  # type: ignore[override]
+        """Words that may be left out stand on either side of options: `profiles test --strict meter`. argparse by
+        itself takes them for left out as soon as it meets an option.
+        """
+        if self._mixing or not self._has_optional_words():
+            return super().parse_known_args(args, namespace)
+        self._mixing = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._mixing = False
+
+    def _has_optional_words(self) -> bool:
+        kinds = {action.nargs for action in self._get_positional_actions()}
+        return not kinds.isdisjoint({"?", "*"}) and kinds.isdisjoint({argparse.PARSER, argparse.REMAINDER})
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, self.format_usage())

@@ -347,6 +347,25 @@ def test_a_refusal_of_the_gateway_exits_1_in_one_line(gateway, capsys):
     assert json.loads(capsys.readouterr().out) == {"ok": False, "code": 404, "text": "there is no tag pump.x"}
 
 
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (("profiles", "test", "--strict", "meter"), {"what": "test", "name": ["meter"], "strict": True}),
+        (("profiles", "show", "--param", "a=1", "meter"), {"what": "show", "name": ["meter"], "param": ["a=1"]}),
+        (
+            ("command", "call", "--state", "/s", "pump", "start"),
+            {"op": "call", "words": ["pump", "start"], "state": "/s"},
+        ),
+        (("check", "--json", "site"), {"folder": "site", "json": True}),
+        (("tags", "pump.a", "--json", "pump.b"), {"tag": ["pump.a", "pump.b"], "json": True}),
+        (("profiles",), {"what": None, "name": []}),
+    ],
+)
+def test_options_may_stand_between_the_words_of_a_command(words, found):
+    args = vars(parser.parse(words))
+    assert {key: args.get(key) for key in found} == found
+
+
 def test_options_may_stand_before_or_after_the_command(gateway, capsys):
     assert main(["--json", "--socket", str(gateway.path), "status"]) == 0
     assert json.loads(capsys.readouterr().out) == STATUS

@@ -303,6 +303,8 @@ class _Ops:
     def _row(self, tag: Tag) -> dict[str, Any]:
         current: Current = self._node.latest.current(tag)
         row = _tag_row(tag, current.value, current.quality, current.ts, current.age_ms)
+        if tag.spec.on_demand and current.ts is None:
+            row["asked"] = False
         if current.last is not None:
             row["last"] = {"value": shown(tag, current.last[0]), "ts": current.last[1]}
         if current.quality >= Quality.BAD:

@@ -97,6 +97,8 @@ def site(make_gateway: Callable[..., Gateway], broker: Broker) -> Iterator[Site]
 
 def test_the_same_id_five_times_gives_one_write_and_five_equal_results_and_so_it_is_after_a_kill(site: Site) -> None:
     site.start()
+    rows = {row["tag"]: row for row in site.gateway.ask("tags", "d.shown", "d.level")["tags"]}
+    assert (rows["shown"].get("asked"), "asked" in rows["level"]) == (False, False)
     cloud = site.cloud()
     for _ in range(5):
         cloud.send("write", "d", {"values": {"s1": 7}}, rid="five")

@@ -87,11 +87,15 @@ def row_cells(row: dict[str, Any]) -> tuple[str, ...]:
     last = row.get("last")
     if row.get("value") is None and isinstance(last, dict):  # what it was before the device went away, for people
         text = f"was {forms.value(last.get('value'))}"
+    elif row.get("asked") is False:
+        text = "not asked yet"
     name = f"{row.get('device')}.{row.get('tag')}"
     return name, text, str(row.get("unit") or ""), str(row.get("quality")), forms.age(row.get("age"))
 
 
 def row_style(row: dict[str, Any]) -> str:
+    if row.get("asked") is False:
+        return "dim"
     return forms.quality_style(str(row.get("quality", "")))
 
 

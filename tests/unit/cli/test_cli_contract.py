@@ -241,6 +241,18 @@ def test_tables_show_value_unit_quality_and_age_aligned(gateway, capsys):
     assert good.index("rpm") == bad.index("m3/h") == head.index("unit")
 
 
+def test_a_tag_on_demand_that_was_never_read_is_no_fault_of_the_line(gateway, capsys):
+    gateway.answers["tags"] = {"tags": [{**BAD, "ts": None, "age": None, "asked": False}]}
+    _fieldpost(gateway, "tags")
+    assert "not asked yet" in capsys.readouterr().out.splitlines()[1]
+
+
+def test_a_reason_of_a_read_stands_below_its_rows(gateway, capsys):
+    gateway.answers["read"] = {"tags": [{**BAD, "why": "the answer has nothing at flow"}]}
+    assert _fieldpost(gateway, "read", "pump.flow") == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "pump.flow: the answer has nothing at flow"
+
+
 def test_text_of_a_device_cannot_drive_the_terminal(gateway, capsys):
     gateway.answers["tags"] = {"tags": [{**ROW, "value": "\x1b]0;owned\x07\n"}]}
     _fieldpost(gateway, "tags")

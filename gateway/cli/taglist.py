@@ -151,6 +151,10 @@ def from_csv(name: str, text: str, known: Sequence[str], problems: list[Problem]
 
 def _check_header(name: str, header: list[str], known: Sequence[str], problems: list[Problem]) -> bool:
     before = len(problems)
+    if not {"device", "tag"} & {column.lower() for column in header}:
+        text = "the first line is no header that anybody here knows"
+        problems.append(Problem(name, 1, 1, "", text, f"a list of ours begins with {', '.join(FIRST)}"))
+        return False
     for number, column in enumerate(header, 1):
         if column not in known:
             text = f"unknown column `{column[:40]}`"

@@ -68,8 +68,9 @@ def convert(sources: Sequence[Source], views: Sequence[View], draft: Draft) -> N
     """A profile for each list."""
     del views
     for source in sources:
+        before = len(draft.report.problems)
         table = read_csv(source, ansi=True)
-        if table is not None:
+        if table is not None and (table.rows or len(draft.report.problems) == before):
             _List(table, draft).draw()
 
 
@@ -86,6 +87,9 @@ class _List:
 
     def draw(self) -> None:
         self._tell_columns()
+        if not self._table.rows:
+            self._report.error(self._place, "the list has a header and no tags", "export it again")
+            return
         node_ids = [row for row in self._table.rows if _NODE.fullmatch(row["address"])]
         driver = "opcua" if len(node_ids) * 2 > len(self._table.rows) else "modbus"
         name = self._draft.profile_names.new_id(stem(self._table.file), self._place)
@@ -119,6 +123,9 @@ class _List:
         wanted = row["data type"].lower()
         array = wanted.endswith(" array")
         wanted = wanted.removesuffix(" array")
+        if not wanted:
+            self._report.error(row.place("data type"), "the tag has no type", "Default, Word, Short, Float, Boolean...")
+            return
         if wanted not in _TYPES:
             hint = f"known: {', '.join(sorted(_TYPES))}"
             self._report.error(row.place("data type"), f"there is no type `{row['data type'][:40]}` here", hint)

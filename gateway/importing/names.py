@@ -13,6 +13,8 @@ from gateway.importing.views import View
 from gateway.settings.ids import MAX_LEVELS, is_id
 
 _LONGEST = 64
+_SHOWN = 200
+"""Characters of a name that a note repeats."""
 _FOREIGN = re.compile(r"[^A-Za-z0-9_-]")
 _NO_META = re.compile(r"[^\w. -]")
 
@@ -58,7 +60,9 @@ class Names:
             return self.id_of(name, place)
         chosen = self._free(_as_id(name))
         self._taken.add(chosen)
-        self._report.changed(place, f"there is another {self._what} `{name}`: this one is called `{chosen}` here")
+        self._report.changed(
+            place, f"there is another {self._what} `{name[:_SHOWN]}`: this one is called `{chosen}` here"
+        )
         return chosen
 
     def path_of(self, name: str, place: Place, separator: str = "") -> str:
@@ -91,7 +95,7 @@ class Names:
         self._taken.add(chosen)
         self._folders.update(_folders_of(chosen))
         if chosen != (name if shown is None else shown):
-            self._report.changed(place, f"the {self._what} `{name}` is called `{chosen}` here")
+            self._report.changed(place, f"the {self._what} `{name[:_SHOWN]}` is called `{chosen}` here")
 
     def _free(self, wanted: str) -> str:
         return self._first_free("", wanted, self._clashes)

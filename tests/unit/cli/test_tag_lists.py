@@ -185,6 +185,7 @@ def refused(folder: Path, list_: bytes, *words: str) -> list[str]:
         (b"device,tag,interval\npump,flow,\npump,temp,2s\n", []),
         (b"device,tag,group,interval\npump,temp,fast,2s\n", ["2:4"]),
         (b"device,tag\npump,new\n", ["2:2", "2:2"]),
+        (b"flow,400001,Word,RO\ntemp,400002,Word,RO\n", ["1:1"]),
         (b"device,tag,unit\n,flow,V\npump,,V\npump,flow\nnobody,x,V\n", ["2:1", "3:2", "4:1", "5:1"]),
         (b"device,tag,unit\npump,flow,\xb0C\n", ["2:3"]),
         (b'device,tag,unit\npump,flow,"V\n', ["2:1"]),

@@ -115,6 +115,20 @@ def test_lists_of_one_name_become_profiles_of_their_own(text):
     assert any("k2/boiler.csv" in note and "this one is called `boiler_2` here" in note for note in notes)
 
 
+@pytest.mark.parametrize(
+    ("rows", "said"), [("", "the list has a header and no tags"), ("a,400001,,RO\n", "the tag has no type")]
+)
+def test_a_list_without_tags_or_types_is_refused(rows, said):
+    report = Report()
+    take_over({"boiler.csv": ("Tag Name,Address,Data Type,Client Access\n" + rows).encode()}, report)
+    assert [said in str(problem) for problem in report.problems.sorted()] == [True]
+
+
+def test_a_name_without_end_is_not_repeated_whole():
+    _, notes = taken({"boiler.csv": KEPWARE.format(tag="a b" * 20_000)})
+    assert max(map(len, notes)) < 500
+
+
 def test_a_list_beside_a_profile_of_its_name_from_another_tool_becomes_one_of_its_own():
     draft, _ = taken({"boiler.csv": KEPWARE.format(tag="a"), "e.yaml": EDGEX})
     assert {name: list(profile["tags"]) for name, profile in draft.profiles.items()} == {

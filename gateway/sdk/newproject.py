@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import keyword
 import re
+import shutil
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
@@ -42,7 +44,9 @@ class NoProject(GatewayError):
 
 
 def write_project(name: str, folder: Path, *, push: bool) -> list[Path]:
-    """Write the project `fieldpost-NAME` into a new folder below `folder`. Returns the files. Raises NoProject."""
+    """Write the project `fieldpost-NAME` into a new folder below `folder`. Returns the files. Raises NoProject and
+    OSError; then nothing of it is left.
+    """
     if not _NAME.fullmatch(name) or len(name) > _LONGEST or keyword.iskeyword(name):
         raise NoProject(
             f"{name!r} is no name of a driver: small letters and digits, with - or _ between, for example acme"
@@ -57,15 +61,24 @@ def write_project(name: str, folder: Path, *, push: bool) -> list[Path]:
         raise NoProject(f"{root} exists already: nothing was written")
     kind = "pushing" if push else "polling"
     package = f"fieldpost_{word}"
-    written = []
     texts = {to: _text("both", file) for file, to in _BOTH.items()}
     texts |= {to: _text(kind, file) for file, to in {**_EACH, **_ONLY[kind]}.items()}
     texts |= dict.fromkeys(_EMPTY, "")
     class_name = "".join(part.capitalize() for part in word.split("_"))
+    marks = {"@NAME@": name, "@PACKAGE@": package, "@WORD@": word, "@CLASS@": class_name}
+    try:
+        return _written(root, texts, marks)
+    except OSError:
+        shutil.rmtree(root, ignore_errors=True)  # half a project would be in the way of the next try
+        raise
+
+
+def _written(root: Path, texts: Mapping[str, str], marks: Mapping[str, str]) -> list[Path]:
+    written = []
     for to, text in texts.items():
-        path = root / to.format(package=package)
+        path = root / to.format(package=marks["@PACKAGE@"])
         path.parent.mkdir(parents=True, exist_ok=True)
-        for mark, put in (("@NAME@", name), ("@PACKAGE@", package), ("@WORD@", word), ("@CLASS@", class_name)):
+        for mark, put in marks.items():
             text = text.replace(mark, put)  # noqa: PLW2901 - one after the other
         path.write_text(text, encoding="utf-8")
         written.append(path)

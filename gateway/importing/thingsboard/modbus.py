@@ -29,7 +29,6 @@ _FIXED = {
     "bytes": "bytes",
 }
 _BY_SIZE = {"int": "int", "integer": "int", "long": "int", "uint": "uint", "float": "float", "double": "float"}
-_SLAVE_SILENT = ("retries", "retryOnEmpty", "retryOnInvalid", "connectAttemptTimeMs", "connectAttemptCount", "identity")
 _PARITY = {"N": "N", "E": "E", "O": "O", "NONE": "N", "EVEN": "E", "ODD": "O"}
 _RANGE = re.compile(r"(?P<first>[0-9]{1,5})-(?P<last>[0-9]{1,5})")
 _LONGEST = 250
@@ -91,10 +90,6 @@ class _Slave:
     # --- the channel ---------------------------------------------------------------------------------------
 
     def _where(self) -> dict[str, Any] | None:
-        for key in _SLAVE_SILENT:  # how often it tries again: the gateway never gives a device up
-            self._view.get(key)
-        for key in ("waitAfterFailedAttemptsMs", "handleLocalEcho", "unreachable"):
-            self._view.get(key)
         method, kind = self._text("method").lower(), self._text("type").lower()
         if kind == "serial":
             return self._serial(method)
@@ -122,7 +117,6 @@ class _Slave:
         serial: dict[str, Any] = {"port": port, "line": line}
         if method == "ascii":
             serial["framing"] = "ascii"
-        self._view.get("strict")
         return {"serial": serial}
 
     def _channel(self, where: dict[str, Any], name: str) -> str:

@@ -19,8 +19,6 @@ from gateway.importing.views import View
 
 _REFERENCE = re.compile(r"\$\{(?P<inside>[^{}]*)\}")
 _PATTERN = re.compile(r"[*+?()\[\]|^$]")
-_SILENT = ("name", "scanPeriodInMillis", "subCheckPeriodInMillis", "showMap", "subDataMaxBatchSize", "timeoutInMillis")
-_SILENT_TOO = ("subDataMinBatchCreationTimeMs", "subscriptionProcessBatchSize", "disableSubscriptions")
 
 
 def draw(connector: View, draft: Draft) -> None:
@@ -46,8 +44,6 @@ def _channel(server: View, draft: Draft) -> str | None:
         draft.report.error(server.place, "the server needs its `url`", "opc.tcp://HOST:4840/PATH")
         return None
     url = url if "://" in url else f"opc.tcp://{url}"
-    for key in (*_SILENT, *_SILENT_TOO):  # how its client works inside; ours looks after that itself
-        server.get(key)
     data: dict[str, Any] = {"driver": "opcua", "url": url}
     period = server.get("pollPeriodInMillis")
     if interval := draft.options.interval or milliseconds(period):

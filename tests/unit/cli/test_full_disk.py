@@ -70,3 +70,13 @@ def test_what_is_exported_may_go_to_a_device_and_replaces_a_file_in_its_mode(fol
     assert "1 tags in tags.csv" in done.stdout
     assert (folder / "tags.csv").read_text().startswith("device,tag,")
     assert os.stat(folder / "tags.csv").st_mode & 0o777 == 0o604
+
+
+def test_a_driver_project_that_found_no_room_is_not_in_the_way_of_the_next_try(tmp_path: Path) -> None:
+    done = without_room("driver", "new", "acme", cwd=tmp_path)
+    assert done.returncode == 1
+    assert list(tmp_path.iterdir()) == []
+    again = subprocess.run(
+        [str(FIELDPOST), "driver", "new", "acme"], capture_output=True, timeout=60, check=False, cwd=tmp_path
+    )
+    assert again.returncode == 0

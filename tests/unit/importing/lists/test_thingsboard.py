@@ -219,3 +219,12 @@ def test_an_opc_ua_connector_of_the_old_form_is_read_and_patterns_are_refused():
     assert "is a pattern" in texts[0]
     assert "is not one node" in texts[1]
     assert any("not safe any more" in note.text for note in report.notes)
+
+
+def test_settings_of_its_own_client_are_told():
+    _, report = taken({"master": {"slaves": [slave(retries=True, connectAttemptCount=3)]}})
+    texts = [note.text for note in report.notes]
+    assert "`master.slaves[0].retries` has no meaning here" in texts
+    assert "`master.slaves[0].connectAttemptCount` has no meaning here" in texts
+    _, report = taken({"server": {"url": "192.0.2.1:4840", "showMap": True}, "mapping": []})
+    assert "`server.showMap` has no meaning here" in [note.text for note in report.notes]

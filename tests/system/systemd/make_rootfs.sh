@@ -5,6 +5,10 @@ set -eu
 root=${1:?usage: make_rootfs.sh ROOT}
 [ ! -x "$root/usr/bin/systemctl" ] || exit 0
 mkdir -p "$(dirname "$root")"
+exec 9>"$root.lock"
+flock 9  # tests run side by side: the second one waits for what the first one makes
+[ ! -x "$root/usr/bin/systemctl" ] || exit 0
+rm -rf "$root.new"
 mmdebstrap --quiet --variant=minbase --include=systemd,systemd-sysv,dbus,python3 \
     bookworm "$root.new" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}"
 mv -T "$root.new" "$root"

@@ -91,6 +91,7 @@ def _add_config(config: argparse.ArgumentParser) -> None:
     config.add_argument("folder", metavar="DIR", help="the configuration folder")
     config.add_argument("--gateway", required=True, metavar="ID", help="the only gateway that takes it")
     config.add_argument("--rev", type=positive, required=True, metavar="N", help="its revision; they only grow")
+    config.add_argument("--unchecked", action="store_true", help="sign one that this machine cannot check")
     _add_days(config)
 
 

@@ -28,6 +28,10 @@ class _Elsewhere:
         return "kept-on-the-gateway"
 
 
+class _Foreign(CommandFailed):
+    """The folder is another gateway's."""
+
+
 def is_folder(text: str) -> bool:
     """Whether a target is meant as a folder; `{gateway}` in it stands for each gateway's own."""
     parts = text.partition(PLACE)
@@ -44,12 +48,23 @@ def config_target(session: Session, text: str, rev: int | None) -> Target:
     def doc_of(gateway: str) -> dict[str, Any]:
         folder = Path(text.replace(PLACE, gateway))
         if folder not in read:
-            read[folder] = _tree(folder)
-            if not session.option("unchecked"):
-                _check(folder, gateway)
+            try:
+                read[folder] = checked_tree(session, folder, gateway)
+            except _Foreign as error:
+                raise CommandFailed(f"{error}: keep one folder for each and write FOLDER/{PLACE}", Exit.USAGE) from None
         return {"rev": number, "tree": read[folder]}
 
     return Target("config", f"{text} rev {number}", doc_of)
+
+
+def checked_tree(session: Session, folder: Path, gateway: str) -> dict[str, str]:
+    """The files of a gateway's folder as text, checked as that gateway would unless `--unchecked` says otherwise.
+    Raises ConfigError, CommandFailed.
+    """
+    tree = _tree(folder)
+    if not session.option("unchecked"):
+        _check(folder, gateway)
+    return tree
 
 
 def _tree(folder: Path) -> dict[str, str]:
@@ -75,5 +90,4 @@ def _check(folder: Path, gateway: str) -> None:
     env: Mapping[str, str] = os.environ
     settings = load_tree(folder, env=env, credentials=_Elsewhere(folder / ROOT), expressions=RuleExpressions())
     if settings.id != gateway:
-        told = f"{folder} is the configuration of {settings.id}, not of {gateway}"
-        raise CommandFailed(f"{told}: keep one folder for each and write FOLDER/{PLACE}", Exit.USAGE)
+        raise _Foreign(f"{folder} is the configuration of {settings.id}, not of {gateway}", Exit.USAGE)

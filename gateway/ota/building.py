@@ -22,6 +22,7 @@ from msgspec import Struct
 
 from gateway.ota.parts import Part, look, missing, row, schemas_of, unfit
 from gateway.ota.release import Compatible, Release, ReleaseRefused, Sbom, Wheel, parse_release
+from gateway.ota.wheelcheck import check_wheels
 
 _RUNTIME = "fieldpost"
 
@@ -48,6 +49,7 @@ def build(wheels: Path, out: Path, wanted: Wanted) -> Release:
     _check(parts, wanted)
     runtime = next(part for part in parts if part.name == _RUNTIME)
     rows = tuple(row(part, "wheels") for part in parts)
+    check_wheels({f"wheels/{part.path.name}": part.path for part in parts})
     fresh = out.with_name(f".{out.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     try:
@@ -107,13 +109,19 @@ def _check(parts: Sequence[Part], wanted: Wanted) -> None:
     """All that is wrong at once: other machines, two versions of one thing, what is needed and not there."""
     faults = [fault for part in parts for fault in unfit(part, wanted.platform, wanted.python)]
     names = [part.name for part in parts]
-    faults += [f"{name} is there twice" for name in sorted({name for name in names if names.count(name) > 1})]
+    faults += [_twice(name, parts) for name in sorted({name for name in names if names.count(name) > 1})]
     if _RUNTIME not in names:
         faults.append(f"there is no wheel of {_RUNTIME}")
     versions = {part.name: part.version for part in parts}
     faults += [fault for part in parts for fault in missing(part, versions, wanted.platform, wanted.python)]
     if faults:
         raise ReleaseRefused("incomplete", "; ".join(faults))
+
+
+def _twice(name: str, parts: Sequence[Part]) -> str:
+    """With its files: one of them is mostly what an earlier run left in the folder."""
+    files = " and ".join(part.path.name for part in parts if part.name == name)
+    return f"{name} is there twice ({files}): take out those that are not meant, or begin with an empty folder"
 
 
 def bill_of(runtime: Part, parts: Sequence[Part]) -> dict[str, Any]:

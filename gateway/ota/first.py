@@ -194,6 +194,14 @@ def _floors(places: Places) -> dict[str, int]:
     return {name: max(floors.get(name, 0) for floors in known) for floors in known for name in floors}
 
 
+def _hint(error: GatewayError) -> str:
+    """What to do where only the age of a timestamp is in the way."""
+    if not isinstance(error, ReleaseRefused) or "timestamp.json is expired" not in str(error):
+        return ""
+    clock = "set the clock if it is wrong; else " if error.reason == "clock" else ""
+    return f"; {clock}sign the bundle again, or take it at its age with --accept-stale-timestamp"
+
+
 def main(words: list[str]) -> int:
     """`changed SLOT` or `unchanged SLOT` on standard output and 0; 1 and the reason."""
     parser = argparse.ArgumentParser(prog="first-install", allow_abbrev=False)
@@ -212,7 +220,7 @@ def main(words: list[str]) -> int:
     try:
         changed, slot = install(Places(args.place), given)
     except GatewayError as error:
-        print(f"first-install: {error}", file=sys.stderr)
+        print(f"first-install: {error}{_hint(error)}", file=sys.stderr)
         return 1
     except OSError as error:
         print(f"first-install: {error.filename or 'staging'}: {error.strerror or error}", file=sys.stderr)

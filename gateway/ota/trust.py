@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -30,6 +31,8 @@ from gateway.ota.release import MOST_DESCRIPTION, Release, ReleaseRefused, Wheel
 _FIVE_YEARS_S = 5 * 365 * 86400
 _BASE = "inbox://release/"
 _ROLES = ("timestamp", "snapshot", "targets")
+_NEWER_SEEN = re.compile(r"New timestamp version ([0-9]+) must be >= ([0-9]+)")
+"""As the library says it."""
 
 
 class Floors(Struct, frozen=True):
@@ -163,7 +166,7 @@ class Client:
         except exceptions.ExpiredMetadataError as error:
             self._expired(error)
         except (exceptions.RepositoryError, exceptions.DownloadError, OSError, ValueError) as error:
-            raise ReleaseRefused(_reason(error), f"the metadata is refused: {error}") from None
+            raise ReleaseRefused(_reason(error), f"the metadata is refused: {_told(error)}") from None
         return self._above_floors()
 
     def _expired(self, error: exceptions.ExpiredMetadataError) -> None:
@@ -179,7 +182,7 @@ class Client:
         try:
             self._updater.refresh()
         except (exceptions.RepositoryError, exceptions.DownloadError, OSError, ValueError) as again:
-            raise ReleaseRefused(_reason(again), f"the metadata is refused: {again}") from None
+            raise ReleaseRefused(_reason(again), f"the metadata is refused: {_told(again)}") from None
         trusted = self._updater._trusted_set  # noqa: SLF001
         for role in (trusted.root, trusted.snapshot, trusted.targets):
             if role.is_expired(self._time):
@@ -195,7 +198,7 @@ class Client:
         for role in _ROLES:
             version, least = found[role].version, getattr(kept, role)
             if version < least:
-                raise ReleaseRefused("rollback", f"{role} {version} is older than {least}, which was known before")
+                raise ReleaseRefused("rollback", _older(role, version, least))
         now = self._trust.now
         versions = {role: found[role].version for role in _ROLES}
         return Floors(trusted.root.version, **versions, time=max(floors.time, now.seconds if now.synced else 0))
@@ -300,6 +303,21 @@ def prove(info: TargetFile, path: Path) -> None:
             info.verify_length_and_hashes(file)
         except exceptions.LengthOrHashMismatchError as error:
             raise ReleaseRefused("hash", f"{info.path} is not what was signed: {error}") from None
+
+
+def _older(role: str, version: int | str, least: int | str) -> str:
+    """What to say, and what to do, of a set that is older than one that was seen."""
+    again = "a bundle is brought up to date by `fieldpost bundle sign RELEASE ... -o again.fpb`"
+    return f"this machine has seen a newer set ({role} {least}, here it is {version}): {again}"
+
+
+def _told(error: Exception) -> str:
+    """The library's word, or ours where an older set than one that was seen is offered."""
+    if isinstance(error, exceptions.BadVersionNumberError):
+        found = _NEWER_SEEN.search(str(error))
+        if found is not None:
+            return _older("timestamp", found[1], found[2])
+    return str(error)
 
 
 def _reason(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import tempfile
 import time
 from pathlib import Path
@@ -12,6 +13,8 @@ from msgspec.structs import asdict
 from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.errors import GatewayError
 
+_CLOCKS_DIFFER_S = 86400
+"""The publisher's clock may be ahead of this one by so much."""
 _LAB = (
     "one key signs for all: good for a laboratory; for a fleet use --root-keys 3 --root-threshold 2 and keep them apart"
 )
@@ -110,6 +113,7 @@ def _verify(session: Session) -> int:
     from gateway.ota.quorum import quorum, told
     from gateway.ota.release import Release, ReleaseRefused, check_fit, slot_name, this_machine
     from gateway.ota.trust import Floors, Now, Trust, verify
+    from gateway.ota.wheelcheck import check_wheels
 
     file, root = Path(session.args.file), Path(session.args.root)
     for path in (file, root):
@@ -119,8 +123,11 @@ def _verify(session: Session) -> int:
         work = Path(name)
         (work / "staging").mkdir()
         unpack(file, work / "inbox")
-        trust = Trust(root.read_bytes(), work / "cache", Floors(), Now(int(time.time()), synced=True))
+        now = int(time.time())
+        trust = Trust(root.read_bytes(), work / "cache", Floors(), Now(now, synced=True))
         verified = verify(work / "inbox", trust, work / "staging")
+        check_wheels({wheel.file: verified.files[wheel.file] for wheel in verified.content.files})
+    _refuse_early(now, verified.content.created)
     trust_line = f"trusted: {told(quorum(root.read_bytes()))}"
     if not isinstance(verified.content, Release):
         from gateway.cli.commands.bundle_drivers import shown
@@ -139,6 +146,18 @@ def _verify(session: Session) -> int:
     answer = {"name": release.name, "version": release.version, "slot": slot_name(release, verified.raw)}
     wheels = [asdict(wheel) for wheel in release.files]
     return say(session, {**answer, "wheels": wheels, "fits": fits, "versions": floors}, lines)
+
+
+def _refuse_early(now: int, created: str) -> None:
+    """By a clock that is before what it looks at was made, nothing ever expires."""
+    try:
+        made = dt.datetime.strptime(created, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=dt.UTC)
+    except ValueError:
+        return  # the publisher did not say
+    if now < made.timestamp() - _CLOCKS_DIFFER_S:
+        day = dt.datetime.fromtimestamp(now, dt.UTC).strftime("%Y-%m-%d")
+        told = f"the clock of this machine says {day}, and this was made {created}"
+        raise CommandFailed(f"{told}: set it, else nothing tells what has expired")
 
 
 def _rotate(session: Session) -> int:

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.cli.commands.bundle import days_of, password_of, repository_of, say, signers_of
+from gateway.cli.configtarget import checked_tree
 from gateway.cli.session import CommandFailed, Exit, Session
-from gateway.settings.afar import tree_of
-from gateway.settings.tree import read_tree
 
 if TYPE_CHECKING:
     from gateway.ota.configs import SignedTree
@@ -21,10 +20,8 @@ def run(session: Session) -> int:
     from gateway.ota.keys import make_key
 
     args = session.args
-    folder = Path(args.folder)
-    texts = {name: _text(name, raw) for name, raw in read_tree(folder).items()}
-    tree_of(texts)
-    content = SignedTree(gateway=args.gateway, rev=args.rev, tree=texts)
+    tree = checked_tree(session, Path(args.folder), args.gateway)
+    content = SignedTree(gateway=args.gateway, rev=args.rev, tree=tree)
     _check(content)
     repository, signers, lines = repository_of(session), dict(signers_of(session)), []
     if not signers.get(ROLE):
@@ -37,13 +34,6 @@ def run(session: Session) -> int:
     version = publish_config(repository, content, signers, days_of(session))
     lines.append(f"{content.target} is published in {repository.folder} (set {version})")
     return say(session, {"target": content.target, "rev": content.rev, "set": version}, lines)
-
-
-def _text(name: str, raw: bytes) -> str:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        raise CommandFailed(f"{name} is not UTF-8", Exit.BAD_CONFIG) from None
 
 
 def _check(content: SignedTree) -> None:

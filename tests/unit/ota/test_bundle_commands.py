@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.cli.main import main
-from tests.support.runnable import driver
+from gateway.ota import building
+from tests.support.runnable import driver, wheel
 from tests.unit.ota.wheels import complete
 
 
@@ -195,6 +198,64 @@ def test_what_cannot_be_done_is_told_in_one_line(
     assert text.startswith("fieldpost: ")
     assert "bug in Fieldpost" not in text
     assert text.count("\n") == 1
+
+
+def test_a_wheel_that_leaves_its_folder_is_neither_built_nor_verified(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--platform", "linux_aarch64", "--python", "cp311")
+    with zipfile.ZipFile(next((place / "wheels").glob("msgpack-*.whl")), "a") as archive:
+        archive.writestr(zipfile.ZipInfo("../../x"), "")
+    code, text = run("build", place / "wheels", "-o", place / "out", *words)
+    assert (code, "msgpack-1.1" in text, "`../../x` in it leaves its folder" in text) == (1, True, True)
+    assert not (place / "out").exists()
+    with monkeypatch.context() as patched:  # somebody else's tool built it
+        patched.setattr(building, "check_wheels", lambda _: None)
+        data("build", place / "wheels", "-o", place / "out", *words)
+    bundle = data("sign", place / "out", "--repo", place / "repo", "--keys", place / "keys")["bundle"]
+    code, text = run("verify", bundle, "--root", place / "repo" / "metadata" / "1.root.json")
+    assert (code, "`../../x` in it leaves its folder" in text) == (1, True)
+
+
+def test_a_driver_that_changes_the_gateway_is_not_signed(place: Path) -> None:
+    path = place / "acme_driver-2.1.0-py3-none-any.whl"
+    path.write_bytes(wheel("acme-driver", "2.1.0", {"gateway/x.py": ""}, drivers={"acme": "gateway.x:SPEC"}))
+    code, text = run("driver", path, *_vendor(place))
+    assert (code, "`gateway` in it is the gateway's own" in text) == (1, True)
+
+
+def test_a_clock_before_the_release_was_made_verifies_nothing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = signed(place)
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    code, text = run("verify", bundle, "--root", place / "repo" / "metadata" / "1.root.json")
+    assert (code, "the clock of this machine says 1970-01-01" in text) == (1, True)
+
+
+def _tree(place: Path, text: str) -> tuple[str | Path, ...]:
+    (place / "tree").mkdir()
+    (place / "tree" / "gateway.yaml").write_text(text, encoding="utf-8")
+    return "config", place / "tree", "--rev", "7", "--repo", place / "repo", "--keys", place / "keys"
+
+
+def test_a_configuration_is_signed_for_its_gateway(place: Path) -> None:
+    words = _tree(place, "gateway: {id: gw-1}\n")
+    assert data(*words, "--gateway", "gw-1")["target"] == "configs/gw-1/7.json"
+
+
+def test_a_configuration_of_another_gateway_is_not_signed(place: Path) -> None:
+    words = _tree(place, "gateway: {id: gw-2}\n")
+    code, text = run(*words, "--gateway", "gw-1")
+    assert (code, "is the configuration of gw-2, not of gw-1" in text) == (2, True)
+    assert not (place / "keys" / "configs-1.pem").exists()
+
+
+def test_a_configuration_that_its_gateway_would_refuse_is_not_signed(place: Path) -> None:
+    text = "gateway: {id: gw-1}\nuplinks:\n  a: {urls: [mqtts://x.example], username: me, password: hunter2}\n"
+    words = _tree(place, text)
+    code, text = run(*words, "--gateway", "gw-1")
+    assert (code, "gateway.yaml:3:" in text, "hunter2" in text) == (78, True, False)
+    assert not (place / "keys" / "configs-1.pem").exists()
+    assert data(*words, "--gateway", "gw-1", "--unchecked")["rev"] == 7
 
 
 def test_help_and_reference_know_all_actions() -> None:

@@ -203,6 +203,21 @@ def test_a_release_of_a_foreign_repository_is_refused(publisher: Publisher, box:
 
 
 @pytest.mark.parametrize("cache", ["kept", "lost"])
+def test_of_an_older_set_is_said_what_to_do(publisher: Publisher, box: Box, cache: str) -> None:
+    release = publisher.release("1.0.0")
+    old = publisher.bundle(release, "old.fpb")
+    box.take(publisher.bundle(publisher.release("1.1.0")))
+    if cache == "lost":
+        shutil.rmtree(box.folder / "cache")
+    found = refused(box, bundle=old)
+    assert found.reason == "rollback"
+    assert "this machine has seen a newer set (timestamp 3, here it is 2): " in str(found)
+    assert "`fieldpost bundle sign RELEASE ... -o again.fpb`" in str(found)
+    publisher.repository.add(publisher.folder / "release-1.0.0", publisher.signers)
+    assert box.take(publisher.bundle(release, "again.fpb")).floors.timestamp == 4
+
+
+@pytest.mark.parametrize("cache", ["kept", "lost"])
 @pytest.mark.parametrize("role", ["targets", "snapshot", "timestamp"])
 def test_a_fast_forward_is_healed_by_new_keys(publisher: Publisher, box: Box, role: str, cache: str) -> None:
     """Whoever had the old key counted up; with it revoked the role starts anew, and only then."""

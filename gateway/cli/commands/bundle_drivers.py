@@ -57,6 +57,7 @@ def _driver(session: Session) -> int:
     from gateway.driver import CONTRACT
     from gateway.ota.package import role_of
     from gateway.ota.vendor import Described, pack_driver, sign
+    from gateway.ota.wheelcheck import check_wheels
 
     args = session.args
     keys = signers_of(session).get(role_of(args.vendor), ())
@@ -72,6 +73,8 @@ def _driver(session: Session) -> int:
     )
     wheels = [Path(each) for each in args.wheels]
     packed = [pack_driver(wheels, args.vendor, described)] if wheels else []
+    for _, files in packed:
+        check_wheels(files)
     if not packed and not (Path(args.output) / f"{role_of(args.vendor)}.json").is_file():
         raise CommandFailed("no wheel is named", Exit.USAGE)
     version = sign(Path(args.output), args.vendor, packed, keys)

@@ -169,7 +169,7 @@ if [ "$(readlink "$root/usr/local/bin/fieldpost" 2>/dev/null || true)" != /opt/f
 fi
 if [ -n "$root" ] || [ -z "$live" ]; then
     [ "$changes" != 0 ] || echo "nothing to do"
-    echo "installed below ${root:-/}; users and folders are made at the first boot"
+    [ -n "$dry" ] || echo "installed below ${root:-/}; users and folders are made at the first boot"
     exit 0
 fi
 

@@ -34,8 +34,7 @@ class _Foreign(CommandFailed):
 
 def is_folder(text: str) -> bool:
     """Whether a target is meant as a folder; `{gateway}` in it stands for each gateway's own."""
-    parts = text.partition(PLACE)
-    return Path(text).is_dir() or (bool(parts[1]) and "/" in text and not text.startswith("configs/"))
+    return Path(text).is_dir() or (PLACE in text and not text.startswith("configs/"))
 
 
 def config_target(session: Session, text: str, rev: int | None) -> Target:
@@ -43,16 +42,17 @@ def config_target(session: Session, text: str, rev: int | None) -> Target:
     CommandFailed.
     """
     number = rev if rev is not None else int(time.time())
-    read: dict[Path, dict[str, Any]] = {}
+    read: dict[tuple[Path, str], dict[str, Any]] = {}
 
     def doc_of(gateway: str) -> dict[str, Any]:
         folder = Path(text.replace(PLACE, gateway))
-        if folder not in read:
+        key = folder, "" if session.option("unchecked") else gateway  # each gateway's name is checked against it
+        if key not in read:
             try:
-                read[folder] = checked_tree(session, folder, gateway)
+                read[key] = checked_tree(session, folder, gateway)
             except _Foreign as error:
                 raise CommandFailed(f"{error}: keep one folder for each and write FOLDER/{PLACE}", Exit.USAGE) from None
-        return {"rev": number, "tree": read[folder]}
+        return {"rev": number, "tree": read[key]}
 
     return Target("config", f"{text} rev {number}", doc_of)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -76,14 +77,18 @@ def where(course: Course) -> str:
 def why(course: Course) -> str:
     """Why it ended so, or what holds it."""
     text = course.end.text if course.end is not None else course.heard.text if course.heard is not None else ""
-    if course.end is not None and course.end.detail.get("rolled_back"):
+    told = text.startswith(("taken back", "rolled back"))
+    if course.end is not None and course.end.detail.get("rolled_back") and not told:
         text = f"rolled back: {text}" if text else "rolled back"
-    text = text or ("its job waits at the broker" if course.pending else "")
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+    return text or ("its job waits at the broker" if course.pending else "")
 
 
-def rows_of(deployment: Deployment, courses: Sequence[Course]) -> list[tuple[str, ...]]:
-    """Cells of `HEADER`."""
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def rows_of(deployment: Deployment, courses: Sequence[Course], *, longest: int = _LONGEST) -> list[tuple[str, ...]]:
+    """Cells of `HEADER`; a reason has at most `longest` characters."""
     return [
         (
             wave_name(deployment, course.wave),
@@ -91,7 +96,7 @@ def rows_of(deployment: Deployment, courses: Sequence[Course]) -> list[tuple[str
             course.state,
             where(course),
             course.version or "-",
-            why(course),
+            _short(why(course), longest),
         )
         for course in courses
     ]
@@ -106,7 +111,8 @@ def outcome(out: Output, deployment: Deployment, rollout: Rollout) -> None:
     if out.as_json:
         out.result(_outcome_body(deployment, rollout))
         return
-    out.table(HEADER, rows_of(deployment, courses), [style(course) for course in courses])
+    longest = _LONGEST if out.is_terminal else sys.maxsize  # a file or a pipe has no edge
+    out.table(HEADER, rows_of(deployment, courses, longest=longest), [style(course) for course in courses])
     out.line(summary(rollout))
     if rollout.stopped:
         out.line(out.styled(clean(f"stopped: {rollout.stopped}"), "bad"))
@@ -174,7 +180,7 @@ def jobs(out: Output, board: JobBoard, only: str | None, now_ms: int) -> None:
     rows, styles = [], []
     for name in names:
         there, info = board.next[name], board.roster.gateway(name)
-        status = board.statuses.get(name, {}).get(there.name)
+        status = board.said(name)
         said = f"{status.state} {status.step}".strip() if status is not None else "-"
         state = "online" if info is not None and info.online else "offline"
         until = forms.clock(there.job.exp) if there.job is not None else "-"
@@ -189,7 +195,7 @@ def jobs(out: Output, board: JobBoard, only: str | None, now_ms: int) -> None:
 
 def _job_body(board: JobBoard, name: str) -> dict[str, Any]:
     there, info = board.next[name], board.roster.gateway(name)
-    status = board.statuses.get(name, {}).get(there.name)
+    status = board.said(name)
     job = None
     if there.job is not None:
         job = {

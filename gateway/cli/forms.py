@@ -34,6 +34,14 @@ def age(ms: float | None) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.0f} d"
 
 
+def span(seconds: float) -> str:
+    """How long something may take, exactly: `20 s`, `1.5 min`, `2 h`."""
+    for unit, size in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= size and (seconds * 10 / size).is_integer():
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds:g} s"
+
+
 def since(ts: float | None) -> str:
     """How long ago a UTC time in ms was."""
     return age(None if ts is None else now_ms() - ts)

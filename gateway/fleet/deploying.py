@@ -15,7 +15,7 @@ from typing import Any
 from gateway.backoff import Backoff
 from gateway.clock import Clock
 from gateway.fleet.course import Course, End
-from gateway.fleet.deployment import Record
+from gateway.fleet.deployment import VER, Record
 from gateway.fleet.faults import BrokerAway, BrokerRefuses, FleetError, NoAnswer
 from gateway.fleet.jobboard import JobBoard, Retained
 from gateway.fleet.jobwire import JobStatus
@@ -162,8 +162,12 @@ class Deploying:
             if isinstance(what, GatewayInfo):
                 self._rollout.courses[gateway].see(online=what.online, version=what.version, now=now)
                 self._news += 1
-            elif isinstance(what, JobStatus) and what.id == self._deployment.id:
+            elif isinstance(what, JobStatus) and self._is_of_mine(what):
                 self._news += self._rollout.hear(gateway, what, now)
+
+    def _is_of_mine(self, status: JobStatus) -> bool:
+        """Whether it is of what was sent: a version that never was says nothing of it."""
+        return (status.id, status.ver) == (self._deployment.id, VER)
 
     def _stands(self, gateway: str, next_: Retained | None) -> None:
         """What stands on a `job/next` has changed, or was told."""

@@ -39,7 +39,8 @@ class JobBoard:
     def __init__(self) -> None:
         self.roster = Roster()
         self.next: dict[str, Retained] = {}
-        self.statuses: dict[str, dict[str, JobStatus]] = {}
+        self.statuses: dict[str, dict[tuple[str, int], JobStatus]] = {}
+        """By gateway, then by id and version of the job."""
         self._ignored = 0
 
     @staticmethod
@@ -69,11 +70,19 @@ class JobBoard:
             self._ignored += 1
             return None
         known = self.statuses.setdefault(gateway, {})
-        known.pop(status.id, None)
-        known[status.id] = status
+        known.pop((status.id, status.ver), None)
+        known[status.id, status.ver] = status
         while len(known) > _MOST_KNOWN:
             del known[next(iter(known))]
         return gateway, status
+
+    def said(self, gateway: str) -> JobStatus | None:
+        """How the job that stands there is, by its gateway; words about versions that do not stand there do not count.
+        """
+        there = self.next.get(gateway)
+        if there is None or there.job is None:
+            return None
+        return self.statuses.get(gateway, {}).get((there.job.id, there.job.ver))
 
     def _next(self, gateway: str, payload: bytes) -> Retained | None:
         if not payload:

@@ -39,6 +39,7 @@ class Withdrawing:
         self._jobs = dict(jobs)
         self._board = JobBoard()
         self._heard: dict[str, JobStatus] = {}
+        self._vers: dict[str, int] = {}
 
     async def run(self, timeout_s: float, wait_s: float) -> list[Withdrawn]:
         """One result per job. A job that another has replaced meanwhile stays."""
@@ -47,6 +48,7 @@ class Withdrawing:
             there = {name: next_ for name, next_ in self._board.next.items() if name in self._jobs}
             mine = [name for name, next_ in there.items() if next_.job is None or next_.job.id == self._jobs[name]]
             self._heard.clear()
+            self._vers = {name: next_.job.ver for name, next_ in there.items() if next_.job is not None}
             for name in mine:
                 await self._link.publish(f"fp/1/{self._tenant}/{name}/job/next", b"", retain=True)
             with suppress(TimeoutError):
@@ -56,8 +58,11 @@ class Withdrawing:
 
     def _take(self, message: Inbound) -> None:
         heard = self._board.take(message)
-        if heard is not None and isinstance(heard[1], JobStatus) and heard[1].id == self._jobs.get(heard[0]):
-            self._heard[heard[0]] = heard[1]
+        if heard is None or not isinstance(heard[1], JobStatus) or heard[1].id != self._jobs.get(heard[0]):
+            return
+        gateway, status = heard[0], heard[1]
+        if status.ver == self._vers.get(gateway, status.ver):  # of what stood there, not of a version that never did
+            self._heard[gateway] = status
 
     def _online(self, gateway: str) -> bool:
         info = self._board.roster.gateway(gateway)

@@ -26,7 +26,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 from msgspec import Struct
 from tuf.api import exceptions
-from tuf.api.metadata import TargetFile
+from tuf.api.metadata import Metadata, TargetFile
 from tuf.ngclient import FetcherInterface
 
 from gateway.ota import configs
@@ -63,7 +63,11 @@ class Order(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Recorder(FetcherInterface):
-    """Metadata through `files`, each kept in `folder` under its name. `cut`: why the last one could not be fetched."""
+    """Metadata through `files`, each kept in `folder` under its name. `cut`: why the last one could not be fetched.
+
+    What is no metadata at all (the login page of a network, an answer without end) is a fault of the link: somebody else
+    than the repository answers, and that may pass. Only what has the form of metadata is judged by who signed it.
+    """
 
     def __init__(self, files: Files, folder: Path) -> None:
         self._files = files
@@ -81,13 +85,22 @@ class Recorder(FetcherInterface):
         except ReleaseRefused as error:
             if error.reason == "missing":
                 raise exceptions.DownloadHTTPError(str(error), 404) from None
-            if error.reason == "length":
-                raise exceptions.DownloadLengthMismatchError(str(error)) from None
-            self.cut = error
-            raise exceptions.DownloadError(str(error)) from None
+            self.cut = error if error.reason != "length" else _not_the_repository(name, "is far too long")
+            raise exceptions.DownloadError(str(self.cut)) from None
+        try:
+            Metadata.from_bytes(path.read_bytes())
+        except (exceptions.RepositoryError, ValueError, RecursionError):
+            path.unlink()
+            self.cut = _not_the_repository(name, "is no metadata")
+            raise exceptions.DownloadError(str(self.cut)) from None
         with path.open("rb") as file:
             while chunk := file.read(1 << 16):
                 yield chunk
+
+
+def _not_the_repository(name: str, fault: str) -> ReleaseRefused:
+    text = f"metadata/{name}: what comes {fault}: somebody else than the repository answers (a login page, a proxy)"
+    return ReleaseRefused("link", text)
 
 
 class Fetch:

@@ -89,7 +89,7 @@ def apply(session: Session) -> int:
     if answer.get("confirm_by"):
         session.out.line(f"it goes back at {forms.clock(answer['confirm_by'])} unless you say `fieldpost confirm`")
     elif answer.get("gates"):
-        within = f" within {answer['window_s'] / 60:g} min" if answer.get("window_s") else ""
+        within = f" within {forms.span(answer['window_s'])}" if answer.get("window_s") else ""
         session.out.line(
             f"on trial: it goes back by itself unless these come up again{within}: {_names(answer['gates'])}"
         )

@@ -267,6 +267,20 @@ async def test_garbage_of_a_gateway_is_counted_and_has_no_effect(
         assert await running == dict.fromkeys(NAMES, "succeeded")
 
 
+async def test_words_about_a_version_that_was_never_sent_end_nothing(
+    make_site: Callable[..., JobGateways], broker: Any, tmp_path: Path
+) -> None:
+    site = make_site(NAMES[:1], ways={NAMES[0]: "holds"})
+    async with operating(broker, tmp_path, planned(waves=((NAMES[0],),))) as run:
+        running = asyncio.create_task(run.run())
+        await eventually(lambda: run.states == {NAMES[0]: "in_progress"})
+        for state in ("failed", "succeeded"):
+            body = {"v": 1, "id": "d-1", "ver": 99, "state": state}
+            site.raw(f"{NAMES[0]}/job/d-1/status", json.dumps(body).encode())
+        site.finish(NAMES[0], "cancelled", "the real end")
+        assert await running == {NAMES[0]: "cancelled"}
+
+
 async def test_canaries_have_to_be_well_for_the_soak(
     broker: Any, make_site: Callable[..., JobGateways], tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import datetime as dt
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -142,9 +143,26 @@ async def test_a_repository_that_is_away_or_empty_is_told_apart(site, server, tm
     assert site.untouched()
 
 
-async def test_an_endless_timestamp_is_stopped_at_a_bound(site, server):
-    server.instead["metadata/timestamp.json"] = b" " * 6_000_000
-    assert await refused(site, server.url) == "length"
+PORTAL = b"<!DOCTYPE html><title>Welcome to our network</title>"
+
+
+@pytest.mark.parametrize("name", ["2.root.json", "timestamp.json"])
+@pytest.mark.parametrize(
+    "content", [b" " * 6_000_000, PORTAL, b"{}", b"", b"[" * 100_000], ids=["endless", "login", "{}", "empty", "deep"]
+)
+async def test_what_is_no_metadata_at_all_is_a_fault_of_the_link(site, server, name, content):
+    server.instead[f"metadata/{name}"] = content
+    with pytest.raises(FetchFailed, match=f"metadata/{name}: what comes is .*: somebody else than") as caught:
+        await fetch(site, server.url)
+    assert caught.value.reason == "link"
+    del server.instead[f"metadata/{name}"]
+    await fetch(site, server.url)
+
+
+async def test_metadata_that_nobody_signed_is_refused(site, server):
+    path = server.folder / "metadata/timestamp.json"
+    server.instead["metadata/timestamp.json"] = re.sub(rb'("sig": ?")..', rb"\g<1>00", path.read_bytes())
+    assert await refused(site, server.url) == "unsigned"
 
 
 class Folder:

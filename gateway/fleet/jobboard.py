@@ -77,8 +77,7 @@ class JobBoard:
         return gateway, status
 
     def said(self, gateway: str) -> JobStatus | None:
-        """How the job that stands there is, by its gateway; words about versions that do not stand there do not count.
-        """
+        """How the job that stands there is, by its gateway; words about other versions of it do not count."""
         there = self.next.get(gateway)
         if there is None or there.job is None:
             return None

@@ -65,8 +65,8 @@ class Order(Struct, frozen=True, forbid_unknown_fields=True):
 class Recorder(FetcherInterface):
     """Metadata through `files`, each kept in `folder` under its name. `cut`: why the last one could not be fetched.
 
-    What is no metadata at all (the login page of a network, an answer without end) is a fault of the link: somebody else
-    than the repository answers, and that may pass. Only what has the form of metadata is judged by who signed it.
+    What is no metadata at all (the login page of a network, an answer without end) is a fault of the link: somebody
+    else than the repository answers, and that may pass. Only what has the form of metadata is judged by who signed it.
     """
 
     def __init__(self, files: Files, folder: Path) -> None:

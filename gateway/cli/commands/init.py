@@ -50,7 +50,8 @@ def init(session: Session) -> int:
             f"{name!r} is not an id: letters, digits, - and _, starting with a letter or digit", Exit.USAGE
         )
     host, port = _device(session.option("modbus") or "127.0.0.1:502")
-    state = Path(session.option("state") or folder.parent / "state").absolute()
+    beside = "state" if folder.name == "config" else f"{folder.name}-state"  # two folders never share a store
+    state = Path(session.option("state") or folder.parent / beside).absolute()
     files = {
         folder / "gateway.yaml": _GATEWAY.format(id=name, state=state),
         folder / "channels" / "line1.yaml": _CHANNEL.format(host=host, port=port),

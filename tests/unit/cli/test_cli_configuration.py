@@ -124,6 +124,14 @@ def test_init_writes_a_folder_that_checks(tmp_path, capsys):
     capsys.readouterr()
 
 
+def test_two_new_folders_side_by_side_do_not_share_a_store(tmp_path):
+    stores = set()
+    for name in ("a", "b", "config"):
+        assert main(["init", str(tmp_path / name)]) == 0
+        stores.add(yaml.safe_load((tmp_path / name / "gateway.yaml").read_text())["store"]["path"])
+    assert stores == {str(tmp_path / name) for name in ("a-state", "b-state", "state")}
+
+
 def test_init_never_writes_over_a_configuration(tmp_path, capsys):
     _tree(tmp_path)
     assert main(["init", str(tmp_path)]) == 1

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from typing import Any
 
 import pytest
 
 from gateway.cli.deploy_screen import Screen
+from gateway.cli.deploy_tables import outcome
 from gateway.cli.output import Output
 from gateway.fleet.deployment import Deployment
-from gateway.fleet.jobwire import JobStatus
+from gateway.fleet.jobwire import JobStatus, parse_status
 from gateway.fleet.rollout import Limits, Rollout
 
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
@@ -30,6 +32,7 @@ class Scene:
         self.terminal = terminal
         plan: dict[str, Any] = {"id": "d-1", "tenant": "t", "op": "ota", "label": "releases/fieldpost-1.4.0.json"}
         deployment = Deployment(**plan, docs={"": {}}, waves=(NAMES,), canaries=False, made=0)
+        self.deployment = deployment
         self.rollout = Rollout(deployment.division, Limits(within_s=100, most_failures=99))
         for course in self.rollout.courses.values():
             course.see(online=True, version="1.3.2", now=0)
@@ -99,3 +102,17 @@ def test_without_a_terminal_each_change_is_one_line(scene: Scene) -> None:
         "press-00: in_progress download",
         "press-00: failed: not enough room",
     ]
+
+
+@pytest.mark.parametrize("scene", [False], indirect=True)
+def test_without_a_terminal_a_reason_is_whole_and_told_once(scene: Scene) -> None:
+    reason = "taken back: not up again in time: " + ", ".join(f"pump-{number}" for number in range(20))
+    body = {"v": 1, "id": "d-1", "ver": 1, "state": "failed", "detail": {"text": reason, "rolled_back": True}}
+    status = parse_status(json.dumps(body).encode())
+    assert status is not None
+    scene.rollout.hear("press-00", status, 1)
+    scene.screen.look(scene.rollout, "")
+    outcome(Output(scene.terminal), scene.deployment, scene.rollout)
+    lines = [line for line in scene.terminal.getvalue().splitlines() if "press-00" in line]
+    assert lines[0] == f"press-00: failed: {reason}"
+    assert lines[-1].endswith(f"1.3.2    {reason}"), lines[-1]

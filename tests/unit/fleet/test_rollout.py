@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 from gateway.fleet import FleetError
 from gateway.fleet.course import End
 from gateway.fleet.deployment import Deployment, Record
+from gateway.fleet.jobboard import JobBoard
 from gateway.fleet.jobwire import ENDS, JobStatus, parse_job, parse_status
 from gateway.fleet.rollout import Limits, Rollout
 from gateway.fleet.waves import Waves
+from gateway.mqttclient.connection import Inbound
 
 ABCD = (("a",), ("b", "c"), ("d",))
 
@@ -302,3 +305,19 @@ def test_a_status_is_read_with_its_text_and_within_bounds() -> None:
     long = parse_status(b'{"v":1,"id":"j","ver":1,"state":"failed","detail":{"text":"' + b"x" * 5000 + b'"}}')
     assert long is not None
     assert len(long.text) == 500
+
+
+def test_words_about_a_version_that_does_not_stand_there_are_not_shown() -> None:
+    board = JobBoard()
+
+    def comes(topic: str, **body: object) -> None:
+        board.take(Inbound(f"fp/1/t/gw/job/{topic}", json.dumps({"v": 1, "id": "j", **body}).encode(), 1, True))
+
+    comes("next", ver=1, op="restart", doc={})
+    comes("j/status", ver=99, state="failed")
+    assert board.said("gw") is None
+    comes("j/status", ver=1, state="in_progress")
+    comes("j/status", ver=99, state="succeeded")
+    said = board.said("gw")
+    assert said is not None
+    assert said.state == "in_progress"

@@ -311,7 +311,7 @@ def test_words_about_a_version_that_does_not_stand_there_are_not_shown() -> None
     board = JobBoard()
 
     def comes(topic: str, **body: object) -> None:
-        board.take(Inbound(f"fp/1/t/gw/job/{topic}", json.dumps({"v": 1, "id": "j", **body}).encode(), 1, True))
+        board.take(Inbound(f"fp/1/t/gw/job/{topic}", json.dumps({"v": 1, "id": "j", **body}).encode(), True, 1, 0))
 
     comes("next", ver=1, op="restart", doc={})
     comes("j/status", ver=99, state="failed")

@@ -128,6 +128,26 @@ async def test_what_nobody_signed_is_rejected_and_what_is_there_no_more_ends(ben
     assert not bench.site.at.request.exists()
 
 
+async def test_a_login_page_in_the_place_of_the_repository_is_waited_for_and_the_wait_can_be_cancelled(bench):
+    bench.server.instead["metadata/timestamp.json"] = b"<!DOCTYPE html><title>Welcome to our network</title>"
+    running = AtWork()
+    task = asyncio.create_task(bench.run(running))
+    await eventually(lambda: running.told and running.told[-1][0] == "waiting", 30)
+    detail = running.told[-1][1]
+    assert detail["reason"] == "link"
+    assert "somebody else than the repository answers" in detail["text"]
+    assert not task.done()
+    running.cancelled.set()
+    with pytest.raises(JobCancelled):
+        await task
+    del bench.server.instead["metadata/timestamp.json"]
+    again = AtWork()
+    task = asyncio.create_task(bench.run(again))
+    await eventually(bench.site.at.request.exists, 30)
+    again.cancelled.set()
+    assert (await task).state is JobState.CANCELLED
+
+
 async def test_a_job_that_is_cancelled_while_it_is_fetched_leaves_no_process(bench):
     bench.node.settings.ota = OtaSettings(url=bench.server.url, jitter_s=0, max_rate=1000)
     running = AtWork()

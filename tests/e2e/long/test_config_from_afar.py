@@ -126,7 +126,7 @@ def _naughty(folder: Path) -> Path:
     site = folder / "site"
     info = site / "naughty-1.0.dist-info"
     info.mkdir(parents=True)
-    shutil.copy(Path(__file__).resolve().parents[1] / "naughty" / "naughty_driver.py", site)
+    shutil.copy(Path(__file__).resolve().parent / "naughty" / "naughty_driver.py", site)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: naughty\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[fieldpost.drivers]\nnaughty = naughty_driver:SPEC\n")
     return site

@@ -20,7 +20,7 @@ from tests.support.gateway import FIELDPOST
 from tests.support.simulated import Simulated
 
 STRANGE = Path(__file__).parent / "strange/meter.yaml"
-TUTORIAL = Path(__file__).parents[2] / "docs/tutorial/commissioning.md"
+TUTORIAL = Path(__file__).parents[3] / "docs/tutorial/commissioning.md"
 TRUTH = {"voltage": 230.5, "current": 4.25, "power": 978.0, "energy": 123450, "serial": "AX-4711-B", "setpoint": 21.5}
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from gateway.atomic import sync_folder
+from gateway.atomic import replace_file
 from gateway.ota.files import regular
 from gateway.ota.release import ReleaseRefused
 
@@ -81,12 +81,9 @@ def was_offline(before: Picture) -> bool:
 
 
 def save(path: Path, before: Picture) -> None:
-    """Keep the picture over the restart. Raises OSError."""
+    """Keep the picture over the restart, and over a power cut in it. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.tmp")
-    fresh.write_bytes(msgspec.json.encode(before))
-    fresh.replace(path)
-    sync_folder(path.parent)
+    replace_file(path, msgspec.json.encode(before))
 
 
 def restore(path: Path) -> Picture:

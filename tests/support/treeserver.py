@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import http.server
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+
+from tests.support.webserving import serving_web
 
 
 class TreeServer:
@@ -36,25 +36,9 @@ def serving_tree(folder: Path, port: int = 0) -> Iterator[TreeServer]:
     """On a port of loopback, until the end."""
     state = TreeServer(folder)
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_: Any) -> None: ...
-
-        def do_GET(self) -> None:
-            _answer(self, state)
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    server.daemon_threads = True
-    state.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with serving_web(lambda handler: _answer(handler, state), port) as taken:
+        state.url = f"http://127.0.0.1:{taken}"
         yield state
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _answer(handler: http.server.BaseHTTPRequestHandler, state: TreeServer) -> None:

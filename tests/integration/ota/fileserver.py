@@ -5,10 +5,10 @@ from __future__ import annotations
 import http.server
 import re
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+
+from tests.support.webserving import serving_web
 
 
 class FileServer:
@@ -35,26 +35,9 @@ def serving(content: bytes, tls: ssl.SSLContext | None = None) -> Iterator[FileS
     """The server on a free port of loopback, until the end."""
     state = FileServer(content)
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_: Any) -> None: ...
-
-        def do_GET(self) -> None:
-            _answer(self, state)
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    if tls is not None:
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
-    state.url = f"{'https' if tls else 'http'}://localhost:{server.server_address[1]}/releases/a.fpb"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with serving_web(lambda handler: _answer(handler, state), tls=tls) as port:
+        state.url = f"{'https' if tls else 'http'}://localhost:{port}/releases/a.fpb"
         yield state
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _answer(handler: http.server.BaseHTTPRequestHandler, state: FileServer) -> None:

@@ -383,6 +383,7 @@ def test_a_request_cannot_accept_anything(tmp_path, late, key):
     assert site.untouched()
 
 
+# Only root can give a file to somebody else; where tests run without it (a laptop) this is a visible skip.
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives files away: root")
 def test_what_somebody_else_wrote_accepts_nothing(tmp_path, late):
     publisher, first, _ = late

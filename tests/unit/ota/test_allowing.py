@@ -71,6 +71,7 @@ def test_what_others_can_change_allows_nothing(tmp_path: Path, what: str, mode: 
     assert caught.value.reason == "allow"
 
 
+# Only root can give a file to somebody else; where tests run without it (a laptop) this is a visible skip.
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives files away: root")
 @pytest.mark.parametrize("what", ["folder", "file"])
 def test_what_belongs_to_the_gateway_allows_nothing(tmp_path: Path, what: str) -> None:

@@ -1,5 +1,7 @@
 """What must not be worse after an update than it was before."""
 
+import os
+
 import pytest
 from msgspec.structs import replace
 
@@ -109,3 +111,13 @@ def test_a_damaged_picture_is_none(tmp_path, raw):
 
 def test_the_memory_of_this_process_is_seen():
     assert gates.own_memory() > 1 << 20
+
+
+def test_the_picture_is_on_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    """After a power cut in the restart an empty one would ask nothing of the new release."""
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(os.fstat(handle).st_ino), fsync(handle))[1])
+    path = tmp_path / "ota" / "baseline.json"
+    gates.save(path, BEFORE)
+    assert path.stat().st_ino in synced
+    assert gates.restore(path) == BEFORE

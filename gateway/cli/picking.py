@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from gateway.settings.letters import plain_letters
 from gateway.watching import compiled
 
 _LONGEST = 64
@@ -63,4 +63,4 @@ def _source(keys: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def _id(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_-")[:_LONGEST]
+    return plain_letters(text, squeeze=True).strip("_-")[:_LONGEST]

@@ -1,4 +1,5 @@
-"""Names of users, kept: what an id cannot hold becomes `_`, too long is cut, a collision gets a number; each is noted.
+"""Names of users, kept: a letter loses its accent, what else an id cannot hold is `_`, too long is cut, a collision
+gets a number; each is noted.
 
 The rule is stable: the same names in the same order give the same ids. The name as it was written stays in `meta.name`.
 """
@@ -11,11 +12,11 @@ from collections.abc import Callable, Collection
 from gateway.importing.report import Place, Report
 from gateway.importing.views import View
 from gateway.settings.ids import MAX_LEVELS, is_id
+from gateway.settings.letters import plain_letters
 
 _LONGEST = 64
 _SHOWN = 200
 """Characters of a name that a note repeats."""
-_FOREIGN = re.compile(r"[^A-Za-z0-9_-]")
 _NO_META = re.compile(r"[^\w. -]")
 
 
@@ -133,7 +134,7 @@ def _folders_of(path: str) -> list[str]:
 def _as_id(name: str) -> str:
     if is_id(name):
         return name
-    text = _FOREIGN.sub("_", name.strip())
+    text = plain_letters(name.strip())
     text = text if text[:1].isalnum() else f"x{text}"
     return text[:_LONGEST]
 

@@ -16,7 +16,9 @@ def is_id(text: str) -> bool:
 
 def suggest_id(text: str) -> str:
     """The nearest valid id, for a hint; empty when nothing of `text` can be kept."""
-    cleaned = re.sub(r"[^A-Za-z0-9_-]+", "_", text).lstrip("_-").rstrip("_")[:64]
+    from gateway.settings.letters import plain_letters  # only for those who need a hint
+
+    cleaned = plain_letters(text, squeeze=True).lstrip("_-").rstrip("_")[:64]
     return f"for example `{cleaned}`" if cleaned else ""
 
 

@@ -26,7 +26,7 @@ def test_a_good_name_is_kept_and_nothing_is_told() -> None:
 
 def test_what_an_id_cannot_hold_is_mapped_and_told() -> None:
     made, report = names()
-    assert made.id_of("Pumpe Nr. 1 (Süd)", PLACE) == "Pumpe_Nr__1__S_d_"
+    assert made.id_of("Pumpe Nr. 1 (Süd)", PLACE) == "Pumpe_Nr__1__Sud_"
     assert "Pumpe Nr. 1 (Süd)" in report.notes[0].text
     assert report.notes[0].place == PLACE
 

@@ -79,6 +79,19 @@ class Gap(Struct, frozen=True):
     t1: int
     why: str
 
+    def row(self) -> dict[str, Any]:
+        """The record as the wire and people see it: `from` and `to` for its numbers."""
+        return {
+            "stream": self.stream,
+            "epoch": self.epoch,
+            "from": self.first,
+            "to": self.last,
+            "n": self.n,
+            "t0": self.t0,
+            "t1": self.t1,
+            "why": self.why,
+        }
+
 
 class AliasRow(Struct, frozen=True):
     """A tag's persistent number. `live` is False when the tag is no longer configured."""

@@ -11,6 +11,7 @@ import msgspec
 
 from gateway.ledger import Key, Ledger, Ranges, StreamLedger
 from gateway.mqttclient.connection import (
+    REFUSED,
     ConnectFailed,
     Connection,
     ConnectionLost,
@@ -98,7 +99,7 @@ class Collector:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._receive(connection))
                 codes = await connection.subscribe([f"{root}/status", f"{root}/birth/#", f"{root}/up/#"])
-                if any(code >= 0x80 for code in codes):
+                if any(code >= REFUSED for code in codes):
                     self.refused = f"the broker refuses the subscription to {root}"
                     raise ConnectionLost(self.refused)  # noqa: TRY301 - a group is ended by what is raised in it
                 self.connected.set()

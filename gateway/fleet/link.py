@@ -16,6 +16,7 @@ from typing import Self
 from gateway.fleet.faults import BrokerAway, BrokerRefuses, NoAnswer
 from gateway.mqttclient.connection import (
     MQTT_311,
+    REFUSED,
     ConnectFailed,
     Connection,
     ConnectionLost,
@@ -26,7 +27,6 @@ from gateway.mqttclient.connection import (
 from gateway.uplink.anylevel import connect_any
 from gateway.uplink.codecs.base import JSON
 
-_REFUSED = 0x80
 _NOBODY = 0x10
 _LEAVE_S = 1.0
 _AT_ONCE = 8
@@ -146,7 +146,7 @@ class Link:
             raise BrokerAway(f"{self._url}: {lost}") from lost
         except TimeoutError:
             raise NoAnswer(f"{self._url} does not answer a subscription within {self._timeout_s:g} s") from None
-        refused = [name for name, code in zip(filters, codes, strict=False) if code >= _REFUSED]
+        refused = [name for name, code in zip(filters, codes, strict=False) if code >= REFUSED]
         if refused:
             raise BrokerRefuses(f"the broker does not let this user read {', '.join(refused)}: see its access list")
 
@@ -170,7 +170,7 @@ class Link:
             raise BrokerAway(f"{self._url}: {lost}: it is not known whether {topic} was published") from lost
         except TimeoutError:
             raise NoAnswer(f"{self._url} does not acknowledge {topic} within {self._timeout_s:g} s") from None
-        if code >= _REFUSED:
+        if code >= REFUSED:
             raise BrokerRefuses(f"the broker does not let this user publish {topic} (code 0x{code:02x})")
         return code != _NOBODY
 

@@ -17,6 +17,9 @@ MQTT_5 = 5
 UNKNOWN_LEVEL = 0x84
 """The broker does not know this MQTT version; what 3.1.1 says as CONNACK 0x01 is told so too."""
 
+REFUSED = 0x80
+"""From here on a reason code is a refusal: what it answers did not happen."""
+
 NOT_AUTHORIZED = 0x87
 """Reason code used in several tables of protocol.md 2.4."""
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
-from gateway.ota.release import ReleaseRefused
+from gateway.ota.release import read_signed
 
 ROLE = "configs"
 PATHS = "configs/*/*"
@@ -45,12 +44,7 @@ def target_of(gateway: str, rev: int) -> str:
 
 def parse_tree(raw: bytes) -> SignedTree:
     """Raises ReleaseRefused."""
-    if len(raw) > MOST_CONFIG:
-        raise ReleaseRefused("description", f"a configuration of {len(raw)} bytes is too large")
-    try:
-        return msgspec.json.decode(raw, type=SignedTree)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise ReleaseRefused("description", f"not a signed configuration: {error}") from None
+    return read_signed(raw, SignedTree, "a signed configuration", MOST_CONFIG)
 
 
 def superseded(names: list[str], new: SignedTree) -> list[str]:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
-from gateway.ota.release import MOST_DESCRIPTION, Compatible, Name, Natural, ReleaseRefused, Wheel, check_once
+from gateway.ota.release import Compatible, Name, Natural, ReleaseRefused, Wheel, check_once, read_signed
 
 MOST_VENDORS = 32
 """A client of TUF looks into 32 delegated roles at most."""
@@ -73,12 +72,7 @@ def vendor_of(target: str) -> str:
 
 def parse_package(raw: bytes) -> Package:
     """A description as it was signed. Raises ReleaseRefused with the field that is wrong."""
-    if len(raw) > MOST_DESCRIPTION:
-        raise ReleaseRefused("description", f"a description of {len(raw)} bytes is too large")
-    try:
-        package = msgspec.json.decode(raw, type=Package)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise ReleaseRefused("description", f"not a driver package: {error}") from None
+    package = read_signed(raw, Package, "a driver package")
     check_once(package.wheels)
     for wheel in package.wheels:
         if vendor_of(wheel.file) != package.vendor:

@@ -11,7 +11,7 @@ import platform
 import re
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -31,6 +31,7 @@ Sha256 = Annotated[str, Meta(pattern=_HEX)]
 Size = Annotated[int, Meta(ge=1, le=MOST_WHEEL_BYTES)]
 Natural = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+_Signed = TypeVar("_Signed", bound=Struct)
 
 
 class ReleaseRefused(GatewayError):
@@ -126,14 +127,19 @@ class Machine(Struct, frozen=True):
 
 def parse_release(raw: bytes) -> Release:
     """A description as it was signed. Raises ReleaseRefused with the field that is wrong."""
-    if len(raw) > MOST_DESCRIPTION:
-        raise ReleaseRefused("description", f"a description of {len(raw)} bytes is too large")
-    try:
-        release = msgspec.json.decode(raw, type=Release)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise ReleaseRefused("description", f"not a release: {error}") from None
+    release = read_signed(raw, Release, "a release")
     check_once(release.files)
     return release
+
+
+def read_signed(raw: bytes, kind: type[_Signed], what: str, most: int = MOST_DESCRIPTION) -> _Signed:
+    """The JSON of a target, at most `most` bytes. Raises ReleaseRefused for its size, or the field that is wrong."""
+    if len(raw) > most:
+        raise ReleaseRefused("description", f"{len(raw)} bytes are too many for the description of {what}")
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise ReleaseRefused("description", f"not {what}: {error}") from None
 
 
 def check_once(wheels: Sequence[Wheel]) -> None:

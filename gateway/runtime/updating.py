@@ -11,9 +11,9 @@ import logging
 import os
 import signal
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from gateway.atomic import replace_file
 from gateway.errors import GatewayError
 from gateway.journal import Level
 from gateway.ota import gates, scripts
@@ -79,7 +79,7 @@ class Updating:
         if self._view.job(request.job) is None and (trial is None or trial.job != request.job):
             _log.info("update job %s was not ended: the updater is asked again", request.job)
             with contextlib.suppress(OSError):
-                _replace(self._places.request, self._places.request.read_text(encoding="utf-8"))
+                replace_file(self._places.request, self._places.request.read_bytes())
 
     def view(self) -> dict[str, Any]:
         """What `fieldpost ota status` adds to the state of the slots."""
@@ -134,9 +134,9 @@ class Updating:
         said: dict[str, Any] = dict(self._gates)
         if gates.was_offline(self._before):
             said["confirmed_offline"] = True
-        body = json.dumps({"slot": self._slot, "pid": os.getpid(), "gates": said})
+        body = json.dumps({"slot": self._slot, "pid": os.getpid(), "gates": said}).encode()
         try:
-            await asyncio.to_thread(_replace, self._places.confirm, body)
+            await asyncio.to_thread(replace_file, self._places.confirm, body)
         except OSError as error:
             _log.error("the confirmation cannot be written: %s", error)
         else:
@@ -230,11 +230,3 @@ def _acknowledged(state: State) -> dict[str, int]:
     """Up to which number of this epoch each consumer is done with each stream, without a hole."""
     done = {(name, stream): ranges for (name, stream, epoch), ranges in state.cursors.items() if epoch == state.epoch}
     return {f"{name}/{stream}": ranges[0][1] for (name, stream), ranges in done.items() if ranges and ranges[0][0] == 1}
-
-
-def _replace(path: Path, text: str) -> None:
-    fresh = path.with_name(f".{path.name}.new")
-    with contextlib.suppress(FileNotFoundError):
-        fresh.unlink()
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Iterable
 
@@ -12,7 +11,7 @@ from gateway.model import ChannelSpec
 from gateway.settings.ids import did_you_mean
 from gateway.settings.keys import UplinkKeys
 from gateway.settings.positions import Origin, Problems
-from gateway.settings.topics import MAX_BYTES, MAX_SLASHES, check_shape
+from gateway.settings.topics import MAX_BYTES, MAX_SLASHES, carried, check_shape
 from gateway.settings.types import UplinkSettings
 
 EVENT_STREAMS = ("telemetry",)
@@ -61,14 +60,11 @@ def check_event_topics(
     template = uplink.topic or DEFAULT_TOPIC
     fixed = {"tenant": identity[0], "gateway": identity[1], "service": topic_level(identity[1])}
     worst = ""
-    for channel in channels:
-        for device in channel.devices:
-            if not any(fnmatch.fnmatchcase(device.id, pattern) for pattern in uplink.select.devices):
-                continue
-            for each in resources_of(device).values():
-                topic = _filled(template, fixed, each)
-                if (len(topic.encode()) > MAX_BYTES or topic.count("/") > MAX_SLASHES) and len(topic) > len(worst):
-                    worst = topic
+    for _, device in carried(uplink, channels):
+        for each in resources_of(device).values():
+            topic = _filled(template, fixed, each)
+            if (len(topic.encode()) > MAX_BYTES or topic.count("/") > MAX_SLASHES) and len(topic) > len(worst):
+                worst = topic
     if worst:
         origin = place.child("topic") if uplink.topic else place
         message = f"the topic {worst} has more than {MAX_BYTES} bytes or {MAX_SLASHES} slashes"

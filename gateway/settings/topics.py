@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from gateway.model import ChannelSpec
+from gateway.model import ChannelSpec, DeviceSpec
 from gateway.settings.ids import did_you_mean
 from gateway.settings.positions import Origin, Problems
 from gateway.settings.types import UplinkSettings
@@ -45,6 +45,14 @@ def check_shape(topic: str, fixed: str, origin: Origin, problems: Problems, exam
         problems.at(origin, "a topic cannot hold a null character")
 
 
+def carried(uplink: UplinkSettings, channels: Iterable[ChannelSpec]) -> Iterator[tuple[ChannelSpec, DeviceSpec]]:
+    """The devices that an uplink selects, with their channels."""
+    for channel in channels:
+        for device in channel.devices:
+            if any(fnmatch.fnmatchcase(device.id, pattern) for pattern in uplink.select.devices):
+                yield channel, device
+
+
 def check_topics(
     uplink: UplinkSettings,
     identity: tuple[str, str],
@@ -56,18 +64,15 @@ def check_topics(
     template = uplink.topic or DEFAULT_TOPIC
     fixed = {"tenant": identity[0], "gateway": identity[1]}
     worst, reason = "", ""
-    for channel in channels:
-        for device in channel.devices:
-            if not any(fnmatch.fnmatchcase(device.id, pattern) for pattern in uplink.select.devices):
-                continue
-            prefix = _fill(template, fixed | {"channel": channel.id, "device": device.id})
-            for tag in device.tags:
-                topic = prefix.replace("{tag}", tag.path)
-                slashes, size = topic.count("/"), len(topic.encode())
-                if slashes > MAX_SLASHES and len(topic) > len(worst):
-                    worst, reason = topic, f"{slashes} slashes, a topic has at most {MAX_SLASHES}"
-                elif size > MAX_BYTES and len(topic) > len(worst):
-                    worst, reason = topic, f"{size} bytes, a topic has at most {MAX_BYTES}"
+    for channel, device in carried(uplink, channels):
+        prefix = _fill(template, fixed | {"channel": channel.id, "device": device.id})
+        for tag in device.tags:
+            topic = prefix.replace("{tag}", tag.path)
+            slashes, size = topic.count("/"), len(topic.encode())
+            if slashes > MAX_SLASHES and len(topic) > len(worst):
+                worst, reason = topic, f"{slashes} slashes, a topic has at most {MAX_SLASHES}"
+            elif size > MAX_BYTES and len(topic) > len(worst):
+                worst, reason = topic, f"{size} bytes, a topic has at most {MAX_BYTES}"
     if worst:
         origin = place.child("topic") if uplink.topic else place
         problems.at(origin, f"the topic {worst} has {reason}", "set a shorter `topic`, such as plant/{device}/{tag}")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from gateway.atomic import sync_folder
+from gateway.atomic import replace_file, sync_folder
 from gateway.errors import StoreError
 
 KEEP_QUARANTINED = 3
@@ -115,23 +115,10 @@ class Marker:
         """A disk without room must not keep the store from opening: then the marker is missing, nothing else."""
         self.state, self.deaths = state, deaths
         with contextlib.suppress(OSError):
-            write_file(self._path, json.dumps({"state": state, "deaths": deaths}).encode())
+            replace_file(self._path, json.dumps({"state": state, "deaths": deaths}).encode(), 0o600)
 
     def remove(self) -> None:
         self._path.unlink(missing_ok=True)
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Replace a small file so that a power cut leaves the old or the new one."""
-    draft = path.with_name(path.name + ".new")
-    descriptor = os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
-    try:
-        os.write(descriptor, content)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    draft.replace(path)
-    sync_folder(path.parent)
 
 
 def quarantine(paths: Paths, name: str, room: int) -> Path:

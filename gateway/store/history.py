@@ -46,17 +46,7 @@ def latest_entries(
 def gap_rows(state: State) -> list[dict[str, Any]]:
     """Gap records as the wire names their fields."""
     return [
-        {
-            "consumer": consumer,
-            "stream": gap.stream,
-            "epoch": gap.epoch,
-            "from": gap.first,
-            "to": gap.last,
-            "n": gap.n,
-            "t0": gap.t0,
-            "t1": gap.t1,
-            "why": gap.why,
-        }
+        {"consumer": consumer, **gap.row()}
         for (consumer, _, _), records in sorted(state.gaps.items())
         for gap in records
     ]

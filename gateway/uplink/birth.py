@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from gateway.canonical import digest
 from gateway.health import Health
-from gateway.mqttclient.connection import Connection, Outgoing
+from gateway.mqttclient.connection import REFUSED, Connection, Outgoing
 from gateway.uplink.codecs.base import JSON
 from gateway.uplink.memory import Memory
 from gateway.uplink.ports import Identity, ModelView, TagRow
@@ -158,7 +158,7 @@ class BirthKeeper:
             ]
             for message in (*birth.messages, *leftover):
                 code = await connection.publish(message)
-                if code >= 0x80:
+                if code >= REFUSED:
                     self._tell(message.topic, code)
                     return False
             known[connection.url] = [birth.hash, birth.parts]

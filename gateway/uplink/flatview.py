@@ -9,7 +9,7 @@ from random import Random
 
 from gateway.clock import Clock
 from gateway.health import Health
-from gateway.mqttclient.connection import Connection, ConnectionLost, Outgoing
+from gateway.mqttclient.connection import REFUSED, Connection, ConnectionLost, Outgoing
 from gateway.settings.types import UplinkSettings
 from gateway.uplink.backoff import Retry
 from gateway.uplink.codecs.flat import FlatCodec
@@ -107,7 +107,7 @@ class FlatView:
             self._waiting.setdefault(slot)
             return
         code = ack.result()
-        if code < 0x80:
+        if code < REFUSED:
             self._counters.done(self._clock.mono(), self._clock.wall_ms(), parcel)
             if not parcel.message.payload and self._latest.get(slot) is None:
                 self._topics.pop(slot, None)

@@ -12,7 +12,7 @@ from msgspec import Struct, structs
 
 from gateway.clock import Clock
 from gateway.health import Health
-from gateway.mqttclient.connection import Connection, ConnectionLost, Inbound
+from gateway.mqttclient.connection import REFUSED, Connection, ConnectionLost, Inbound
 from gateway.uplink.codecs.base import inflate
 from gateway.uplink.ports import Identity
 
@@ -20,7 +20,6 @@ Handler = Callable[[Connection, str, Inbound], Awaitable[None]]
 """Called with the connection, the topic below the root, and the message (payload plain)."""
 
 _AT_ONCE = 16
-_REFUSED = 0x80
 _ENDS = 2
 _TRY_AGAIN_S = 6 * 3600.0
 
@@ -113,7 +112,7 @@ class Downlink:
                 extra.answered()
             elif extra is not None and connection.closed.done():
                 extra.hung_up()
-        refused = {name: code for name, code in zip(filters, codes, strict=False) if code >= _REFUSED}
+        refused = {name: code for name, code in zip(filters, codes, strict=False) if code >= REFUSED}
         if refused:
             named = ", ".join(f"{name} (0x{code:02x})" for name, code in refused.items())
             self._tell(f"the broker refuses the subscription to {named}", list(refused))

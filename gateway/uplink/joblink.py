@@ -15,8 +15,9 @@ import msgspec
 from gateway.clock import Clock
 from gateway.errors import GatewayError
 from gateway.health import Health
-from gateway.mqttclient.connection import Connection, Outgoing
+from gateway.mqttclient.connection import REFUSED, Connection, Outgoing
 from gateway.uplink.codecs.base import JSON
+from gateway.uplink.verdict import Beside, tell_refused_beside
 
 if TYPE_CHECKING:
     from gateway.settings.types import UplinkSettings
@@ -27,7 +28,7 @@ ASK_AGAIN_S = 60.0
 """After a job that found no room on disk, what stands there is asked for again."""
 MAX_PENDING = 128
 """Statuses that wait for their turn: more are not kept of a flood of messages that are no jobs."""
-_REFUSED = 0x80
+_JOBS = Beside("job", "job/+/status", "how jobs of this gateway end")
 
 _log = logging.getLogger("fieldpost.jobs")
 
@@ -90,21 +91,10 @@ class JobLink:
                 topic = f"job/{status.id}/status"
                 message = Outgoing(f"{self._identity.root}/{topic}", fitting(status.body, limit), JSON)
                 code = await connection.publish(message)
-                self._tell_refused(code, topic)
-                if code < _REFUSED and status.final:
+                tell_refused_beside(self._health, self._name, self._identity, _JOBS, topic, code)
+                if code < REFUSED and status.final:
                     self._port.told(self._name, status)
             await box.bell.wait()
-
-    def _tell_refused(self, code: int, topic: str) -> None:
-        if code < _REFUSED:
-            self._health.clear("uplink_refused", f"{self._name}/job")
-            return
-        self._health.set(
-            "uplink_refused",
-            f"{self._name}/job",
-            f"the broker refuses messages on {topic} (0x{code:02x}): nobody sees how jobs of this gateway end",
-            f"allow this gateway's user to publish on {self._identity.root}/job/+/status",
-        )
 
 
 def job_link(

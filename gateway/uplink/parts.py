@@ -13,7 +13,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from gateway.errors import GatewayError
-from gateway.mqttclient.connection import Connection, ConnectionLost, Outgoing
+from gateway.mqttclient.connection import REFUSED, Connection, ConnectionLost, Outgoing
 from gateway.uplink.codecs.base import JSON
 
 PART_BYTES = 1 << 16
@@ -22,7 +22,6 @@ WINDOW = 4
 NO_FILE = 2**64 - 1
 _ANSWER_S = 15.0
 _TRIES = 6
-_REFUSED = 0x80
 _MOST_DIGITS = 16
 
 
@@ -111,7 +110,7 @@ class PartLink:
                 code = await connection.publish(Outgoing(f"{self._topic}/want", body, JSON))
         except (ConnectionLost, TimeoutError) as error:
             raise PartsUnavailable(f"the uplink does not carry it: {error}") from None
-        if code >= _REFUSED:
+        if code >= REFUSED:
             raise PartsUnavailable(f"the broker refuses {self._topic}/want (0x{code:02x})")
 
     async def _ready(self) -> Connection:
@@ -121,7 +120,7 @@ class PartLink:
             raise PartsUnavailable("the uplink is not connected")
         if connection is not self._subscribed:
             codes = await connection.subscribe([self._filter])
-            if any(code >= _REFUSED for code in codes):
+            if any(code >= REFUSED for code in codes):
                 raise PartsUnavailable(f"the broker refuses the subscription to {self._filter}")
             self._subscribed = connection
         return connection

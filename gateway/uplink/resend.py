@@ -7,11 +7,9 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct, field
 
 from gateway.journal import AliasRow, Segment
-from gateway.mqttclient.connection import Connection
+from gateway.mqttclient.connection import REFUSED, Connection
 from gateway.uplink.slices import cut
 from gateway.uplink.sources import Sources
-
-_REFUSED = 0x80
 
 
 class Resent(Struct):
@@ -41,7 +39,7 @@ async def send_again(
                 continue  # what no message can carry was told as a gap when its turn came
             for message in messages:
                 code = await connection.publish(message)
-                if code >= _REFUSED:
+                if code >= REFUSED:
                     resent.refused = code
                     return
             resent.add(sent.first, sent.last)

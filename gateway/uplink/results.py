@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway.mqttclient.connection import Connection, Outgoing
+from gateway.mqttclient.connection import REFUSED, Connection, Outgoing
 from gateway.uplink.codecs.base import JSON
 from gateway.uplink.commanddesk import CommandDesk
 from gateway.uplink.commandrow import Reply
@@ -12,7 +12,6 @@ from gateway.uplink.commands import fitting
 from gateway.uplink.ports import Identity
 
 _AT_ONCE = 4
-_REFUSED = 0x80
 _MAX_TOPIC = 256
 _NOT_IN_A_TOPIC = frozenset("+#\0")
 _TRIES = 3
@@ -55,13 +54,13 @@ class Results:
         code = await self._publish(connection, self._topic(rid), result)
         tried = self._tries.get(rid, 0)
         if reply.topic is None or not _is_topic(reply.topic) or tried >= _TRIES:
-            return code < _REFUSED
+            return code < REFUSED
         self._tries[rid] = tried + 1
         answer = Outgoing(reply.topic, result, JSON, correlation=reply.correlation)
         told = await connection.publish(answer)
-        if told < _REFUSED:
+        if told < REFUSED:
             self._tries.pop(rid, None)
-        return max(code, told) < _REFUSED
+        return max(code, told) < REFUSED
 
     async def _send(
         self, connection: Connection, rid: str, replies: tuple[Reply, ...], payload: int, slots: asyncio.Semaphore

@@ -16,12 +16,13 @@ import msgspec
 from gateway.clock import Clock
 from gateway.errors import StoreError
 from gateway.health import Health
-from gateway.mqttclient.connection import Connection, Inbound, Outgoing
+from gateway.mqttclient.connection import REFUSED, Connection, Inbound, Outgoing
 from gateway.shadows.messages import rejected
 from gateway.shadows.values import Phase, Rejection
 from gateway.uplink.codecs.base import JSON
 from gateway.uplink.ports import Identity, ShadowPort
 from gateway.uplink.select import Chosen
+from gateway.uplink.verdict import Beside, tell_refused_beside
 
 QUIET_S = 60.0
 """A reported document without a write goes out at most this often (H32)."""
@@ -29,8 +30,8 @@ LOOK_S = 10.0
 """How often it is looked whether values have changed."""
 ASK_AGAIN_S = 60.0
 """After a message that found no room on disk the retained documents are asked for again."""
-_REFUSED = 0x80
 _NEVER = float("-inf")
+_SHADOWS = Beside("shadow", "shadow/#", "the shadows of this gateway")
 
 _log = logging.getLogger("fieldpost.uplink")
 
@@ -174,23 +175,12 @@ class ShadowLink:
             return
         code = await connection.publish(self._message(f"shadow/{device}/reported", document.body, retain=True))
         self._published[device] = self._clock.mono()
-        self._tell_refused(code, f"shadow/{device}/reported")
-        if code < _REFUSED:
+        tell_refused_beside(self._health, self._name, self._identity, _SHADOWS, f"shadow/{device}/reported", code)
+        if code < REFUSED:
             self._port.ack(connection.url, device, document.hash)
 
-    def _tell_refused(self, code: int, topic: str) -> None:
-        if code < _REFUSED:
-            self._health.clear("uplink_refused", f"{self._name}/shadow")
-            return
-        self._health.set(
-            "uplink_refused",
-            f"{self._name}/shadow",
-            f"the broker refuses messages on {topic} (0x{code:02x}): nobody sees the shadows of this gateway",
-            f"allow this gateway's user to publish on {self._identity.root}/shadow/#",
-        )
-
     async def _tell(self, connection: Connection, device: str, rejection: Rejection) -> None:
-        if await self._reject(connection, device, rejection) < _REFUSED:
+        if await self._reject(connection, device, rejection) < REFUSED:
             await self._port.told(device, rejection)
 
     async def _reject(self, connection: Connection, device: str, rejection: Rejection) -> int:

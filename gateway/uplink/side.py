@@ -11,7 +11,7 @@ from collections import deque
 
 from gateway.clock import Clock
 from gateway.errors import GatewayError
-from gateway.mqttclient.connection import Connection, Outgoing
+from gateway.mqttclient.connection import REFUSED, Connection, Outgoing
 
 WAITING = 100
 """Messages that may wait per uplink. Overflow: the newest is refused."""
@@ -21,7 +21,6 @@ MAX_TOPIC = 256
 TRIES = 3
 """Connections that may be lost with one message in flight: a broker may hang up on one that it does not allow."""
 _PACKET_OVERHEAD = 64
-_REFUSED = 0x80
 _RESERVED = "fp"
 """The root of our own topic trees: a message there would look like another gateway's, or like a command to one."""
 
@@ -128,7 +127,7 @@ class SideMessages:
             self._waiting.popleft()
 
     def _answered(self, message: _Message, code: int) -> None:
-        if code >= _REFUSED:
+        if code >= REFUSED:
             message.fail(f"the broker refuses {message.outgoing.topic} with code 0x{code:02x}", 403)
         elif not message.done.done():
             message.done.set_result(None)

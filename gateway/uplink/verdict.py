@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from gateway.clock import Clock
 from gateway.health import Health
 from gateway.journal import Consumer
-from gateway.mqttclient.connection import NOT_AUTHORIZED
+from gateway.mqttclient.connection import NOT_AUTHORIZED, REFUSED
 from gateway.uplink.counters import Counters
 from gateway.uplink.lanes import Lane, Parcel
+from gateway.uplink.ports import Identity
 
 UNROUTED = 0x10
 IDENTIFIER_IN_USE = 0x91
@@ -48,7 +51,7 @@ class Verdict:
 
     def judge(self, parcel: Parcel, lane: Lane, code: int, now: float) -> bool:
         """Apply a code. True when the broker has the message."""
-        if code < 0x80:
+        if code < REFUSED:
             self._accept(parcel, lane, code, now)
             return True
         self._counters.refuse(lane.topic)
@@ -144,3 +147,27 @@ class Verdict:
 def _subscription(topics: set[str]) -> str:
     """What a consumer subscribes to, for a person."""
     return "fp/1/+/+/up/#" if any(topic.startswith("fp/") for topic in topics) else "these topics"
+
+
+class Beside(NamedTuple):
+    """Topics beside the readings. `name`: their first level below the gateway's root; `topics`: all of them, as a
+    filter below the root; `loss`: what nobody sees while they are refused.
+    """
+
+    name: str
+    topics: str
+    loss: str
+
+
+def tell_refused_beside(health: Health, uplink: str, identity: Identity, beside: Beside, topic: str, code: int) -> None:
+    """Open the issue of an uplink for a code that refuses `topic`, close it for one that does not."""
+    entity = f"{uplink}/{beside.name}"
+    if code < REFUSED:
+        health.clear("uplink_refused", entity)
+        return
+    health.set(
+        "uplink_refused",
+        entity,
+        f"the broker refuses messages on {topic} (0x{code:02x}): nobody sees {beside.loss}",
+        f"allow this gateway's user to publish on {identity.root}/{beside.topics}",
+    )

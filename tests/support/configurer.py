@@ -11,6 +11,8 @@ from gateway.ota.configpublishing import publish_config
 from gateway.ota.configs import SignedTree, parse_tree
 from gateway.ota.repository import DAYS, new_key
 from gateway.runtime.fetching import FetchFailed, Fetching
+from tests.support.site import Site
+from tests.support.treeserver import serving_tree
 from tests.unit.ota.publisher import Publisher
 
 TREE = {"gateway.yaml": "gateway: {id: gw}\n", "channels/line1.yaml": "driver: sim\n"}
@@ -45,6 +47,22 @@ class Configurer:
         metadata = Metadata(targets)
         metadata.sign(self.key)
         self.publisher.repository.publish_role("configs", metadata, [(info, raw)], self.publisher.signers, DAYS)
+
+
+@pytest.fixture
+def configurer(tmp_path):
+    return Configurer(tmp_path / "publisher")
+
+
+@pytest.fixture
+def site(tmp_path, configurer):
+    return Site(tmp_path / "machine", configurer.publisher)
+
+
+@pytest.fixture
+def server(configurer):
+    with serving_tree(configurer.folder) as made:
+        yield made
 
 
 async def nothing(*_):

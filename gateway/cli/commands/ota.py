@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from gateway.atomic import replace_file
 from gateway.cli.output import clean
 from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.errors import GatewayError
@@ -175,9 +176,7 @@ def _install(session: Session, places: Places) -> int:
     _bring(places, file)
     _accept(session, places, job)
     with _as_owner(places.home):
-        request = places.request.with_name(".request.new")
-        request.write_text(json.dumps({"job": job}), encoding="utf-8")
-        request.replace(places.request)  # systemd sees it and starts the updater
+        replace_file(places.request, json.dumps({"job": job}).encode())  # systemd sees it and starts the updater
     if session.args.no_wait:
         return _said(session, job, "requested", {})
     return _follow(session, places, job, float(session.args.wait))

@@ -71,18 +71,7 @@ def entries_message(gateway: str, segment: Segment) -> dict[str, Any]:
 
 def gap_message(gateway: str, gap: Gap) -> dict[str, Any]:
     """The body of a gap record on `up/gap`."""
-    return {
-        "v": 1,
-        "gateway": gateway,
-        "stream": gap.stream,
-        "epoch": gap.epoch,
-        "from": gap.first,
-        "to": gap.last,
-        "n": gap.n,
-        "t0": gap.t0,
-        "t1": gap.t1,
-        "why": gap.why,
-    }
+    return {"v": 1, "gateway": gateway, **gap.row()}
 
 
 def finite(values: list[Any], quality: dict[int, int]) -> tuple[list[Any], dict[int, int]]:

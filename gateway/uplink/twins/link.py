@@ -17,7 +17,7 @@ from msgspec import structs
 from gateway.clock import Clock
 from gateway.errors import StoreError
 from gateway.health import Health
-from gateway.mqttclient.connection import Connection, Inbound, Outgoing
+from gateway.mqttclient.connection import REFUSED, Connection, Inbound, Outgoing
 from gateway.uplink.codecs.base import JSON
 from gateway.uplink.select import Chosen
 from gateway.uplink.twins import messages
@@ -27,7 +27,6 @@ from gateway.uplink.twins.waiting import KINDS, Waiting
 
 PACE_S = 0.5
 UNKNOWN = "unknown"
-_REFUSED = 0x80
 _ROOM = 512
 """Bytes of a packet that are no payload."""
 CALM_S = 60.0
@@ -249,7 +248,7 @@ class TwinLink:
             self._counts["too_large"] += 1
             return
         code = await connection.publish(Outgoing(f"{BASE}/{topic}", payload, JSON))
-        self._counts["told" if code < _REFUSED else "refused"] += 1
+        self._counts["told" if code < REFUSED else "refused"] += 1
 
     def _room(self, connection: Connection) -> int:
         return min(self._max_payload, (connection.max_packet or self._max_payload + _ROOM) - _ROOM)

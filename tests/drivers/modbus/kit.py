@@ -24,27 +24,9 @@ from gateway.model import (
     Value,
     ValueType,
 )
+from gateway.testing import DictMemory
 
 _numbers = itertools.count()
-
-
-class Table:
-    """A driver's memory that lives as long as the test."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, Any] = {}
-
-    def get(self, key: str) -> Any:
-        return self.rows.get(key)
-
-    def put(self, key: str, value: Any) -> None:
-        self.rows[key] = value
-
-    def delete(self, key: str) -> None:
-        self.rows.pop(key, None)
-
-    def items(self) -> dict[str, Any]:
-        return dict(self.rows)
 
 
 class Context:
@@ -55,7 +37,7 @@ class Context:
         self.devices = devices
         self.clock = SystemClock()
         self.log = logging.LoggerAdapter(logging.getLogger("test"))
-        self.memory = Table()
+        self.memory = DictMemory()
 
 
 def tag_spec(path: str, address: str | int, kind: str = "uint16", **options: Any) -> TagSpec:

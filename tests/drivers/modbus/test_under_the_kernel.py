@@ -16,8 +16,9 @@ from gateway.context import ChannelRunner
 from gateway.health import Health
 from gateway.model import Batch, Quality, Report, Schedule, Verify, WriteState
 from gateway.model import Write as WriteJob
+from gateway.testing import DictMemory
 from tests.drivers.modbus.fault_server import FaultServer
-from tests.drivers.modbus.kit import Table, channel_of, device_of, tag_spec
+from tests.drivers.modbus.kit import channel_of, device_of, tag_spec
 from tests.support.eventually import eventually
 
 
@@ -30,7 +31,7 @@ class Line:
         self.device = replace(device, spec=spec)
         self.clock = SystemClock()
         self.health = Health(self.clock)
-        self.memory = Table()
+        self.memory = DictMemory()
         self.batches: list[Batch] = []
         self.runner = ChannelRunner(
             replace(channel_of(self.device, port=server.port, timeout_s=0.3), **options),

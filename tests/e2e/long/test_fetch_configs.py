@@ -4,25 +4,7 @@ import pytest
 
 from gateway.ota.repository import RepositoryError
 from gateway.runtime.fetching import FetchFailed, Fetching
-from tests.support.configurer import Configurer, fetch, nothing, refused
-from tests.support.site import Site
-from tests.support.treeserver import serving_tree
-
-
-@pytest.fixture
-def configurer(tmp_path):
-    return Configurer(tmp_path / "publisher")
-
-
-@pytest.fixture
-def site(tmp_path, configurer):
-    return Site(tmp_path / "machine", configurer.publisher)
-
-
-@pytest.fixture
-def server(configurer):
-    with serving_tree(configurer.folder) as made:
-        yield made
+from tests.support.configurer import fetch, nothing, refused
 
 
 async def test_the_key_of_configurations_signs_nothing_else_and_no_other_key_signs_them(configurer, site, server):

@@ -111,9 +111,15 @@ async def running(folder: Path) -> AsyncIterator[Node]:
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+def devices() -> dict[str, Any] | None:
+    """What is on the bus, as in a channel file; a test file may have others. None: a pump with TAGS."""
+    return None
+
+
+@pytest.fixture
+async def bench(tmp_path: Path, devices: dict[str, Any] | None) -> AsyncIterator[Bench]:
     async with FaultServer().running() as server:
-        write_config(tmp_path / "config", tmp_path / "state", server.port)
+        write_config(tmp_path / "config", tmp_path / "state", server.port, devices)
         async with running(tmp_path / "config") as node:
             made = Bench(node, server)
             await eventually(lambda: online(node))

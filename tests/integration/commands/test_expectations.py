@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.model import DeviceState, Quality
-from tests.drivers.modbus.fault_server import FaultServer
-from tests.integration.commands.conftest import Bench, online, running, write_config
+from tests.integration.commands.conftest import Bench
 from tests.support.eventually import eventually
 
 DEVICE: dict[str, Any] = {
@@ -25,13 +22,8 @@ DEVICE: dict[str, Any] = {
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    async with FaultServer().running() as server:
-        write_config(tmp_path / "config", tmp_path / "state", server.port, {"pump": DEVICE})
-        async with running(tmp_path / "config") as node:
-            made = Bench(node, server)
-            await eventually(lambda: online(node))
-            yield made
+def devices() -> dict[str, Any]:
+    return {"pump": DEVICE}
 
 
 def state(bench: Bench) -> DeviceState:

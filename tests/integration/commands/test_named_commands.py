@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.local.devicelist import DeviceList
 from gateway.local.wire import OpError
-from tests.drivers.modbus.fault_server import FaultServer
-from tests.integration.commands.conftest import TAGS, Bench, online, running, write_config
-from tests.support.eventually import eventually
+from tests.integration.commands.conftest import TAGS, Bench
 
 DEVICE: dict[str, Any] = {
     "unit_id": 1,
@@ -46,13 +42,8 @@ DEVICE: dict[str, Any] = {
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    async with FaultServer().running() as server:
-        write_config(tmp_path / "config", tmp_path / "state", server.port, {"pump": DEVICE})
-        async with running(tmp_path / "config") as node:
-            made = Bench(node, server)
-            await eventually(lambda: online(node))
-            yield made
+def devices() -> dict[str, Any]:
+    return {"pump": DEVICE}
 
 
 def code_of(answer: dict[str, Any]) -> dict[str, int]:

@@ -7,25 +7,7 @@ import pytest
 from gateway.ota.configs import SignedTree, parse_tree
 from gateway.ota.release import ReleaseRefused
 from gateway.ota.repository import RepositoryError
-from tests.support.configurer import TREE, Configurer, fetch, refused
-from tests.support.site import Site
-from tests.support.treeserver import serving_tree
-
-
-@pytest.fixture
-def configurer(tmp_path):
-    return Configurer(tmp_path / "publisher")
-
-
-@pytest.fixture
-def site(tmp_path, configurer):
-    return Site(tmp_path / "machine", configurer.publisher)
-
-
-@pytest.fixture
-def server(configurer):
-    with serving_tree(configurer.folder) as made:
-        yield made
+from tests.support.configurer import TREE, fetch, refused
 
 
 async def test_what_was_signed_for_a_gateway_arrives_as_it_was(configurer, site, server):

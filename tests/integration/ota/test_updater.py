@@ -21,14 +21,6 @@ LIBRARY = wheel("msgpack", "1.0", {"msgpack/__init__.py": "ANSWER = 42\n", "msgp
 
 
 @pytest.fixture(scope="module")
-def publisher(tmp_path_factory):
-    made = Publisher(tmp_path_factory.mktemp("publisher"))
-    made.now = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
-    made.repository.refresh(made.signers)
-    return made
-
-
-@pytest.fixture(scope="module")
 def good(publisher):
     """A bundle of 1.2.0."""
     wheels = {"fieldpost": runtime("1.2.0"), "msgpack": LIBRARY}

@@ -1,6 +1,5 @@
 """Driver packages on a machine: the release that runs with one package more, in a slot of its own, tried like a release."""
 
-import datetime as dt
 import json
 import subprocess
 
@@ -9,7 +8,7 @@ import pytest
 from gateway.ota.slots import look
 from tests.support.runnable import driver, runtime, wheel
 from tests.support.site import OLD, Site
-from tests.unit.ota.publisher import Maker, Publisher
+from tests.unit.ota.publisher import Maker
 
 LOADS = """\
 import sys
@@ -20,14 +19,6 @@ print('{"unusable": []}')
 """
 LIBRARY = wheel("msgpack", "1.0", {"msgpack/__init__.py": "ANSWER = 42\n"})
 SPEC = "SPEC = 'of {}'\n"
-
-
-@pytest.fixture(scope="module")
-def publisher(tmp_path_factory):
-    made = Publisher(tmp_path_factory.mktemp("publisher"))
-    made.now = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
-    made.repository.refresh(made.signers)
-    return made
 
 
 @pytest.fixture(scope="module")

@@ -14,32 +14,14 @@ import pytest
 from gateway.clock import SystemClock
 from gateway.health import Health
 from gateway.settings.types import UplinkSettings
-from gateway.uplink.ports import DeviceRow, Identity, TagRow
+from gateway.uplink.ports import Identity
 from gateway.uplink.uplink import Uplink
 from tests.unit.uplink.memory_journal import MemoryJournal
 from tests.unit.uplink.memory_table import desk as make_desk
+from tests.unit.uplink.virtual import JournalModel
 
 IDENTITY = Identity("gw1", "acme", "0.1.0", "5f0c9a1e")
 ROOT = IDENTITY.root
-
-
-class Model:
-    """A ModelView of what the journal has seen."""
-
-    def __init__(self, journal: MemoryJournal) -> None:
-        self._journal = journal
-
-    @property
-    def rows(self) -> list[TagRow]:
-        return [TagRow(row.alias, row.device, row.tag, "float64", "", "r") for row in self._journal.aliases().values()]
-
-    @property
-    def devices(self) -> list[DeviceRow]:
-        return [DeviceRow(device, "sim", "") for device in {row.device for row in self._journal.aliases().values()}]
-
-    @property
-    def dict_no(self) -> int:
-        return self._journal.dict_no
 
 
 class NoLatest:
@@ -83,7 +65,7 @@ class Rig:
         consumer = None if settings.get("codec") == "flat" else self.journal if journal is None else journal
         uplink = Uplink(
             UplinkSettings("cloud", urls, settings.pop("client_id", "gw1"), **settings),
-            IDENTITY, consumer, model or (lambda: Model(consumer or self.journal)), latest or NoLatest(), self.clock,
+            IDENTITY, consumer, model or (lambda: JournalModel(consumer or self.journal)), latest or NoLatest(), self.clock,
             self.health, desk, random=random or Random(1), jobs=port,
         )  # fmt: skip
         self.uplinks.append(uplink)

@@ -34,28 +34,9 @@ from gateway.model import (
     Write,
 )
 from gateway.supervisor import Supervisor
-from gateway.testing import ManualClock
+from gateway.testing import DictMemory, ManualClock
 
 _slots = itertools.count()
-
-
-class MemoryTable:
-    """A channel's memory as a dict."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, Any] = {}
-
-    def get(self, key: str) -> Any:
-        return self.rows.get(key)
-
-    def put(self, key: str, value: Any) -> None:
-        self.rows[key] = value
-
-    def delete(self, key: str) -> None:
-        self.rows.pop(key, None)
-
-    def items(self) -> Mapping[str, Any]:
-        return dict(self.rows)
 
 
 class SimWire:
@@ -192,7 +173,7 @@ class World:
         self.durable: list[Callable[[], None]] = []
         self.events: list[dict[str, Any]] = []
         self.polled: list[tuple[str, float]] = []
-        self.memory = MemoryTable()
+        self.memory = DictMemory()
         spec = DriverSpec("dummy", type(None), type(None), type(None), create=lambda: driver(self.wire))
         self.runner = ChannelRunner(
             self.channel, self.devices, spec, publish=self._take, clock=self.clock, health=self.health,

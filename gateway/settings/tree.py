@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gateway.errors import ConfigError, Problem
 from gateway.settings.ids import did_you_mean
+from gateway.settings.yaml_reader import MAX_BYTES
 
 ROOT = "gateway.yaml"
 FOLDERS = ("channels", "profiles", "rules", "alarms")
@@ -43,7 +44,8 @@ def scan(folder: Path) -> tuple[dict[str, bytes], list[Problem]]:
                 problems.append(Problem(name, 0, 0, "", f"this is {wrong}", f"it has to be a {wanted}"))
                 continue
             try:
-                files[name] = path.read_bytes()
+                with path.open("rb") as file:
+                    files[name] = file.read(MAX_BYTES + 1)  # of a larger one enough to be told that it is too large
             except OSError as error:
                 problems.append(Problem(name, 0, 0, "", f"cannot be read: {error.strerror}", "check owner and mode"))
         problems.extend(_misnamed_folders(folder))

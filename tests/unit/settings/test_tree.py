@@ -84,3 +84,19 @@ def test_5000_tags_load_with_one_place_for_the_only_fault(tmp_path: Path) -> Non
     with pytest.raises(ConfigError) as caught:
         load_tree(write(tmp_path, files), {"toy": TOY}, env={})
     assert [(one.file, one.line, one.column) for one in caught.value.problems] == [("profiles/b.yaml", 5002, 21)]
+
+
+def test_of_a_file_that_is_far_too_large_no_more_is_read_than_tells_so(tmp_path: Path) -> None:
+    write(tmp_path, {"gateway.yaml": GATEWAY})
+    large = tmp_path / "channels" / "dump.yaml"
+    large.parent.mkdir()
+    with large.open("wb") as file:
+        file.truncate(1 << 34)  # a hole: reading all of it would need 16 GB of memory
+    files, problems = scan(tmp_path)
+    assert not problems
+    assert len(files["channels/dump.yaml"]) == 8_000_001
+    with pytest.raises(ConfigError) as caught:
+        load_tree(tmp_path, {"toy": TOY}, env={})
+    assert [str(problem) for problem in caught.value.problems] == [
+        "channels/dump.yaml:1:1: larger than 8 MB (split it into several files)"
+    ]

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 from tuf.api.metadata import Metadata, TargetFile, Targets
 
-from gateway.ota.configpublishing import publish_config
 from gateway.ota.configs import SignedTree, parse_tree
-from gateway.ota.repository import DAYS, new_key
+from gateway.ota.publisher.configs import publish_config
+from gateway.ota.publisher.repository import DAYS, new_key
 from gateway.runtime.fetching import FetchFailed, Fetching
 from tests.support.site import Site
 from tests.support.treeserver import serving_tree

@@ -40,8 +40,8 @@ def bundle(session: Session) -> int:
 
 
 def _init(session: Session) -> int:
-    from gateway.ota.keys import make_key
-    from gateway.ota.repository import ROLES, Repository
+    from gateway.ota.publisher.keys import make_key
+    from gateway.ota.publisher.repository import ROLES, Repository
 
     args, keys = session.args, Path(session.args.keys[0])
     if any(keys.glob("*.pem")):
@@ -161,7 +161,7 @@ def _refuse_early(now: int, created: str) -> None:
 
 
 def _rotate(session: Session) -> int:
-    from gateway.ota.keys import make_key
+    from gateway.ota.publisher.keys import make_key
 
     folder, repository, role = Path(session.args.keys[0]), repository_of(session), session.args.role
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -234,7 +234,7 @@ def _show(session: Session) -> int:
 
 def repository_of(session: Session) -> Any:
     """The repository that was named. Raises where there is none."""
-    from gateway.ota.repository import Repository
+    from gateway.ota.publisher.repository import Repository
 
     repository = Repository(Path(session.args.repo))
     _ = repository.root  # told at once where there is none
@@ -243,7 +243,7 @@ def repository_of(session: Session) -> Any:
 
 def signers_of(session: Session) -> Any:
     """The keys in the folders that were named, by role."""
-    from gateway.ota.keys import load_keys
+    from gateway.ota.publisher.keys import load_keys
 
     return load_keys([Path(each) for each in session.args.keys], password_of(session))
 
@@ -256,7 +256,7 @@ def password_of(session: Session) -> bytes | None:
 
 def days_of(session: Session) -> dict[str, int]:
     """Life times of what is signed now."""
-    from gateway.ota.repository import DAYS
+    from gateway.ota.publisher.repository import DAYS
 
     days = session.option("days")
     return DAYS if days is None else {**DAYS, "timestamp": days}

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 def run(session: Session) -> int:
     """Publish the folder. The first time, a key of configurations is made, and the key of targets lets it sign them."""
-    from gateway.ota.configpublishing import is_allowed, publish_config
     from gateway.ota.configs import ROLE, SignedTree
-    from gateway.ota.keys import make_key
+    from gateway.ota.publisher.configs import is_allowed, publish_config
+    from gateway.ota.publisher.keys import make_key
 
     args = session.args
     tree = checked_tree(session, Path(args.folder), args.gateway)

@@ -24,7 +24,7 @@ def run(session: Session) -> int:
 
 
 def _add(session: Session) -> int:
-    from gateway.ota.keys import read_public
+    from gateway.ota.publisher.keys import read_public
 
     vendor, keys = session.args.name, [read_public(Path(each)) for each in session.args.key]
     repository_of(session).delegate(vendor, keys, signers_of(session))
@@ -42,8 +42,8 @@ def _remove(session: Session) -> int:
 
 def _key(session: Session) -> int:
     """As the vendor: the private key stays, the public one is handed on."""
-    from gateway.ota.keys import make_key, public_path, write_public
     from gateway.ota.package import role_of
+    from gateway.ota.publisher.keys import make_key, public_path, write_public
 
     folder, role = Path(session.args.keys[0]), role_of(session.args.name)
     key = make_key(folder, role, password_of(session))
@@ -56,7 +56,7 @@ def _key(session: Session) -> int:
 def _driver(session: Session) -> int:
     from gateway.driver import CONTRACT
     from gateway.ota.package import role_of
-    from gateway.ota.vendor import Described, pack_driver, sign
+    from gateway.ota.publisher.vendor import Described, pack_driver, sign
     from gateway.ota.wheelcheck import check_wheels
 
     args = session.args

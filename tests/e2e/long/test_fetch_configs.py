@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.ota.repository import RepositoryError
+from gateway.ota.publisher.repository import RepositoryError
 from gateway.runtime.fetching import FetchFailed, Fetching
 from tests.support.configurer import fetch, nothing, refused
 

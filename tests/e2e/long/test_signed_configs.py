@@ -3,9 +3,9 @@
 import pytest
 import yaml
 
-from gateway.ota.configpublishing import publish_config
 from gateway.ota.configs import SignedTree
-from gateway.ota.repository import new_key
+from gateway.ota.publisher.configs import publish_config
+from gateway.ota.publisher.repository import new_key
 from tests.support.part_server import PartServer
 from tests.support.treeserver import serving_tree
 from tests.support.update_scene import UpdateScene

@@ -5,8 +5,8 @@ import shutil
 import pytest
 
 from gateway.ota.configs import SignedTree, parse_tree
+from gateway.ota.publisher.repository import RepositoryError
 from gateway.ota.release import ReleaseRefused
-from gateway.ota.repository import RepositoryError
 from tests.support.configurer import TREE, fetch, refused
 
 

@@ -13,10 +13,10 @@ from securesystemslib.signer import CryptoSigner, Signer
 
 from gateway.ota.bundle import pack, unpack
 from gateway.ota.package import Package
+from gateway.ota.publisher.repository import DAYS, ROLES, Repository, new_key
+from gateway.ota.publisher.vendor import Described, pack_driver, sign
 from gateway.ota.release import Release
-from gateway.ota.repository import DAYS, ROLES, Repository, new_key
 from gateway.ota.trust import Floors, Now, Trust, Verified, verify
-from gateway.ota.vendor import Described, pack_driver, sign
 from tests.support.runnable import driver
 
 START = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)

@@ -13,8 +13,8 @@ import pytest
 from msgspec.structs import replace
 from securesystemslib.signer import CryptoSigner
 
+from gateway.ota.publisher.repository import DAYS, Repository, RepositoryError, new_key
 from gateway.ota.release import ReleaseRefused
-from gateway.ota.repository import DAYS, Repository, RepositoryError, new_key
 from gateway.ota.trust import Floors, Now
 from tests.unit.ota.publisher import START, Box, Publisher, seconds
 

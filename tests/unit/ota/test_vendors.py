@@ -12,8 +12,8 @@ from tuf.api.metadata import Metadata, TargetFile, Targets
 from tuf.ngclient import UpdaterConfig
 
 from gateway.ota.package import MOST_VENDORS, Package, parse_package
+from gateway.ota.publisher.repository import RepositoryError, new_key
 from gateway.ota.release import ReleaseRefused
-from gateway.ota.repository import RepositoryError, new_key
 from gateway.ota.trust import Now
 from tests.support.runnable import driver, wheel
 from tests.unit.ota.publisher import Box, Maker, Publisher, seconds
@@ -119,7 +119,7 @@ def test_a_stolen_key_of_a_vendor_publishes_nothing_but_its_drivers(
     for target, info in signed.targets.items():
         repository._store(info, (maker.folder / target).read_bytes())
     (repository.folder / "metadata" / f"{signed.version}.drivers-acme.json").write_bytes(raw)
-    from gateway.ota.repository import DAYS, _meta
+    from gateway.ota.publisher.repository import DAYS, _meta
 
     meta = {"drivers-acme.json": _meta(signed.version, raw)}
     repository._publish_snapshot(repository.targets, publisher.signers, DAYS, repository.root, meta)
@@ -201,7 +201,7 @@ def test_one_name_of_a_driver_never_gets_two_contents(publisher: Publisher, make
 
 def test_there_is_an_end_to_vendors(publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> None:
     assert UpdaterConfig().max_delegations >= MOST_VENDORS, "a client looks no further"
-    monkeypatch.setattr("gateway.ota.repository.MOST_VENDORS", 4)
+    monkeypatch.setattr("gateway.ota.publisher.repository.MOST_VENDORS", 4)
     repository, key = publisher.repository, new_key().public_key
     targets = repository.targets
     for number in range(4):

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from securesystemslib.signer import CryptoSigner, SSlibKey
 
 from gateway.atomic import create_file
-from gateway.ota.repository import ROLES, RepositoryError
+from gateway.ota.publisher.repository import ROLES, RepositoryError
 
 _FILE = re.compile(r"(root|targets|snapshot|timestamp|configs|drivers-[a-z0-9-]{1,32})-([0-9]+)\.pem")
 

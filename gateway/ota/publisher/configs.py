@@ -11,7 +11,7 @@ from tuf.api import exceptions
 from tuf.api.metadata import Metadata, TargetFile, Targets
 
 from gateway.ota.configs import ROLE, SignedTree, superseded
-from gateway.ota.repository import DAYS, Repository, RepositoryError, Signers
+from gateway.ota.publisher.repository import DAYS, Repository, RepositoryError, Signers
 
 
 def is_allowed(repository: Repository) -> bool:

@@ -32,8 +32,8 @@ from gateway.atomic import replace_file
 from gateway.errors import GatewayError
 from gateway.ota import configs
 from gateway.ota.package import FOLDER, MOST_VENDORS, Package, role_of, vendor_of
+from gateway.ota.publisher.vendor import packages_of
 from gateway.ota.release import MOST_DESCRIPTION, Release, Wheel, parse_release
-from gateway.ota.vendor import packages_of
 
 ROLES = ("root", "targets", "snapshot", "timestamp")
 DAYS = {"root": 3650, "targets": 365, "snapshot": 90, "timestamp": 30}

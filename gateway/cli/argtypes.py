@@ -7,6 +7,9 @@ from collections.abc import Callable
 
 from gateway.cli import forms
 
+Add = Callable[[str, str, str], argparse.ArgumentParser]
+"""Adds a command: its name, the module of gateway.cli.commands that has its function, what it does in a line."""
+
 
 def duration(text: str) -> float:
     """Seconds of `10s`, `2m`..."""

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 
 from gateway.cli.alarms_grammar import add_looks
-from gateway.cli.argtypes import duration, duration_between, positive
+from gateway.cli.argtypes import Add, duration, duration_between, positive
 
 _A_DAY = duration_between("1s", "1d")
-
-Add = Callable[[str, str, str], argparse.ArgumentParser]
 
 
 def add_rules(rules: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:

@@ -25,6 +25,7 @@ from gateway.shadows.keeper import Keeper
 from gateway.shadows.merge import merge_document, merge_patch
 from gateway.shadows.reporting import Document, Reporter
 from gateway.shadows.values import Leaf, Origin, Phase, Policy, Rejection, Shadow, ShadowError
+from gateway.shadows.views import leaf_views
 from gateway.tags import TagTable
 
 GATEWAY = "gateway"
@@ -250,32 +251,12 @@ class Desk:
         """Everything that is known of a device's shadow. Raises ShadowError 404."""
         self._known(device)
         await self.reporter.look(device)
-        shadow = self.keeper.get(device)
-        reported = self.reporter.leaves(device)
+        shadow, reported = self.keeper.get(device), self.reporter.leaves(device)
         return {
             "device": device,
             "desired_ver": shadow.meta.desired_ver,
             "reported_ver": self.reporter.version(device),
-            "desired": {
-                path: {"value": leaf.value, "ver": leaf.ver, "ts": leaf.ts} for path, leaf in _sorted(shadow.live())
-            },
-            "reported": {
-                path: {"value": leaf.value, "ver": leaf.ver, "ts": leaf.ts, "quality": leaf.quality.text}
-                for path, leaf in _sorted(reported)
-            },
-            "local": {
-                path: {
-                    "value": edit.value,
-                    "base_ver": edit.base_ver,
-                    "who": edit.who,
-                    "state": edit.progress.phase.value,
-                }
-                for path, edit in _sorted(shadow.edits)
-            },
-            "apply": {
-                path: {"state": one.phase.value, "desired_ver": one.ver, "code": one.code, "text": one.text}
-                for path, one in _sorted(shadow.progress)
-            },
+            **leaf_views(shadow, reported),
             "delta": self.delta(device),
             "revision": self.keeper.feed.token(),
         }
@@ -415,7 +396,3 @@ def _done(ver: int) -> dict[str, Any]:
 def _rejected(error: ShadowError) -> dict[str, Any]:
     path = {"path": error.path} if error.path else {}
     return {"state": Phase.REJECTED.value, "code": error.code, "text": str(error), **path}
-
-
-def _sorted(rows: Any) -> list[tuple[str, Any]]:
-    return sorted(rows.items())

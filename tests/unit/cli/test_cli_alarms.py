@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
-import logging
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,12 +11,11 @@ from typing import Any
 import pytest
 
 from gateway.cli.commands.rules_look import _phase, action_text
-from gateway.cli.main import main
 from gateway.errors import StoreFull
 from gateway.local.alarms import AlarmOps, RuleOps
 from gateway.local.connection import Handler
-from gateway.local.server import LocalServer
 from gateway.runtime.alarmsummary import alarm_summary, rule_summary
+from tests.unit.cli.fake_gateway import fieldpost, running
 from tests.unit.rules.alarm_kit import HOUR, spec
 from tests.unit.runtime.alarm_bench import Bench
 
@@ -152,27 +148,8 @@ class Site(Bench):
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     made = Site(tmp_path / "fieldpost.sock")
-    started = threading.Event()
-    held: list[Any] = []
-
-    async def serve() -> None:
-        server = LocalServer(made.path, made.handlers(), logging.getLogger("test"))
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(server.run())
-            await server.listening.wait()
-            held.extend((asyncio.get_running_loop(), task))
-            started.set()
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    assert started.wait(10)
-    yield made
-    held[0].call_soon_threadsafe(held[1].cancel)
-    thread.join(10)
-
-
-def fieldpost(site: Site, *words: str) -> int:
-    return main([*words, "--socket", str(site.path)])
+    with running(made):
+        yield made
 
 
 def test_what_stands_is_a_table_the_most_urgent_first(

@@ -159,3 +159,28 @@ async def until(condition: Callable[[], Any], why: str = "") -> None:
     while not condition():
         assert time.monotonic() < deadline, why
         await asyncio.sleep(0.001)
+
+
+class Gate:
+    """A work that waits: until it is let go, or cancelled."""
+
+    def __init__(self, *, commits: bool = False) -> None:
+        self.commits = commits
+        self.open = asyncio.Event()
+        self.inside = asyncio.Event()
+
+    async def __call__(self, running: Running) -> Ended:
+        await running.step("apply", keep={"seen": 1 + running.kept.get("seen", 0)})
+        if self.commits:
+            await running.commit()
+        self.inside.set()
+        waits = [asyncio.ensure_future(self.open.wait()), asyncio.ensure_future(running.cancelled.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.wait(waits)
+        if running.cancelled.is_set():
+            return Ended(JobState.CANCELLED, "nothing was changed")
+        return Ended(JobState.SUCCEEDED)

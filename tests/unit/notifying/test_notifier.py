@@ -2,102 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from gateway.errors import GatewayError
-from gateway.health import Health
-from gateway.notifying.limiting import said
 from gateway.notifying.mailbox import OLDEST_S, WAITING
-from gateway.notifying.notifier import Notifier
-from gateway.rulebook import AlarmSpec, NotifySpec, Resend
+from gateway.rulebook import NotifySpec, Resend
 from gateway.testing import DictMemory, ManualClock
-from rules.values import Instant, Transition
 from tests.support.eventually import eventually
 from tests.support.mailserver import MailServer
 from tests.support.webserver import HANG, OK, WebServer, answer
-
-MQTT = (("topic", "plant/alarms"), ("uplink", "cloud"), ("retain", False))
-
-
-class Refused(GatewayError):
-    def __init__(self, text: str, code: int) -> None:
-        super().__init__(text)
-        self.code = code
-
-
-class Door:
-    """An uplink: what was published. `broken`: what the next publishes raise; `gate`: they wait for it."""
-
-    def __init__(self) -> None:
-        self.messages: list[dict[str, Any]] = []
-        self.topics: list[tuple[str, str, bool]] = []
-        self.tries = 0
-        self.broken: Exception | None = None
-        self.gate = asyncio.Event()
-        self.gate.set()
-
-    async def publish(self, uplink: str, topic: str, payload: bytes, *, retain: bool, expiry_s: float) -> None:
-        self.tries += 1
-        await self.gate.wait()
-        if self.broken is not None:
-            raise self.broken
-        self.topics.append((uplink, topic, retain))
-        text = payload.decode()
-        self.messages.append(json.loads(text) if text.startswith("{") else {"text": text})
-
-    def texts(self) -> list[str]:
-        return [message["text"] for message in self.messages]
-
-
-class Rig:
-    """A notifier that can be ended and begun anew on the same memory."""
-
-    def __init__(self, *specs: NotifySpec, memory: DictMemory | None = None, clock: ManualClock | None = None) -> None:
-        self.clock = clock or ManualClock()
-        self.memory = memory or DictMemory()
-        self.door, self.health = Door(), Health(self.clock)
-        self.notifier = Notifier(self.door, self.memory, clock=self.clock, health=self.health, gateway="gw1")
-        self.notifier.reload(specs)
-        self.running = asyncio.ensure_future(self.notifier.run())
-        self._n = 0
-
-    async def end(self) -> None:
-        self.running.cancel()
-        await asyncio.wait({self.running})
-
-    async def take(self, event: str = "active", state: str = "unack_active", **more: Any) -> None:
-        self._n += 1
-        named = {key: more.pop(key) for key in ("id", "entity", "priority", "notify", "action", "tag") if key in more}
-        spec = AlarmSpec(**{"id": "hot", "entity": "boiler", "action": "Open the bypass", **named})
-        at = Instant(round(self.clock.mono() * 1000), self.clock.wall_ms())
-        made = {"value": 81.0, "quality": "good", "text": "Boiler at 81.0 \u00b0C", "t_active": at.wall, **more}
-        self.notifier.take(Transition(spec, event, "", state, at, **made))
-        await self.clock.settle()
-
-    def issues(self) -> dict[str, str]:
-        return {issue.entity: issue.text for issue in self.health.open()}
-
-
-@pytest.fixture
-async def make() -> AsyncIterator[Any]:
-    rigs: list[Rig] = []
-
-    def make_rig(*specs: NotifySpec, **more: Any) -> Rig:
-        rigs.append(Rig(*specs, **more))
-        return rigs[-1]
-
-    yield make_rig
-    for rig in rigs:
-        await rig.end()
-
-
-def mqtt(name: str = "shift", **more: Any) -> NotifySpec:
-    return NotifySpec(name, "mqtt", MQTT, **more)
+from tests.unit.notifying.rig import Refused, mqtt
 
 
 async def test_an_alarm_is_told_with_all_that_is_known(make: Any) -> None:
@@ -287,88 +203,6 @@ async def test_what_is_refused_for_good_is_not_tried_again(make: Any) -> None:
     await rig.take()
     await rig.clock.advance(300)
     assert (rig.door.tries, list(rig.issues())) == (1, ["shift"])
-
-
-async def test_too_many_messages_are_counted_and_the_next_one_says_so(make: Any) -> None:
-    rig = make(mqtt(limit=(2, 600.0)))
-    for number in range(5):
-        await rig.take(id=f"a{number}")
-    assert len(rig.door.messages) == 2
-    await rig.clock.advance(601)
-    await rig.take()
-    assert rig.door.texts()[-1] == "Boiler at 81.0 \u00b0C (3 more messages were held back)"
-    await rig.take()
-    assert rig.door.texts()[-1] == "Boiler at 81.0 \u00b0C"
-
-
-async def test_a_template_without_the_text_says_what_was_held_back_on_a_line_of_its_own(make: Any) -> None:
-    rig = make(mqtt(limit=(1, 600.0), text="{id}"))
-    await rig.take()
-    await rig.take()
-    await rig.clock.advance(601)
-    await rig.take()
-    assert rig.door.texts() == ["hot", "hot\n(1 more message was held back)"]
-
-
-async def test_an_urgent_alarm_that_becomes_active_is_never_held_back_by_the_limit(make: Any) -> None:
-    rig = make(mqtt(limit=(1, 600.0), on=("active", "clear")))
-    for number in range(3):
-        await rig.take(id=f"a{number}", priority="high")
-    await rig.take(id="fire", priority="urgent")
-    await rig.take(event="clear", state="unack_rtn", id="fire", priority="urgent")
-    assert [message["id"] for message in rig.door.messages] == ["a0", "fire"]
-
-
-async def test_while_messages_are_held_back_an_issue_says_so(make: Any) -> None:
-    rig = make(mqtt(limit=(2, 3600.0)), mqtt("boss"))
-    for _ in range(2):
-        await rig.take()
-        await rig.clock.advance(60)
-    assert rig.issues() == {}
-    await rig.take()
-    assert rig.issues() == {"shift": "notification shift: messages are held back by its limit of 2 an hour"}
-    await rig.clock.advance(3600 - 121)
-    assert list(rig.issues()) == ["shift"]
-    await rig.clock.advance(2)
-    assert rig.issues() == {}
-
-
-async def test_that_it_holds_back_messages_takes_no_room_in_the_notification_itself(make: Any) -> None:
-    rig = make(mqtt(limit=(2, 600.0)), mqtt("boss", limit=(2, 600.0)))
-    limited = AlarmSpec("notify_limited", "shift", issue="notify_limited")
-    at = Instant(0, rig.clock.wall_ms())
-    rig.notifier.take(Transition(limited, "active", "", "unack_active", at))
-    await rig.clock.settle()
-    assert [message["id"] for message in rig.door.messages] == ["notify_limited"]
-
-
-async def test_a_restart_gives_no_new_allowance_and_forgets_no_count(make: Any) -> None:
-    rig = make(mqtt(limit=(2, 600.0)), mqtt("gone", limit=(2, 600.0)))
-    for _ in range(4):
-        await rig.take()
-    await rig.clock.advance(300)
-    await rig.end()
-    again = make(mqtt(limit=(2, 600.0)), memory=rig.memory, clock=rig.clock)
-    await again.take()
-    assert again.door.messages == []
-    await again.clock.advance(301)
-    await again.take()
-    assert again.door.texts() == ["Boiler at 81.0 \u00b0C (3 more messages were held back)"]
-    assert list(again.memory.items()) == ["limit/shift"]
-
-
-@pytest.mark.parametrize(("limit", "text"), [((20, 3600.0), "20 an hour"), ((3, 600.0), "3 in 10 minutes")])
-def test_a_limit_in_words(limit: Any, text: str) -> None:
-    assert said(limit) == f"limit of {text}"
-
-
-async def test_a_generous_limit_counts_every_message_and_keeps_a_short_row(make: Any) -> None:
-    rig = make(mqtt(limit=(300, 3600.0)))
-    for _ in range(310):
-        await rig.take()
-        await rig.clock.advance(0.5)
-    assert len(rig.door.messages) == 300
-    assert len(rig.memory.items()["limit/shift"]) < 70
 
 
 async def test_the_time_of_a_message_is_not_rounded_up(make: Any) -> None:

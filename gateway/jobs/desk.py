@@ -16,6 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway.clock import Clock
+from gateway.jobs.intake import Intake, Recorder
 from gateway.jobs.messages import MAX_TEXT, JobMessage, NoJob, parse_job, status_body
 from gateway.jobs.row import JobRow, JobTable
 from gateway.jobs.work import LOCAL, Ended, Job, JobRefused, JobState, Work
@@ -42,12 +43,6 @@ class Works(Protocol):
 
     def get(self, op: str) -> Work | None:
         """Whoever does the jobs of an op; None for an op that is not known."""
-        ...
-
-
-class Recorder(Protocol):
-    def __call__(self, who: str, via: str, what: str, **details: Any) -> None:
-        """Add an audit entry."""
         ...
 
 
@@ -84,6 +79,7 @@ class JobDesk:
         self._also: defaultdict[str, set[str]] = defaultdict(set)
         """Uplinks beside its own on which a job stands too."""
         self._refused: dict[str, NoJob] = {}
+        self._intake = Intake(clock, audit)
         self.at_work: Cancellable | None = None
         self.bell = asyncio.Event()
 
@@ -98,7 +94,7 @@ class JobDesk:
 
     async def take(self, uplink: str, ops: Sequence[str], payload: bytes) -> None:
         """What stands on an uplink's `job/next` now; empty when nothing does. `ops`: what this uplink may send. Returns
-        when it is on disk, or answered. Raises GatewayError when it finds no room there.
+        when it is on disk, or answered. Raises GatewayError when it finds no room there, or comes too fast.
         """
         await self.sheltered(self._take(uplink, ops, payload))
 
@@ -122,6 +118,11 @@ class JobDesk:
     def rows(self) -> list[JobRow]:
         """All that are known, the newest last."""
         return sorted(self._rows.values(), key=lambda row: row.no)
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Messages that were not looked at because too many came, by uplink."""
+        return self._intake.left_out
 
     def row(self, key: str) -> JobRow:
         return self._rows[key]
@@ -185,6 +186,7 @@ class JobDesk:
             if not payload:
                 await self._withdrawn(uplink)
                 return
+            self._intake.check(uplink)
             message = parse_job(payload)
             if isinstance(message, NoJob):
                 self._no_job(uplink, message)
@@ -214,6 +216,7 @@ class JobDesk:
         return True
 
     async def _new(self, uplink: str, ops: Sequence[str], message: JobMessage) -> None:
+        self._intake.spend(uplink)
         now = self._clock.wall_ms()
         row = JobRow(
             no=self._next_no,
@@ -283,6 +286,7 @@ class JobDesk:
                 self.at_work.cancel()
 
     def _no_job(self, uplink: str, message: NoJob) -> None:
+        self._intake.spend(uplink)
         if self._refused.get(uplink) != message:  # a retained one comes with each connection
             self._refused[uplink] = message
             _log.warning("what stands on job/next of %s is no job: %s", uplink, message.text)
@@ -293,6 +297,7 @@ class JobDesk:
 
     def _refuse(self, uplink: str, message: JobMessage, text: str) -> None:
         """Answer without a row: the id has one, of what it stands for."""
+        self._intake.spend(uplink)
         if f"{message.id}/{message.ver}" in self._rows:
             _log.warning("job %s version %d came again with other content: %s", message.id, message.ver, text)
         self._answer(uplink, message.id, message.ver, text, _CONFLICT)

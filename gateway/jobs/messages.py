@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from gateway.jobs.outline import outline
 from gateway.uplink.commands import too_deep
 
 MAX_PAYLOAD = 64 * 1024
@@ -22,6 +23,7 @@ _READ_FOR_ITS_ID = 1024 * 1024
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
 _OP = re.compile(r"[a-z][a-z_]{0,31}\Z")
 _KEYS = frozenset(("v", "id", "ver", "op", "doc", "exp"))
+_TOO_DEEP = f"doc: nested in more than {MAX_DEPTH} levels"
 
 _Number = Annotated[int, Meta(ge=1, le=2**53)]
 
@@ -59,7 +61,9 @@ def parse_job(payload: bytes) -> JobMessage | NoJob:
         job = msgspec.json.decode(payload, type=JobMessage)
     except msgspec.ValidationError as error:
         return _no_job(payload, _told(error))
-    except (msgspec.MsgspecError, ValueError, RecursionError):  # ValueError: an integer of thousands of digits
+    except RecursionError:
+        return _no_job(payload, _TOO_DEEP)
+    except (msgspec.MsgspecError, ValueError):  # ValueError: an integer of thousands of digits
         return _no_job(b"", "not JSON")
     if job.v != 1:
         return _no_job(payload, f"v: version {job.v} of jobs is not known here")
@@ -68,7 +72,7 @@ def parse_job(payload: bytes) -> JobMessage | NoJob:
     if not _OP.match(job.op):
         return _no_job(payload, "op: not the name of an op")
     if too_deep(job.doc, MAX_DEPTH):
-        return _no_job(payload, f"doc: nested in more than {MAX_DEPTH} levels")
+        return _no_job(payload, _TOO_DEEP)
     return job
 
 
@@ -85,7 +89,9 @@ def _no_job(payload: bytes, text: str, code: int = 400) -> NoJob:
     if 0 < len(payload) <= _READ_FOR_ITS_ID:
         try:
             found = msgspec.json.decode(payload)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
+        except RecursionError:
+            found = outline(payload) if len(payload) <= MAX_PAYLOAD else None
+        except (msgspec.MsgspecError, ValueError):
             found = None
     if not isinstance(found, dict):
         return NoJob("", 0, code, text)

@@ -16,7 +16,9 @@ class UpdateOps:
     async def answer(self, op: str, args: dict[str, Any]) -> dict[str, Any]:
         """One op by its name."""
         if op == "jobs":
-            return {"jobs": self._node.jobs.view()}  # all that are known, the newest last
+            left_out = self._node.jobs.left_out()
+            said = {"jobs": self._node.jobs.view()}  # all that are known, the newest last
+            return {**said, "left_out": left_out} if left_out else said
         return await self._install(args) if op == "ota_install" else self._ota()
 
     def _ota(self) -> dict[str, Any]:

@@ -82,6 +82,10 @@ class Jobs:
         rows = self._desk.rows() if self._desk is not None else []
         return [{**row.status(), "op": row.op, "via": row.via, "at": row.at} for row in rows]
 
+    def left_out(self) -> dict[str, int]:
+        """Messages on `job/next` that were not looked at because too many came, by uplink."""
+        return dict(self._desk.left_out) if self._desk is not None else {}
+
     def end_of(self, id_: str) -> str | None:
         """How a job ended; empty while it has not, None for one that nobody knows."""
         rows = [row for row in self._desk.rows() if row.id == id_] if self._desk is not None else []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from gateway.clock import Clock
+from gateway.clock import Clock, Timer
 from gateway.errors import GatewayError
 from gateway.health import Health
 from gateway.mqttclient.connection import REFUSED, Connection, Outgoing
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 NEXT = "job/next"
 ASK_AGAIN_S = 60.0
-"""After a job that found no room on disk, what stands there is asked for again."""
+"""After a job that found no room on disk, or came too fast, what stands there is asked for again."""
 MAX_PENDING = 128
 """Statuses that wait for their turn: more are not kept of a flood of messages that are no jobs."""
 _JOBS = Beside("job", "job/+/status", "how jobs of this gateway end")
@@ -60,14 +60,20 @@ class JobLink:
         self._port = port
         self._clock = clock
         self._ask_again = asyncio.Event()
+        self._asking: Timer | None = None
 
     async def handle(self, payload: bytes) -> None:
         """Take what stands on `job/next`. Returns when it is on disk, or will be asked for again."""
         try:
             await self._port.take(self._name, self._ops, payload)
         except GatewayError as error:
-            _log.warning("a job is not stored, it is asked for again: %s", error)
-            self._clock.call_later(ASK_AGAIN_S, self._ask_again.set)
+            if self._asking is None:  # once, whatever comes until then
+                _log.warning("a job is not stored, it is asked for again: %s", error)
+                self._asking = self._clock.call_later(ASK_AGAIN_S, self._ask)
+
+    def _ask(self) -> None:
+        self._asking = None
+        self._ask_again.set()
 
     async def run(self, connection: Connection, limit: int, ask_again: Callable[[], None]) -> None:
         """Tell what there is, for as long as the connection lasts, in messages of at most `limit` bytes. Raises

@@ -20,6 +20,8 @@ def jobs(session: Session) -> int:
         session.out.result(answer)
         return Exit.OK
     rows = answer.get("jobs", [])
+    for uplink, count in answer.get("left_out", {}).items():
+        session.out.line(clean(f"{uplink}: {count} messages on job/next were not looked at: too many came"))
     if not rows:
         session.out.line("no job came")
         return Exit.OK

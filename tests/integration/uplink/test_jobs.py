@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from gateway.clock import SystemClock
+from gateway.jobs import intake
+from gateway.uplink import joblink
 from tests.integration.uplink.conftest import ROOT, Rig
 from tests.integration.uplink.peer import Peer, Script
 from tests.support.job_cloud import JobCloud
@@ -105,6 +107,24 @@ async def test_a_job_is_confirmed_when_it_is_on_disk_and_not_before(rig: Rig, be
     go.set()
     await until(lambda: peer.confirmed == [7, 8])
     assert on_disk == [0]
+
+
+async def test_after_a_flood_what_stands_there_is_looked_at(
+    rig: Rig, bench: Bench, broker: Any, cloud: JobCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"BURST": 5, "REFILL_S": 0.5, "TELL_S": 0.5}.items():
+        monkeypatch.setattr(intake, name, value)
+    monkeypatch.setattr(joblink, "ASK_AGAIN_S", 0.6)
+    rig.uplink(broker.url, port=Port(bench), reconnect_max_s=0.2)
+    await asyncio.to_thread(cloud.put, "j1", "config", {"set": 1})
+    await until(lambda: cloud.states("j1")[-1:] == ["succeeded"])
+    for count in range(40):
+        await asyncio.to_thread(cloud.put, f"f{count}", "nonsense", {})
+    await asyncio.to_thread(cloud.put, "j2", "config", {"set": 2})
+    await until(lambda: cloud.states("j2")[-1:] == ["succeeded"])
+    assert bench.plant.effects == [1, 2]
+    assert bench.desk.left_out["cloud"] > 20
+    assert len([one for one in cloud.statuses if one.startswith("f")]) < 15
 
 
 async def test_a_broker_that_refuses_the_topic_of_jobs_brings_commands(

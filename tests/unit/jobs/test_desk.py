@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 import pytest
 
 from gateway.jobs.desk import KEPT_ENDED, KEPT_REJECTED
-from gateway.jobs.work import Ended, JobCancelled, JobState, Running
+from gateway.jobs.intake import BURST, TELL_S, TooManyJobs
+from gateway.jobs.work import LOCAL, Ended, JobCancelled, JobState, Running
 from gateway.jobs.worker import CANCEL_S, CLOCK_S
 from gateway.runtime.joblog import JobLog
 from gateway.testing import ManualClock
@@ -258,6 +260,32 @@ async def test_a_message_that_is_no_job_is_audited_once_however_often_it_comes(t
         await bench.desk.take("cloud", ("config",), b"{")
         audited = [one for one in await bench.entries("audit") if one["what"] == "job"]
         assert [(one["job"], one["code"]) for one in audited] == [("b1", 400), ("", 400)]
+
+
+@pytest.mark.parametrize("kind", ["unknown", "no job", "replaced", "refused"])
+async def test_a_flood_of_jobs_leaves_few_entries_and_says_how_many_were_left_out(tmp_path: Path, kind: str) -> None:
+    more = {"unknown": {"op": "ota"}, "replaced": {}, "no job": {"doc": []}, "refused": {"op": "config"}}[kind]
+    async with Bench(tmp_path) as bench:
+        bench.plant.acts["stays"] = Gate(commits=True)
+        await bench.put("stays", uplink="other")
+        await bench.until(lambda: bench.row("stays").committed)
+        for count in range(BURST + 500):
+            with contextlib.suppress(TooManyJobs):
+                await bench.put("stays" if kind == "refused" else f"f{count}", ver=count + 2, **more)
+        assert bench.desk.left_out == {"cloud": 500}
+        written = len(await bench.entries("job")) + len(await bench.entries("audit"))
+        assert written < 5 * BURST
+        with pytest.raises(TooManyJobs):
+            await bench.put("real")
+        await bench.passes(TELL_S)
+        (told,) = [one for one in await bench.entries("audit") if one["what"] == "jobs_left_out"]
+        assert (told["who"], told["left_out"]) == ("cloud", 501)
+        await bench.put("real")
+        assert bench.row("real").state is JobState.QUEUED
+        await bench.put("next", uplink="other")  # not counted with the others
+        await bench.clear()  # nor what takes back
+        assert bench.row("real").state is JobState.CANCELLED
+        await bench.desk.take(LOCAL, ("config",), b"{}")
 
 
 async def test_a_job_waits_for_a_clock_that_can_judge_it(tmp_path: Path) -> None:

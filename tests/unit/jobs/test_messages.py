@@ -76,6 +76,20 @@ def test_rubbish_is_refused(payload: bytes) -> None:
     assert (refused.id, refused.ver) == ("", 0)
 
 
+@pytest.mark.parametrize(
+    ("opening", "closing"), [("[", "]"), ('{"a":', "}"), ('["}",{"id":"inner","ver":9,"b\\"":', "}]")]
+)
+def test_a_job_that_no_reader_of_json_gets_through_can_be_answered(opening: str, closing: str) -> None:
+    doc = '"doc":{"a":' + opening * 1500 + "1" + closing * 1500 + "}"
+    for told in ('"id":"j-1","ver":3,' + doc, doc + ',"ver":3 , "id" : "j-1"'):
+        refused = parse_job(b'{"v":1,"op":"config",' + told.encode() + b"}")
+        assert refused == NoJob("j-1", 3, 400, "doc: nested in more than 8 levels")
+    other = parse_job(b'{"v":1,"id":"j-1","ver":3,"doc":' + b"[" * 1500 + b"]" * 1500 + b"}")
+    assert other == NoJob("j-1", 3, 400, "doc: Expected `object`, got `array`")
+    for unanswered in (doc + ',"id":["j-1"]}', '"v":1,"id":"j-1","ver":3,' + doc):
+        assert parse_job(b"{" + unanswered.encode()) == NoJob("", 0, 400, refused.text)
+
+
 def test_a_job_that_is_too_long_is_told_so() -> None:
     assert isinstance(parse_job(body(doc={"tree": {"a.yaml": "x" * (MAX_PAYLOAD - 200)}})), JobMessage)
     refused = parse_job(body(doc={"tree": {"a.yaml": "x" * MAX_PAYLOAD}}))

@@ -41,7 +41,7 @@ Progress = Callable[[int, int | None], None]
 class Source(Struct, frozen=True):
     """Where a file comes from. `rate`: bytes per second at most, None without a limit. `ca`: file of authorities, empty
     for the system's. `tries`: attempts in a row that bring nothing. `timeout_s`: of each wait. `token`: sent to this
-    server alone, and only over TLS.
+    server alone, and only over TLS. `least`: bytes that it is known to have.
     """
 
     url: str
@@ -51,6 +51,7 @@ class Source(Struct, frozen=True):
     tries: int = 8
     timeout_s: float = 30.0
     token: str = ""
+    least: int = 0
 
 
 class _Cut(Exception):
@@ -60,8 +61,8 @@ class _Cut(Exception):
 def download(source: Source, to: Path, progress: Progress, sleep: Callable[[float], None] = time.sleep) -> int:
     """Fetch into `to`, over `to`.part, which stays where it was cut. Returns the size.
 
-    Raises ReleaseRefused: `length` when it is too long, `missing` when the server has no such file, `link` when all
-    attempts failed.
+    Raises ReleaseRefused: `length` when it is too long, or said to be too short, `missing` when the server has no such
+    file, `link` when all attempts failed.
     """
     part = to.with_name(f"{to.name}.part")
     failed, pause = 0, _FIRST_PAUSE_S
@@ -151,7 +152,7 @@ class _Attempt:
             raise _Cut(f"the server says {answer.status} {answer.reason}")
         length = answer.length
         whole = None if length is None else have + length
-        if whole is not None and whole > self._source.most:
+        if whole is not None and not self._source.least <= whole <= self._source.most:
             raise ReleaseRefused("length", f"{self._source.url} has {whole} bytes, {self._source.most} are accepted")
         if not have:
             self._remember(answer)
@@ -176,8 +177,8 @@ class _Attempt:
         finally:
             _sync(out)
         self._progress(have, whole)
-        if whole is not None and have < whole:
-            raise _Cut(f"cut at {have} of {whole} bytes")
+        if have < (self._source.least if whole is None else whole):
+            raise _Cut(f"cut at {have} of {whole or self._source.least} bytes")
         return have
 
     @property

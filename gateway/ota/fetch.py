@@ -31,6 +31,7 @@ from tuf.ngclient import FetcherInterface
 
 from gateway.ota import configs
 from gateway.ota.anchors import anchors
+from gateway.ota.bringing import WrongContent, bring
 from gateway.ota.bundle import MOST_METADATA
 from gateway.ota.files import sync_tree
 from gateway.ota.package import FOLDER, Package, parse_package
@@ -45,7 +46,6 @@ _MOST_MEMORY = 96 << 20
 """Four times what it needs; a gateway has to live beside it."""
 _MOST_ORDER = 1 << 16
 _TELL_S = 0.5
-_AGAIN = 2
 _PR_SET_PDEATHSIG = 1
 
 
@@ -228,20 +228,10 @@ class Fetch:
         say(bytes=total, total=total)
 
     def _one(self, info: TargetFile, place: Path, before: int, total: int) -> None:
-        """One file, whole and as it was signed: what comes wrong is fetched again from its beginning."""
+        """One file, whole and as it was signed."""
         place.parent.mkdir(parents=True, exist_ok=True)
-        for again in range(_AGAIN, -1, -1):
-            if not place.exists():
-                self._files.take(f"targets/{place.relative_to(self._places.inbox / 'targets')}", place, info.length,
-                                 lambda have, _: self._tell(before + have, total))  # fmt: skip
-            try:
-                prove(info, place)
-            except ReleaseRefused:
-                place.unlink(missing_ok=True)
-                if not again:
-                    raise
-            else:
-                return
+        name = f"targets/{place.relative_to(self._places.inbox / 'targets')}"
+        bring(self._files, name, info, place, lambda have, _: self._tell(before + have, total))
 
     def _tell(self, have: int, total: int) -> None:
         now = time.monotonic()
@@ -270,7 +260,7 @@ def main() -> int:
         else:
             Fetch(order, places, files).run()
     except ReleaseRefused as error:
-        say(ok=False, reason=error.reason, text=str(error))
+        say(ok=False, reason=error.reason, text=str(error), file=error.file if isinstance(error, WrongContent) else "")
         return 1
     except BrokenPipeError:
         return 1

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from gateway.atomic import replace_file
 from gateway.ota.anchors import anchors
+from gateway.ota.bringing import bring
 from gateway.ota.configs import MOST_CONFIG, parse_tree
 from gateway.ota.fetch import Recorder
 from gateway.ota.files import regular
@@ -24,7 +25,7 @@ from gateway.ota.places import Places
 from gateway.ota.release import ReleaseRefused
 from gateway.ota.slots import look
 from gateway.ota.sources import Files
-from gateway.ota.trust import Client, Floors, prove, replace_cache
+from gateway.ota.trust import Client, Floors, replace_cache
 
 _MOST_FLOORS = 4096
 
@@ -81,8 +82,7 @@ class FetchConfig:
         place = client.place(info)
         place.parent.mkdir(parents=True, exist_ok=True)
         name = f"targets/{place.relative_to(work / 'inbox' / 'targets')}"
-        self._files.take(name, place, info.length, lambda *_: None)
-        prove(info, place)
+        bring(self._files, name, info, place, lambda *_: None)
         raw = place.read_bytes()
         content = parse_tree(raw)
         if content.target != self._target:

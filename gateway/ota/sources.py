@@ -31,8 +31,8 @@ _SMALL = 6_000_000
 class Files(Protocol):
     """A repository's files by their path in it (`metadata/timestamp.json`)."""
 
-    def take(self, name: str, to: Path, most: int, progress: Progress) -> None:
-        """Bring a file of at most `most` bytes; what a cut left in `to`.part is gone on with. Raises ReleaseRefused:
+    def take(self, name: str, to: Path, most: int, progress: Progress, *, least: int = 0) -> None:
+        """Bring a file of `least` to `most` bytes; what a cut left in `to`.part is gone on with. Raises ReleaseRefused:
         `missing`, `length`, `link`.
         """
         ...
@@ -45,10 +45,11 @@ class WebFiles:
         self._url = url.rstrip("/")
         self._ca, self._token, self._rate = ca, token, rate
 
-    def take(self, name: str, to: Path, most: int, progress: Progress) -> None:
+    def take(self, name: str, to: Path, most: int, progress: Progress, *, least: int = 0) -> None:
         tries = _FEW if most <= _SMALL else _MANY  # a server that is away is soon known; a large file is worth waiting
         url = f"{self._url}/{quote(name)}"
-        download(Source(url, self._rate, self._ca, min(most, MOST_BYTES), tries, token=self._token), to, progress)
+        source = Source(url, self._rate, self._ca, min(most, MOST_BYTES), tries, token=self._token, least=least)
+        download(source, to, progress)
 
 
 class Answer(Struct, frozen=True):
@@ -70,7 +71,7 @@ class PipedFiles:
         self._into, self._say = into, say
         self._rate, self._sleep = rate, sleep
 
-    def take(self, name: str, to: Path, most: int, progress: Progress) -> None:
+    def take(self, name: str, to: Path, most: int, progress: Progress, *, least: int = 0) -> None:
         part = to.with_name(f"{to.name}.part")
         have = part.stat().st_size if part.exists() else 0
         pace = Pace(self._rate, self._sleep)
@@ -80,7 +81,7 @@ class PipedFiles:
             while have != total:
                 answer = answer or self._ask(name, have)
                 total = answer.total
-                if total > most:
+                if not least <= total <= most:
                     raise ReleaseRefused("length", f"{name} has {total} bytes, {most} are accepted")
                 if have > total:
                     out.truncate(0)  # of another file

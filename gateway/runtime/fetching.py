@@ -48,12 +48,17 @@ class Parts(Protocol):
         ...
 
 
-class FetchFailed(GatewayError):
-    """Not all of it came. `reason` as of ReleaseRefused, or `system`."""
+MOST_WRONG = 3
+"""So often a file may come other than it was signed: a line or a proxy damages it now and then, a repository always."""
 
-    def __init__(self, reason: str, text: str) -> None:
+
+class FetchFailed(GatewayError):
+    """Not all of it came. `reason` as of ReleaseRefused, or `system`; `file`: what came other than it was signed."""
+
+    def __init__(self, reason: str, text: str, file: str = "") -> None:
         super().__init__(text)
         self.reason = reason
+        self.file = file
 
 
 class Fetching:
@@ -106,7 +111,7 @@ class Fetching:
         """One line of the process; whether it was the last."""
         if "ok" in row:
             if not row["ok"]:
-                raise FetchFailed(str(row.get("reason")), str(row.get("text")))
+                raise FetchFailed(str(row.get("reason")), str(row.get("text")), str(row.get("file", "")))
             return True
         if "plan" in row:
             await self._may(msgspec.convert(row, Plan))

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from gateway.runtime.node import Node
 
 OPS = ("ota", "driver")
-_RETRY_S, _RETRY_CAP_S = 30.0, 900.0
 _MISSING_TRIES = 3
 """A mirror may be a moment behind."""
 _LIBRARIES = ("tuf", "installer")
@@ -97,7 +96,7 @@ class OtaWork:
         """
         doc = parse_doc(running.job, self._node.settings.ota)
         waits = Waits(self._node, places, doc, running, self._limits)
-        backoff = Backoff(_RETRY_S, _RETRY_CAP_S)
+        backoff = Backoff(self._limits.retry_s, self._limits.retry_cap_s)
         missing = 0
         while True:
             await waits.turn()
@@ -112,6 +111,8 @@ class OtaWork:
                     raise JobRefused(f"doc.target: {failed}", code=404, detail={"reason": "unknown"}) from None
                 if failed.reason == "clock":
                     await waits.clock(str(failed))
+                elif failed.reason == "hash":
+                    await waits.wrong(failed, backoff.next())
                 elif failed.reason == "link" or (failed.reason == "missing" and missing < _MISSING_TRIES):
                     await waits.line(str(failed), backoff.next())
                 else:

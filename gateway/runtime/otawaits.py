@@ -20,14 +20,14 @@ from gateway.ota.places import Places
 from gateway.ota.release import ReleaseRefused
 from gateway.ota.request import read_request
 from gateway.ota.slots import look
-from gateway.runtime.fetching import Plan
+from gateway.runtime.fetching import MOST_WRONG, FetchFailed, Plan
 from gateway.runtime.otadoc import OtaDoc, own_window
 
 if TYPE_CHECKING:
     from gateway.runtime.node import Node
 
 _SPACE, _SPARE = 1.2, 64 << 20
-_DUE = "due"
+_DUE, _WRONG = "due", "wrong"
 _FORGOTTEN_S = 3600.0
 """Longer than the updater may take for a request."""
 
@@ -42,6 +42,9 @@ class Limits(Struct, frozen=True):
     alarm_s: float = 7 * 24 * 3600.0
     metered_s: float = 30 * 24 * 3600.0
     look_s: float = 10.0
+    retry_s: float = 30.0
+    """Before the repository is asked again at first; each time longer, at most `retry_cap_s`."""
+    retry_cap_s: float = 900.0
 
 
 class NotNow(GatewayError):
@@ -114,6 +117,16 @@ class Waits:
     async def line(self, text: str, pause_s: float) -> None:
         """Before the repository is asked again."""
         await self.a_moment("link", text, self._limits.link_s, pause_s)
+
+    async def wrong(self, failed: FetchFailed, pause_s: float) -> None:
+        """Before a file is fetched again that came other than it was signed. Raises WaitedTooLong at last."""
+        counts = {**self._running.kept.get(_WRONG, {})}
+        counts[failed.file] = count = counts.get(failed.file, 0) + 1
+        text = f"{failed}; so it came {count} of {MOST_WRONG} times"
+        if count >= MOST_WRONG:
+            raise WaitedTooLong("hash", text)
+        await self._running.step("waiting", keep={_WRONG: counts}, reason="hash", text=text)
+        await pause(self._running, pause_s, self._node.clock)
 
     def check(self, plan: Plan) -> None:
         """Whether a plan may be carried out now. Raises NotNow."""

@@ -15,7 +15,7 @@ from gateway.ota.configs import MOST_CONFIG, SignedTree, parse_tree, target_of
 from gateway.ota.files import regular
 from gateway.ota.places import Places
 from gateway.ota.release import ReleaseRefused
-from gateway.runtime.fetching import FetchFailed, Fetching, Parts, Plan
+from gateway.runtime.fetching import MOST_WRONG, FetchFailed, Fetching, Parts, Plan
 from gateway.runtime.otajob import unless_cancelled
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _RETRY_S, _RETRY_CAP_S = 10.0, 600.0
 _LONGEST_S = 24 * 3600.0
-_WAITED_FOR = frozenset({"link", "missing", "clock"})
-"""What may be over by itself: no line, a mirror that is behind, a clock that is not set."""
+_WAITED_FOR = frozenset({"link", "missing", "clock", "hash"})
+"""What may be over by itself: no line, a mirror that is behind, a clock that is not set, a file that came damaged."""
 
 
 class SignedConfigs:
@@ -51,7 +51,7 @@ class SignedConfigs:
     async def fetch(self, running: Running) -> SignedTree:
         """Raises JobRefused, JobCancelled and FetchFailed."""
         clock, backoff = self._node.clock, Backoff(_RETRY_S, _RETRY_CAP_S)
-        until = clock.mono() + _LONGEST_S
+        until, wrong = clock.mono() + _LONGEST_S, 0
         while True:
             await running.step("metadata", percent=0)
             try:
@@ -60,7 +60,8 @@ class SignedConfigs:
             except FetchFailed as failed:
                 if failed.reason == "unknown":
                     raise JobRefused(f"doc.target: {failed}", code=404, detail={"reason": "unknown"}) from None
-                if failed.reason not in _WAITED_FOR or clock.mono() >= until:
+                wrong += failed.reason == "hash"
+                if failed.reason not in _WAITED_FOR or wrong >= MOST_WRONG or clock.mono() >= until:
                     raise
                 await running.step("waiting", reason=failed.reason, text=str(failed))
             await unless_cancelled(running, clock.sleep(backoff.next()))

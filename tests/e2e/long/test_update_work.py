@@ -58,7 +58,7 @@ class Bench:
         self.node = SimpleNamespace(
             clock=clock, health=self.health, settings=settings, updating=None, blocked_updates=list
         )
-        limits = {"look_s": 0.05, **limits}
+        limits = {"look_s": 0.05, "retry_s": 0.1, "retry_cap_s": 0.4, **limits}
         self.work = OtaWork(self.node, limits=Limits(**limits), own=(self.site.at, OLD))
 
     async def run(self, running):
@@ -115,17 +115,53 @@ async def test_what_has_expired_waits_for_a_clock_or_is_an_issue_until_it_is_ren
         assert not bench.site.at.request.exists()
 
 
-async def test_what_nobody_signed_is_rejected_and_what_is_there_no_more_ends(bench):
+async def test_what_nobody_signed_is_rejected(bench):
     with pytest.raises(JobRefused) as caught:
         await bench.run(AtWork("releases/fieldpost-9.9.9.json"))
     assert (caught.value.code, caught.value.detail["reason"]) == (404, "unknown")
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_a_file_that_comes_other_than_signed_is_fetched_again_and_given_up_the_third_time(bench, restarts):
     path = next(path for path in bench.server.folder.rglob("*.whl"))
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-1] + b"x")
-    ended = await bench.run(AtWork())
-    assert (ended.state, ended.detail["reason"]) == (JobState.FAILED, "hash")
+    name, whole = str(path.relative_to(bench.server.folder)), path.read_bytes()
+    bench.server.instead[name] = whole[:-1] + b"x"
+    running = AtWork()
+    task = asyncio.create_task(bench.run(running))
+
+    def waits():
+        return [detail for step, detail in running.told if (step, detail.get("reason")) == ("waiting", "hash")]
+
+    await eventually(lambda: len(waits()) == 2, 30)
+    assert "is not what was signed" in waits()[0]["text"]
+    assert "so it came 1 of 3 times" in waits()[0]["text"]
+    if restarts:
+        task.cancel()
+        await asyncio.wait({task})
+        running = AtWork(kept=running.kept)
+        task = asyncio.create_task(bench.run(running))
+    ended = await task
+    assert (ended.state, ended.code, ended.detail["reason"]) == (JobState.FAILED, 500, "hash")
+    assert "3 of 3" in ended.text
+    assert 3 <= bench.server.paths().count(name) <= 4
     assert bench.site.untouched()
     assert not bench.site.at.request.exists()
+
+
+async def test_a_login_page_or_damage_on_the_way_in_the_place_of_a_wheel_costs_time_only(bench):
+    path = next(path for path in bench.server.folder.rglob("*.whl"))
+    name, whole = str(path.relative_to(bench.server.folder)), path.read_bytes()
+    bench.server.instead[name] = b"<!DOCTYPE html><title>Welcome to our network</title>"
+    running = AtWork()
+    task = asyncio.create_task(bench.run(running))
+    reasons = lambda: [detail.get("reason") for step, detail in running.told if step == "waiting"]  # noqa: E731
+    await eventually(lambda: reasons().count("link") == 4, 30)
+    bench.server.instead[name] = whole[:-1] + b"x"
+    await eventually(lambda: "hash" in reasons(), 30)
+    del bench.server.instead[name]
+    await eventually(bench.site.at.request.exists, 30)
+    running.cancelled.set()
+    assert (await task).state is JobState.CANCELLED
 
 
 async def test_a_login_page_in_the_place_of_the_repository_is_waited_for_and_the_wait_can_be_cancelled(bench):

@@ -78,6 +78,20 @@ def test_a_server_without_a_length_is_believed_at_its_end(tmp_path: Path) -> Non
     assert (tmp_path / "a.fpb").read_bytes() == CONTENT
 
 
+def test_what_is_known_to_be_longer_is_a_cut_or_somebody_else(tmp_path: Path) -> None:
+    with serving(CONTENT) as server:
+        server.length = False
+        with pytest.raises(ReleaseRefused, match=f"cut at {len(CONTENT)} of {len(CONTENT) + 1} bytes") as caught:
+            fetch(server, tmp_path / "f", tries=2, least=len(CONTENT) + 1)
+        assert caught.value.reason == "link"
+        server.length = True
+        with pytest.raises(ReleaseRefused, match="are accepted") as caught:
+            fetch(server, tmp_path / "g", least=len(CONTENT) + 1)
+        assert caught.value.reason == "length"
+        assert list(tmp_path.glob("g*")) == []
+        fetch(server, tmp_path / "g", least=len(CONTENT))
+
+
 @pytest.mark.parametrize("length", [True, False])
 def test_what_is_too_long_is_cut_off(tmp_path: Path, length: bool) -> None:
     with serving(CONTENT) as server:

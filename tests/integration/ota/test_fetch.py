@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import datetime as dt
+import hashlib
 import os
 import re
 import signal
@@ -119,14 +120,42 @@ async def test_a_cut_download_goes_on_where_it_was_cut(site, server):
 async def test_what_a_mirror_swaps_is_refused_and_the_right_one_is_taken_later(site, server):
     path = next(str(path.relative_to(server.folder)) for path in server.folder.rglob("*.msgpack-1.0*.whl"))
     server.instead[path] = LIBRARY[:-1] + b"x"
-    assert await refused(site, server.url) == "hash"
-    assert len(wheel_paths(server, "msgpack")) == 3
+    with pytest.raises(FetchFailed, match="is not what was signed") as caught:
+        await fetch(site, server.url)
+    assert caught.value.reason == "hash"
+    assert caught.value.file.endswith("msgpack-1.0-py3-none-any.whl")
+    assert len(wheel_paths(server, "msgpack")) == 1
     assert not list(site.at.inbox.rglob("*.msgpack-*"))
-    server.instead[path] = LIBRARY + b"x" * 100_000
-    assert await refused(site, server.url) == "length"
     del server.instead[path]
     await fetch(site, server.url)
     assert next(site.at.inbox.rglob("*.msgpack-*.whl")).read_bytes() == LIBRARY
+
+
+async def test_a_part_that_the_rest_does_not_fit_to_is_fetched_anew_at_once(site, server):
+    path = next(path.relative_to(server.folder) for path in server.folder.rglob("*.msgpack-1.0*.whl"))
+    place = site.at.inbox / path
+    place.parent.mkdir(parents=True)
+    place.with_name(f"{place.name}.part").write_bytes(b"<html>" * 10_000)
+    tag = hashlib.sha256(LIBRARY).hexdigest()[:16]
+    place.with_name(f"{place.name}.part.etag").write_text(f'"{tag}"')
+    await fetch(site, server.url)
+    assert [asked for _, asked in wheel_paths(server, "msgpack")] == ["bytes=60000-", None]
+    assert place.read_bytes() == LIBRARY
+
+
+@pytest.mark.parametrize(
+    ("way", "kind"), [("login", "1.0-py3-none-any.whl"), ("longer", "1.2.0.json"), ("parts", "1.0-py3-none-any.whl")]
+)
+async def test_what_has_not_even_the_size_that_was_signed_is_a_fault_of_the_link(site, server, publisher, kind, way):
+    path = next(str(path.relative_to(server.folder)) for path in server.folder.rglob(f"targets/**/*-{kind}"))
+    parts = Folder(publisher.folder / "repo") if way == "parts" else None
+    content = PORTAL if way != "longer" else (server.folder / path).read_bytes() + b"x"
+    (parts or server).instead[path] = content
+    url = "" if parts else server.url
+    with pytest.raises(FetchFailed, match="somebody else than the repository answers") as caught:
+        await fetch(site, url, parts=parts)
+    assert caught.value.reason == "link"
+    assert not list(site.at.inbox.rglob(f"*{kind}*"))
 
 
 async def test_what_nobody_signed_is_not_fetched(site, server):
@@ -173,9 +202,12 @@ class Folder:
         self.folder = folder
         self.asked: list[tuple[str, int]] = []
         self.fail_at = 0
+        self.instead: dict[str, bytes] = {}
 
     async def fetch(self, name, offset, count):
         self.asked.append((name, offset))
+        if name in self.instead:
+            return [self.instead[name]], len(self.instead[name])
         if self.fail_at and len(self.asked) == self.fail_at:
             raise GatewayError("the uplink is not connected")
         file = self.folder / name

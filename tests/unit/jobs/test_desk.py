@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from gateway.jobs.desk import KEPT_ENDED, KEPT_REJECTED
-from gateway.jobs.intake import BURST, TELL_S, TooManyJobs
+from gateway.jobs import intake
+from gateway.jobs.intake import TELL_S, TooManyJobs
 from gateway.jobs.work import LOCAL, Ended, JobCancelled, JobState, Running
 from gateway.jobs.worker import CANCEL_S, CLOCK_S
 from gateway.runtime.joblog import JobLog
@@ -263,18 +264,21 @@ async def test_a_message_that_is_no_job_is_audited_once_however_often_it_comes(t
 
 
 @pytest.mark.parametrize("kind", ["unknown", "no job", "replaced", "refused"])
-async def test_a_flood_of_jobs_leaves_few_entries_and_says_how_many_were_left_out(tmp_path: Path, kind: str) -> None:
+async def test_a_flood_of_jobs_leaves_few_entries_and_says_how_many_were_left_out(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "BURST", 20)
     more = {"unknown": {"op": "ota"}, "replaced": {}, "no job": {"doc": []}, "refused": {"op": "config"}}[kind]
     async with Bench(tmp_path) as bench:
         bench.plant.acts["stays"] = Gate(commits=True)
         await bench.put("stays", uplink="other")
         await bench.until(lambda: bench.row("stays").committed)
-        for count in range(BURST + 500):
+        for count in range(520):
             with contextlib.suppress(TooManyJobs):
                 await bench.put("stays" if kind == "refused" else f"f{count}", ver=count + 2, **more)
         assert bench.desk.left_out == {"cloud": 500}
         written = len(await bench.entries("job")) + len(await bench.entries("audit"))
-        assert written < 5 * BURST
+        assert written < 5 * 20
         with pytest.raises(TooManyJobs):
             await bench.put("real")
         await bench.passes(TELL_S)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.jobs.desk import KEPT_ENDED, KEPT_REJECTED
 from gateway.jobs import intake
+from gateway.jobs.desk import KEPT_ENDED, KEPT_REJECTED
 from gateway.jobs.intake import TELL_S, TooManyJobs
 from gateway.jobs.work import LOCAL, Ended, JobCancelled, JobState, Running
 from gateway.jobs.worker import CANCEL_S, CLOCK_S

@@ -27,7 +27,7 @@ from gateway.journal import Level
 from gateway.local.handlers import handlers
 from gateway.local.server import LocalServer
 from gateway.registry import Registry
-from gateway.release import release_ms, version
+from gateway.release import release_ms, release_slot, version
 from gateway.runtime.node import Node
 from gateway.settings.credentials import credentials_of
 from gateway.settings.generations import Generations
@@ -239,7 +239,7 @@ async def _serve(config_dir: Path, settings: GatewaySettings, found: _Found, loa
 
 def _updating(node: Node) -> Updating | None:
     """The gateway's part in updates, where it runs from a release slot."""
-    if "/fieldpost/releases/" not in sys.prefix:
+    if not release_slot():
         return None  # nothing of it is imported
     from gateway.ota.slots import own_slot
     from gateway.runtime.updating import Updating

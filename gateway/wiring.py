@@ -24,7 +24,7 @@ from gateway.maintenance import Maintenance
 from gateway.model import Tag
 from gateway.notifying.notifier import Notifier
 from gateway.registry import Registry
-from gateway.release import version
+from gateway.release import release_slot, version
 from gateway.runtime.applier import Applier
 from gateway.runtime.channels import Channels
 from gateway.runtime.doors import NodeDoors
@@ -236,7 +236,7 @@ class _Wiring:
             store=self._store,
             model=Model(self._tags, node.channels.specs, self._store.aliases, lambda: self._store.dict_no),
             latest=self._flat,
-            identity=Identity(settings.id, settings.tenant, version(), boot_id()),
+            identity=Identity(settings.id, settings.tenant, version(), boot_id(), release_slot()),
             clock=self._clock,
             health=self._health,
             desk=node.desk,

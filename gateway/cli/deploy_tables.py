@@ -14,8 +14,10 @@ from gateway.cli.output import Output, clean
 from gateway.fleet.course import Course
 from gateway.fleet.deployment import Deployment
 from gateway.fleet.jobboard import JobBoard
+from gateway.fleet.jobwire import JobStatus
 from gateway.fleet.planning import Plan
 from gateway.fleet.rollout import Rollout
+from gateway.fleet.roster import GatewayInfo
 from gateway.fleet.withdrawing import Withdrawn
 
 _GOOD, _OPEN = frozenset({"succeeded"}), frozenset({"sent", "offline", "queued", "in_progress"})
@@ -181,16 +183,26 @@ def jobs(out: Output, board: JobBoard, only: str | None, now_ms: int) -> None:
     for name in names:
         there, info = board.next[name], board.roster.gateway(name)
         status = board.said(name)
-        said = f"{status.state} {status.step}".strip() if status is not None else "-"
+        said, text = _said(status, info)
         state = "online" if info is not None and info.online else "offline"
         until = forms.clock(there.job.exp) if there.job is not None else "-"
         op, what = (there.job.op, there.job.what) if there.job is not None else ("?", "")
-        rows.append((name, state, there.name, op, what, until, said, status.text if status is not None else ""))
+        rows.append((name, state, there.name, op, what, until, said, text))
         styles.append("dim" if there.over(now_ms) else "bad" if there.job is None else "")
     if rows:
         out.table(("gateway", "", "job", "op", "", "until", "said", ""), rows, styles)
     else:
         out.line("no job stands at the broker" + (f" for {only}" if only else ""))
+
+
+def _said(status: JobStatus | None, info: GatewayInfo | None) -> tuple[str, str]:
+    """How a job stands by its gateway's word, and why; of a release that was given up later, what runs since."""
+    if status is None:
+        return "-", ""
+    slot = status.detail.get("slot")
+    if status.state == "succeeded" and slot and info is not None and info.online and info.release not in {None, slot}:
+        return "fell back", f"it had succeeded, and runs {info.release} since"
+    return f"{status.state} {status.step}".strip(), status.text
 
 
 def _job_body(board: JobBoard, name: str) -> dict[str, Any]:
@@ -208,6 +220,7 @@ def _job_body(board: JobBoard, name: str) -> dict[str, Any]:
     return {
         "gateway": name,
         "online": info.online if info is not None else None,
+        "release": info.release if info is not None else None,
         "job": job,
         "status": None if status is None else msgspec.to_builtins(status),
     }

@@ -44,6 +44,8 @@ class Course:
         self.online: bool | None = None
         self.version: str | None = None
         self.version_at_end: str | None = None
+        self.fell_back = False
+        """It had succeeded, and runs another release since."""
 
     @property
     def active(self) -> bool:
@@ -91,14 +93,18 @@ class Course:
         self.heard = status
         return True
 
-    def see(self, *, online: bool | None, version: str | None, now: float) -> None:
-        """What the gateway's status says."""
+    def see(self, *, online: bool | None, version: str | None, release: str | None = None, now: float) -> None:
+        """What the gateway's status says. A release that was kept may be given up later, while it is on probation."""
         if online and not self.online:
             self.since = max(self.since, now)
         elif self.online and not online:
             self.since = now
         self.online = online
         self.version = version or self.version
+        end = self.end
+        if end is not None and end.good and online and release and end.detail.get("slot", release) != release:
+            self.fell_back = True
+            self.finish(_fell_back(end, release))
 
     def finish(self, end: End) -> None:
         self.end = end
@@ -132,3 +138,9 @@ class Course:
     def _owes_nothing(self, passed: float, answer_s: float) -> bool:
         """Of a job that was taken out: the gateway cannot know it, or had time enough to say something."""
         return self.heard is None and (not self.online or passed >= answer_s)
+
+
+def _fell_back(end: End, release: str) -> End:
+    """The end of one that had succeeded and runs another release since."""
+    text = f"had succeeded, and runs {release} since"
+    return End("failed", text, 500, {**end.detail, "rolled_back": True, "runs": release})

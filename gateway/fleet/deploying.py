@@ -160,7 +160,8 @@ class Deploying:
             gateway, what = heard
             now = self._now()
             if isinstance(what, GatewayInfo):
-                self._rollout.courses[gateway].see(online=what.online, version=what.version, now=now)
+                course = self._rollout.courses[gateway]
+                course.see(online=what.online, version=what.version, release=what.release, now=now)
                 self._news += 1
             elif isinstance(what, JobStatus) and self._is_of_mine(what):
                 self._news += self._rollout.hear(gateway, what, now)

@@ -127,8 +127,8 @@ class Record:
             self._append(_Line(gateway, ts))
 
     def note_end(self, gateway: str, ts: int, end: End) -> None:
-        """How it ended. Raises FleetError when that cannot be written."""
-        if gateway not in self.ends:
+        """How it ended, or fell back after it. Raises FleetError when that cannot be written."""
+        if self.ends.get(gateway) != end:
             self.ends[gateway] = end
             self._append(_Line(gateway, ts, end))
 

@@ -127,7 +127,9 @@ class Rollout:
         failed = self.failures
         canaries = [course for course in failed if self._canary(course)]
         if canaries:
-            return f"{canaries[0].gateway} was a canary and ended {canaries[0].state}"
+            first = canaries[0]
+            told = first.end.text if first.end is not None and first.fell_back else f"ended {first.state}"
+            return f"{first.gateway} was a canary and {told}"
         if len(failed) > self.limits.most_failures:
             names = ", ".join(course.gateway for course in failed[:3]) + (", ..." if len(failed) > 3 else "")
             return f"{len(failed)} failed ({names}), {self.limits.most_failures} may"

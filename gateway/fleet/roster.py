@@ -44,6 +44,7 @@ class GatewayInfo(Struct, frozen=True, kw_only=True):
     reason: str | None = None
     ts: int | None = None
     version: str | None = None
+    release: str | None = None
     codec: str | None = None
     proof: str | None = None
     clock: str | None = None
@@ -63,6 +64,7 @@ class Status(Struct, frozen=True):
     epoch: int
     boot: str | None = None
     version: str | None = None
+    release: str | None = None
     codec: str | None = None
     proof: str | None = None
     birth: str | None = None
@@ -246,6 +248,7 @@ def _with(info: GatewayInfo, status: Status) -> GatewayInfo:
         reason=status.reason,
         ts=status.ts,
         version=status.version or info.version,
+        release=status.release,
         codec=status.codec,
         proof=status.proof,
         clock=status.clock,

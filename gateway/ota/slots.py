@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from gateway.errors import GatewayError
 from gateway.ota.places import Places
+from gateway.release import release_slot
 
 _ASK_S = 900  # sealing a slot writes all of it to a slow disk
 _MOST_STATE = 1 << 20
@@ -70,10 +71,8 @@ def look(places: Places) -> SlotsView:
 
 def own_slot(prefix: str = sys.prefix) -> tuple[Places, str] | None:
     """Where this process runs from: the machine's places and the slot; None when it runs from elsewhere."""
-    path = Path(prefix)
-    if path.name != "venv" or path.parts[-5:-2] != ("opt", "fieldpost", "releases"):
-        return None
-    return Places(Path(*path.parts[:-5])), path.parent.name
+    name = release_slot(prefix)
+    return (Places(Path(*Path(prefix).parts[:-5])), name) if name else None
 
 
 def ask(places: Places, command: str, *words: str, asked: Mapping[str, Any] | None = None) -> str:

@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 
 
 class Identity(Struct, frozen=True):
-    """Who is speaking. `boot` names this boot of the machine (gateway.clock.boot_id)."""
+    """Who is speaking. `boot` names this boot of the machine (gateway.clock.boot_id); `release` is the slot that runs,
+    empty where there are none.
+    """
 
     id: str
     tenant: str
     version: str
     boot: str
+    release: str = ""
 
     @property
     def root(self) -> str:

@@ -57,6 +57,7 @@ class Presence:
             "epoch": self.epoch,
             "boot": self._identity.boot,
             "version": self._identity.version,
+            **({"release": self._identity.release} if self._identity.release else {}),
             "codec": self._settings.codec,
             "proof": self.proof(level),
             "birth": birth,

@@ -52,20 +52,21 @@ class JobGateways:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def status(self, name: str, *, online: bool, version: str = "1.0.0") -> None:
+    def status(self, name: str, *, online: bool, version: str = "1.0.0", release: str = "") -> None:
         """Its retained status; one that comes online takes what waits."""
         with self._lock:
             (self._connected.add if online else self._connected.discard)(name)
             body: dict[str, Any] = {"v": 1, "online": online, "session": self.session, "epoch": EPOCH, "ts": 1}
-            self._publish(f"{name}/status", body | ({"version": version} if online else {}), retain=True)
+            more = {"version": version, **({"release": release} if release else {})}
+            self._publish(f"{name}/status", body | (more if online else {}), retain=True)
             if online and self.retained.get(name):
                 self._take(name, self.retained[name])
 
-    def finish(self, name: str, state: str = "succeeded", text: str = "") -> None:
+    def finish(self, name: str, state: str = "succeeded", text: str = "", **detail: Any) -> None:
         """What it holds ends."""
         with self._lock:
             job = next(id_ for (gateway, id_) in reversed(list(self.last)) if gateway == name)
-            self._say(name, job, state, "", text=text)
+            self._say(name, job, state, "", text=text, **detail)
 
     def raw(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         self._client.publish(f"{self._root}/{topic}", payload, 1, retain)

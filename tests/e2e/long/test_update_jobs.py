@@ -1,5 +1,9 @@
 """Releases that come by a job, over a broker and a web server, while the gateway polls: told step by step, kept or not."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from tests.support.eventually import wait_until
@@ -85,6 +89,28 @@ def test_a_release_that_does_not_start_is_taken_back_and_not_tried_again(scene):
     (issue,) = [one for one in scene.machine.gateway.issues() if one["id"] == "update_failed"]
     assert "3 starts" in issue["text"]
     assert scene.told_ends() == [("j1", "failed"), ("j2", "failed")], "each once"
+
+
+def test_a_release_that_fails_on_probation_stops_the_deployment_that_brought_it(scene, tmp_path):
+    scene.begin(url=scene.server.url)
+    scene.release("1.2.0")
+    words = ["fleet", "deploy", "1.2.0", "--to", "gw", "--canary", "1", "--soak", "10m", "--id", "d-1"]
+    command = [sys.executable, "-m", "gateway.cli.main", *words, "--url", scene.broker.url]
+    operator = subprocess.Popen(
+        command, env={**os.environ, "XDG_STATE_HOME": str(tmp_path)}, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert scene.end("d-1")["state"] == "succeeded", scene.said()
+        scene.machine.gateway.process.end()
+        assert scene.machine.run("onfailure") == 0, scene.machine.output
+        scene.until(lambda: operator.poll() is not None)
+        out, _ = operator.communicate(timeout=20)
+    finally:
+        operator.kill()
+        operator.wait(20)
+    assert operator.returncode == 1, out
+    assert f"gw was a canary and had succeeded, and runs {OLD} since" in out
+    assert scene.told_ends() == [("d-1", "failed"), ("d-1", "succeeded")]
 
 
 @pytest.mark.parametrize("point", ["download", "job.before-request", "job.requested"])

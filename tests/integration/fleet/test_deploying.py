@@ -296,6 +296,30 @@ async def test_canaries_have_to_be_well_for_the_soak(
     assert [name for name, _ in site.begun] == ["gw-0"]
 
 
+async def test_a_canary_that_falls_back_after_its_end_stops_the_next_wave_and_is_shown(
+    broker: Any, make_site: Callable[..., JobGateways], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = make_site(NAMES[:2], ways=dict.fromkeys(NAMES[:2], "holds"))
+    plan = planned(waves=[["gw-0"], ["gw-1"]], canaries=True)
+    async with operating(broker, tmp_path, plan) as one:
+        running = asyncio.create_task(one.run())
+        await eventually(lambda: one.states["gw-0"] == "in_progress")
+        site.finish("gw-0", slot="1.4.0-aa")
+        await eventually(lambda: one.states["gw-1"] == "in_progress")
+        site.session += 1
+        site.status("gw-0", online=True, version="1.3.0", release="1.3.0-bb")
+        assert await running == {"gw-0": "failed", "gw-1": "cancelled"}
+        assert one.rollout.stopped == "gw-0 was a canary and had succeeded, and runs 1.3.0-bb since"
+        ends = Record.load(tmp_path, "d-1").ends
+    assert ends["gw-0"].detail["runs"] == "1.3.0-bb", "the last word is kept"
+    site.raw("gw-0/job/next", json.dumps({"v": 1, "id": "d-1", "ver": 1, "op": "ota", "doc": {}}).encode(), retain=True)
+    status = await asyncio.to_thread(main, ["fleet", "jobs", "--ask", "--url", broker.url])
+    (shown,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("gw-0")]
+    assert status == 0
+    assert "fell back" in shown
+    assert "runs 1.3.0-bb since" in shown
+
+
 async def test_a_user_who_may_not_deploy_is_told(make_broker: Callable[..., Any], tmp_path: Path) -> None:
     """Refused outright, and where a broker says nothing: then the message does not come back."""
     mute = make_broker(acl="topic read fp/#\n")

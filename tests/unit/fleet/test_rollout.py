@@ -79,6 +79,56 @@ def test_canaries_alone_are_watched_too() -> None:
     assert "offline after the soak" in rollout.stopped
 
 
+def kept(rollout: Rollout, gateway: str, now: float) -> None:
+    """A release is kept there."""
+    detail = {"slot": "1.4.0-aa", "rolled_back": False}
+    rollout.hear(gateway, JobStatus("j", 1, "succeeded", detail=detail), now)
+    rollout.step(now)
+
+
+def runs(rollout: Rollout, gateway: str, release: str | None, now: float, *, online: bool = True) -> None:
+    rollout.courses[gateway].see(online=online, version="1.3.0", release=release, now=now)
+    rollout.step(now)
+
+
+def test_a_canary_that_gives_its_release_up_later_stops_the_waves_that_follow() -> None:
+    rollout = rolling(most_failures=9)
+    runs(rollout, "a", "1.3.0-bb", 1)  # as it was before
+    kept(rollout, "a", 2)
+    says(rollout, "b", "in_progress", 3)
+    for harmless in ("1.4.0-aa", None):
+        runs(rollout, "a", harmless, 4)
+    runs(rollout, "a", "1.3.0-bb", 5, online=False)
+    assert sent(rollout) == {"b", "c"}
+    runs(rollout, "a", "1.3.0-bb", 6)
+    assert rollout.stopped == "a was a canary and had succeeded, and runs 1.3.0-bb since"
+    end = rollout.courses["a"].end
+    assert end is not None
+    assert (end.state, end.detail["slot"], end.detail["runs"]) == ("failed", "1.4.0-aa", "1.3.0-bb")
+    assert sent(rollout) == set()
+    kept(rollout, "a", 7)  # told again with its connection
+    assert rollout.courses["a"].state == "failed"
+    assert rollout.courses["d"].state == "skipped"
+
+
+def test_of_the_others_as_many_may_give_their_release_up_as_may_fail() -> None:
+    rollout = rolling((("a", "b"), ("c",)), canaries=False, most_failures=1)
+    kept(rollout, "a", 1)
+    runs(rollout, "a", "1.3.0-bb", 2)
+    assert not rollout.stopped
+    kept(rollout, "b", 3)
+    assert sent(rollout) == {"c"}
+    runs(rollout, "b", "1.3.0-bb", 4)
+    assert "2 failed (a, b), 1 may" in rollout.stopped
+
+
+def test_what_is_no_release_is_not_measured_by_what_runs() -> None:
+    rollout = rolling()
+    says(rollout, "a", "succeeded", 1)
+    runs(rollout, "a", "1.3.0-bb", 2)
+    assert rollout.courses["a"].state == "succeeded"
+
+
 @pytest.mark.parametrize("state", sorted(ENDS - {"succeeded"}))
 def test_no_canary_may_end_otherwise_than_well(state: str) -> None:
     rollout = rolling(most_failures=9)

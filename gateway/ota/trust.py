@@ -46,11 +46,15 @@ class Floors(Struct, frozen=True):
 
 
 class Now(Struct, frozen=True):
-    """What the clock says, UTC seconds, whether it is synced, and when this program was built."""
+    """What the clock says, UTC seconds, whether it is synced, and when this program was built. `vouched`: the operator
+    says that it is right without being synced, as one with a battery; nobody's word makes it right before what was
+    trusted.
+    """
 
     seconds: int
     synced: bool
     built: int = 0
+    vouched: bool = False
 
 
 class Verified(Struct, frozen=True):
@@ -133,15 +137,17 @@ class Client:
         self._trust = trust
         self._work = work
         self._fetcher = fetcher
+        now = trust.now
+        self._floor = max(trust.floors.time, now.built)
+        self._believed = now.synced or (now.vouched and now.seconds >= self._floor)
         self._time = self._reference()
         self._stale = False
         self._updater = self._open(self._time)
 
     def _reference(self) -> dt.datetime:
         """The time that expiry is judged by: a clock that is not synced is never before what was trusted."""
-        now, floors = self._trust.now, self._trust.floors
-        floor = max(floors.time, now.built)
-        if not now.synced and floor and now.seconds > floor + _FIVE_YEARS_S:
+        now, floor = self._trust.now, self._floor
+        if not self._believed and floor and now.seconds > floor + _FIVE_YEARS_S:
             raise ReleaseRefused("clock", "the clock is not synced and years ahead: wait until it is")
         seconds = now.seconds if now.synced else max(now.seconds, floor)
         return dt.datetime.fromtimestamp(seconds, dt.UTC)
@@ -173,7 +179,7 @@ class Client:
         """Expired: wait where the clock may be wrong; go on where an administrator accepts an old timestamp."""
         trusted = self._updater._trusted_set  # noqa: SLF001
         accepted = self._trust.stale_timestamp and "timestamp" in trusted._trusted_set  # noqa: SLF001
-        if not accepted and not self._trust.now.synced:
+        if not accepted and not self._believed:
             raise ReleaseRefused("clock", f"{error}, by a clock that is not synced") from None
         if not accepted:
             raise ReleaseRefused("expired", f"the metadata has expired: {error}") from None
@@ -201,7 +207,7 @@ class Client:
                 raise ReleaseRefused("rollback", _older(role, version, least))
         now = self._trust.now
         versions = {role: found[role].version for role in _ROLES}
-        return Floors(trusted.root.version, **versions, time=max(floors.time, now.seconds if now.synced else 0))
+        return Floors(trusted.root.version, **versions, time=max(floors.time, now.seconds if self._believed else 0))
 
     def _with_new_keys(self, floors: Floors, root: Root) -> Floors:
         """A role whose keys were replaced starts anew: who held the old ones may have counted up."""

@@ -110,7 +110,7 @@ class OtaWork:
                 if failed.reason == "unknown":
                     raise JobRefused(f"doc.target: {failed}", code=404, detail={"reason": "unknown"}) from None
                 if failed.reason == "clock":
-                    await waits.clock(str(failed))
+                    await waits.clock(str(failed), backoff.next())
                 elif failed.reason == "hash":
                     await waits.wrong(failed, backoff.next())
                 elif failed.reason == "link" or (failed.reason == "missing" and missing < _MISSING_TRIES):

@@ -103,6 +103,12 @@ async def test_what_has_expired_waits_for_a_clock_or_is_an_issue_until_it_is_ren
         assert (ended.state, ended.detail["reason"]) == (JobState.FAILED, wanted)
         assert [one.id for one in bench.health.open()] == ["update_metadata_stale"] * (wanted == "expired")
         assert bench.site.untouched()
+        bench.site.at.config.mkdir(parents=True)
+        (bench.site.at.config / "gateway.yaml").write_text("clock: {trust: rtc}\n")
+        ended = await bench.run(AtWork())
+        assert (ended.state, ended.detail["reason"]) == (JobState.FAILED, "expired"), (
+            "the operator vouches for the clock"
+        )
         bench.health.set("update_metadata_stale", "update", "it expired", "renew it")
         publisher.now = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
         publisher.repository.refresh(publisher.signers)

@@ -113,6 +113,22 @@ def test_a_clock_of_2040_waits(publisher: Publisher, box: Box) -> None:
     assert refused(box, bundle=bundle).reason == "clock"
 
 
+def test_a_clock_that_is_vouched_for_judges_and_teaches_but_never_before_what_was_trusted(
+    publisher: Publisher, box: Box
+) -> None:
+    bundle = publisher.bundle(publisher.release("1.0.0"))
+    for late in (40, 5000):
+        box.now = Now(seconds(late), synced=False, built=seconds(), vouched=True)
+        assert refused(box, bundle=bundle).reason == "expired", "no use to wait for a better one"
+    box.now = Now(0, synced=False, built=seconds(40), vouched=True)
+    assert refused(box, bundle=bundle).reason == "clock", "it stood still"
+    box.now = Now(seconds(2), synced=False, built=seconds(1), vouched=True)
+    assert box.take(bundle).floors.time == seconds(2)
+    box.now = Now(seconds(1), synced=False, vouched=True)
+    box.floors = Floors(time=seconds(3))
+    assert box.take(bundle).floors.time == seconds(3)
+
+
 def test_a_new_timestamp_with_an_old_snapshot_is_refused(publisher: Publisher, box: Box) -> None:
     publisher.release("1.0.0")
     first = publisher.folder / "first"

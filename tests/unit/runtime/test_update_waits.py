@@ -143,17 +143,29 @@ async def test_an_alarm_that_blocks_updates_is_waited_for_and_not_for_ever(box):
 async def test_a_clock_is_waited_for_until_it_is_synced_or_a_day_has_passed(box):
     bench = Bench(box, clock_s=300.0)
     bench.clock.set_synced(False)
-    task = asyncio.create_task(bench.waits.clock("it looks expired"))
+    task = asyncio.create_task(bench.waits.clock("it looks expired", 1.0))
     assert await bench.passes(task, 100) is None
     bench.clock.set_synced(True)
     assert await bench.passes(task, 100) is not None
     await task
     bench.clock.set_synced(False)
-    task = asyncio.create_task(bench.waits.clock("it looks expired"))
+    task = asyncio.create_task(bench.waits.clock("it looks expired", 1.0))
     await bench.passes(task, 400)
     with pytest.raises(WaitedTooLong) as caught:
         await task
     assert (caught.value.reason, bench.running.reasons) == ("clock", ["clock"])
+
+
+async def test_a_clock_that_only_the_gateway_believes_is_asked_about_with_growing_pauses(box):
+    bench = Bench(box, clock_s=1000.0)
+    for pause_s, least in ((100.0, 90), (800.0, 790)):
+        task = asyncio.create_task(bench.waits.clock("it looks expired", pause_s))
+        assert await bench.passes(task, 900) >= least
+        await task
+    with pytest.raises(WaitedTooLong):
+        await bench.passes(task := asyncio.create_task(bench.waits.clock("it looks expired", 200.0)), 400)
+        await asyncio.create_task(bench.waits.clock("it looks expired", 200.0))
+    await task
 
 
 async def test_a_plan_that_costs_or_does_not_fit_waits(box):

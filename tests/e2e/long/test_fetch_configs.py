@@ -1,10 +1,19 @@
 """Faults on the way of a signed configuration: each is told for what it is, and nothing of it is used."""
 
+import asyncio
+from types import SimpleNamespace
+
 import pytest
 
+from gateway.clock import SystemClock
+from gateway.jobs.work import Job
 from gateway.ota.publisher.repository import RepositoryError
+from gateway.runtime import signedconfig
 from gateway.runtime.fetching import FetchFailed, Fetching
+from gateway.runtime.signedconfig import SignedConfigs
+from gateway.settings.types import OtaSettings
 from tests.support.configurer import fetch, nothing, refused
+from tests.support.eventually import eventually
 
 
 async def test_the_key_of_configurations_signs_nothing_else_and_no_other_key_signs_them(configurer, site, server):
@@ -42,3 +51,39 @@ async def test_a_machine_that_trusts_nobody_and_a_server_that_is_away_are_told(c
     server.down = False
     site.at.factory_root.unlink()
     assert await refused(site, server.url, 7) == "root"
+
+
+class AtWork:
+    """A job at work whose waits are noted."""
+
+    def __init__(self, rev):
+        self.job = Job("c1", 1, "config", {"rev": rev, "target": f"configs/gw/{rev}.json"}, "cloud")
+        self.cancelled = asyncio.Event()
+        self.waits = []
+
+    async def step(self, step, *, percent=None, **detail):
+        if step == "waiting":
+            self.waits.append(detail["reason"])
+
+
+async def test_a_configuration_that_comes_other_than_signed_is_fetched_three_times(
+    configurer, site, server, monkeypatch
+):
+    monkeypatch.setattr(signedconfig, "_RETRY_S", 0.1)
+    configurer.publish(7)
+    path = next(configurer.folder.glob("targets/configs/gw/*.7.json"))
+    name = f"{path.relative_to(configurer.folder)}"
+    settings = SimpleNamespace(ota=OtaSettings(url=server.url))
+    configs = SignedConfigs(SimpleNamespace(clock=SystemClock(), settings=settings), lambda *_: None, site.at)
+    server.instead[name] = path.read_bytes().replace(b"driver: sim", b"driver: toy")
+    running = AtWork(7)
+    with pytest.raises(FetchFailed) as caught:
+        await configs.fetch(running)
+    assert (caught.value.reason, running.waits) == ("hash", ["hash", "hash"])
+    server.instead[name] = b"<!DOCTYPE html><title>Welcome to our network</title>"
+    running = AtWork(7)
+    task = asyncio.create_task(configs.fetch(running))
+    await eventually(lambda: len(running.waits) == 4, 30)
+    assert set(running.waits) == {"link"}, running.waits
+    del server.instead[name]
+    assert (await task).rev == 7

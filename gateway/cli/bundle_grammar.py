@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from gateway.cli.argtypes import positive
+from gateway.cli.argtypes import duration_between, positive
 
 ROLES = ("root", "targets", "snapshot", "timestamp")
 
@@ -54,6 +54,12 @@ def _add_build(add: Any) -> None:
     build.add_argument("--rollback-index", type=int, default=0, metavar="N", help="raise it to forbid the way back (0)")
     build.add_argument("--min-from", default="", metavar="VERSION", help="the oldest version that it may replace")
     build.add_argument("--glibc", default="", metavar="VERSION", help="the oldest C library that it runs with")
+    within = duration_between("1s", "24h")
+    build.add_argument(
+        "--confirm", type=within, default=600, metavar="TIME", help="a trial without a good end is over (10m)"
+    )
+    build.add_argument("--soak", type=within, default=120, metavar="TIME", help="all must be well for so long (2m)")
+    build.add_argument("--tries", type=int, choices=range(1, 11), default=3, metavar="N", help="starts of a trial (3)")
     build.add_argument("--security", action="store_true", help="it mends a security fault")
     build.add_argument("--notes", default="", metavar="URL", help="where people read what is new")
     build.add_argument(

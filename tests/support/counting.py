@@ -66,9 +66,12 @@ def write_config(
 
 @dataclass
 class Losses:
-    """What may be missing: per device the counts that died in memory with a kill."""
+    """What may be missing, per device: counts that died in memory with a kill or on a cut wire, and counts that a read of
+    fewer registers saw (`in_part`), as when a driver looks into a silence.
+    """
 
     allowed: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    in_part: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
 
     def killed(self, counts: Mapping[Unit, int], *, interval_s: float, commit_s: float = 1.0) -> None:
         """The gateway was killed when the devices stood at `counts`: one commit interval and one poll may be lost.
@@ -96,7 +99,8 @@ def problems(
     `counts` are the devices' counts after the gateway has ended (or a lower bound): up to there nothing is missing
     but `losses`.
     """
-    allowed = (losses or Losses()).allowed
+    losses = losses or Losses()
+    allowed = losses.allowed
     found = [f"number {number} of {key} has two contents: {a} and {b}" for key, number, a, b in ledger.conflicts[:3]]
     found += [
         f"numbers {holes} of {key} are neither received nor in a gap" for key, holes in ledger.all_missing().items()
@@ -106,7 +110,9 @@ def problems(
         name = device(unit)
         mine = seen.get(name, {})
         missing = [count for count in range(1, last + 1) if count not in mine and count not in allowed[name]]
-        partial = {count: tags for count, tags in mine.items() if tags != registers}
+        partial = {
+            count: tags for count, tags in mine.items() if tags != registers and count not in losses.in_part[name]
+        }
         if missing:
             found.append(f"{name}: counts {missing[:20]} of 1..{last} never came ({len(missing)})")
         if partial:

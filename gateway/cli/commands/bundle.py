@@ -72,6 +72,8 @@ def _build(session: Session) -> int:
     out = Path(args.output)
     if out.exists():
         raise CommandFailed(f"{out} exists already")
+    if args.soak >= args.confirm:
+        raise CommandFailed("--soak has to be shorter than --confirm", Exit.USAGE)
     wanted = Wanted(
         platform=args.platform or here.platform,
         python=args.python or here.python,
@@ -80,6 +82,7 @@ def _build(session: Session) -> int:
         glibc_min=args.glibc,
         urgency="security" if args.security else "normal",
         notes_url=args.notes,
+        health={"confirm_s": int(args.confirm), "soak_s": int(args.soak), "tries": args.tries},
         drivers=drivers_of(args.driver),
     )
     release = build(wheels, out, wanted)

@@ -262,3 +262,13 @@ def test_help_and_reference_know_all_actions() -> None:
     page = (Path(__file__).parents[3] / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
     for action in ("init", "build", "sign", "verify", "rotate", "refresh", "withdraw", "show", "vendor", "driver"):
         assert f"`fieldpost bundle {action}" in page
+
+
+def test_a_release_says_how_long_it_is_watched(place: Path) -> None:
+    words = ("build", place / "wheels", "--platform", "linux_aarch64", "--python", "cp311")
+    assert run(*words, "-o", place / "r", "--soak", "30m", "--confirm", "1h", "--tries", "2")[0] == 0
+    health = json.loads((place / "r" / "release.json").read_text())["health"]
+    assert health == {"confirm_s": 3600, "soak_s": 1800, "tries": 2}
+    code, text = run(*words, "-o", place / "s", "--soak", "1h", "--confirm", "1h")
+    assert (code, "--soak has to be shorter than --confirm" in text) == (2, True)
+    assert not (place / "s").exists()

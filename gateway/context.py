@@ -24,7 +24,7 @@ from gateway.model import Block, ChannelSpec, Device, DeviceState, Quality, Tag,
 from gateway.ondemand import Row, nothing
 from gateway.otherperiods import OtherPeriods
 from gateway.outcome import ContainedTaskGroup, EndedUnasked, causes, contained, describe
-from gateway.plans import Line, Planner, is_readable
+from gateway.plans import Line, Planner, is_readable, tell_load
 from gateway.polling import Poller
 from gateway.preloading import preload
 from gateway.publishing import Polled, PublishDurable, Publisher
@@ -36,8 +36,6 @@ from gateway.wire import DriverStalled
 from gateway.wired import is_wired
 
 _STALLED = "driver_stalled"
-_OVERLOADED = "bus_overloaded"
-_RELIEVED = 0.9
 
 
 class ChannelRunner:
@@ -330,19 +328,9 @@ class ChannelRunner:
             clock=self._clock,
             log=self._log,
             timezone=self._timezone,
-            loaded=self._loaded,
+            loaded=lambda: tell_load(self._health, self.channel.id, self.bus()),
         )
         await self._poller.run(context)
-
-    def _loaded(self) -> None:
-        """Now and then: tell when the polls ask for more than the wire has."""
-        bus = self.bus()
-        if bus["load"] > 1.0:
-            seconds, load = bus["cycle_ms"] / 1000, bus["load"]
-            text = f"reading everything once takes {seconds:.2f} s; the intervals ask for {load:.0%} of the wire's time"
-            self._health.set(_OVERLOADED, self.channel.id, text, "longer intervals, fewer tags, or another channel")
-        elif bus["load"] < _RELIEVED:
-            self._health.clear(_OVERLOADED, self.channel.id)
 
     def _make_line(self, device: Device) -> Line:
         monitor = DeviceMonitor(

@@ -6,17 +6,21 @@ channel's memory with date and reason, and used again at the next start.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gateway.clock import Clock
 from gateway.devices import DeviceMonitor
 from gateway.driver import Costing, Describing, Learning, Memory, PollingDriver, Request, Splitting
 from gateway.errors import RequestRefused
+from gateway.health import Health
 from gateway.model import Access, Device, Quality, Schedule, Tag
 from gateway.stats import Stats
 
 _LEARNED = "split:"
+_OVERLOADED = "bus_overloaded"
+_RELIEVED = 0.9
+"""Share of the wire's time below which it is over."""
 
 
 class Poll:
@@ -207,3 +211,13 @@ class Planner:
 
 def _key(device: str, text: str) -> str:
     return f"{_LEARNED}{device}:{text}"
+
+
+def tell_load(health: Health, channel: str, bus: Mapping[str, Any]) -> None:
+    """Tell when the polls of a channel ask for more than its wire has. `bus`: as of `Planner.bus`."""
+    if bus["load"] > 1.0:
+        seconds, load = bus["cycle_ms"] / 1000, bus["load"]
+        text = f"reading everything once takes {seconds:.2f} s; the intervals ask for {load:.0%} of the wire's time"
+        health.set(_OVERLOADED, channel, text, "longer intervals, fewer tags, or another channel")
+    elif bus["load"] < _RELIEVED:
+        health.clear(_OVERLOADED, channel)

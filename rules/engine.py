@@ -26,6 +26,7 @@ from rules.schedules import Schedules
 from rules.tagnodes import TagNode
 from rules.timers import Timers
 from rules.values import GOOD_BELOW, Instant, Outlet, RuleEvent, Transition
+from rules.watching import Plans
 
 if TYPE_CHECKING:
     from rules.windows import Window, WindowSpec
@@ -37,18 +38,6 @@ FORGIVEN_AFTER = 100
 """So many good looks take back one overrun."""
 TICK_MS = 1000
 """How often nodes are looked at whose result changes by time alone."""
-_MAX_PLANS = 4096
-
-
-class _Plan:
-    """Which positions of a block anybody watches."""
-
-    __slots__ = ("block", "by_position", "watched")
-
-    def __init__(self, block: Block, wanted: set[int]) -> None:
-        self.block = block
-        self.watched = [(at, slot) for at, slot in enumerate(block.slots) if slot in wanted]
-        self.by_position = dict(self.watched)
 
 
 class Engine:
@@ -77,7 +66,6 @@ class Engine:
         self._computed: list[tuple[Tag, Value, int]] = []
         self._forced: set[int] = set()
         self._ts = 0
-        self._plans: dict[int, _Plan] = {}
         self.alarms = AlarmBook(alarm_specs(book), self._alarm, self._alarm_row)
         self.deeds = Deeds(self)
         self.schedules = Schedules(self)
@@ -91,7 +79,7 @@ class Engine:
 
     def on_batch(self, batch: Batch, at: int, offset: int) -> None:
         """A batch has arrived. Cheap when nobody watches its tags."""
-        plan = self._plan(batch.block)
+        plan = self._plans.of(batch.block)
         if not plan.watched:
             return
         now = self.enter(at, offset)
@@ -337,7 +325,7 @@ class Engine:
         self.columns = Columns(size, {tag.slot: tag.device for tag in tags}, self.now.at)
         self.graph = graph
         self._budget_ns = round(book.budget_s * 1e9)
-        self._plans.clear()
+        self._plans = Plans(graph.watched | graph.computed)
         self._dirty.clear()
         self._restless.clear()
 
@@ -373,15 +361,7 @@ class Engine:
 
     def watches(self, block: Block) -> bool:
         """Whether anybody looks at a tag of it."""
-        return bool(self._plan(block).watched)
-
-    def _plan(self, block: Block) -> _Plan:
-        plan = self._plans.get(id(block))
-        if plan is None or plan.block is not block:
-            if len(self._plans) >= _MAX_PLANS:
-                del self._plans[next(iter(self._plans))]
-            plan = self._plans[id(block)] = _Plan(block, self.graph.watched | self.graph.computed)
-        return plan
+        return bool(self._plans.of(block).watched)
 
     def rewind(self, at: int) -> None:
         """Begin at an earlier time. Only for a silent engine, before its first batch."""

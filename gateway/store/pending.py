@@ -6,17 +6,20 @@ count becomes a gap record `full` with the next good commit.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from typing import Any
 
+from gateway.errors import StoreError
 from gateway.journal import Gap
 from gateway.model import Batch
 from gateway.store.retention import Now
 from gateway.store.segments import Stamp
 from gateway.store.state import CursorKey
-from gateway.store.writer import EntryOp, Group, Lost, Run, WorkOp
+from gateway.store.writer import EntryOp, Group, Lost, Outcome, Run, WorkOp
 
 MAX_OPS = 20_000
+
+_log = logging.getLogger("fieldpost.store")
 
 
 class Pending:
@@ -110,8 +113,25 @@ class Pending:
         self._refusals[:0] = group.refusals
         self._damaged[:0] = group.damaged
 
-    def fail_works(self) -> list[Any]:
-        """Take the works out; returns their tokens."""
-        tokens = [op.token for op in self._ops if isinstance(op, WorkOp)]
+    def fail_works(self, kind: type[StoreError], text: str) -> None:
+        """Take the works out: whoever waits for one gets this error."""
+        for op in self._ops:
+            if isinstance(op, WorkOp) and not op.token.done():
+                op.token.set_exception(kind(text))
         self._ops = [op for op in self._ops if isinstance(op, EntryOp)]
-        return tokens
+
+
+def tell(outcome: Outcome) -> None:
+    """Call the producers whose readings are on disk, and give results and errors to those who wait for works."""
+    for told in outcome.durable:
+        try:
+            told()
+        except Exception:
+            _log.exception("a producer's on_durable raised")
+    for token, result, error in outcome.results:
+        if token.done():
+            continue
+        if error is None:
+            token.set_result(result)
+        else:
+            token.set_exception(error)

@@ -7,33 +7,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
 from gateway.clock import Clock
 from gateway.errors import StoreDamaged, StoreError, StoreFull
 from gateway.health import Health
-from gateway.journal import AliasRow, Gap, Level, Segment
+from gateway.journal import Gap, Level
 from gateway.model import Batch
 from gateway.settings.types import StoreSettings
-from gateway.store import aliases, consumers, history
-from gateway.store.arrivals import Arrivals
+from gateway.store import aliases, consumers
 from gateway.store.attempt import Attempt, Work
 from gateway.store.checkpoint import LastValue
 from gateway.store.clockwatch import ClockWatch
 from gateway.store.consumer import StoreConsumer
-from gateway.store.memory import ChannelMemory, Memories, Table
+from gateway.store.holding import Holding
+from gateway.store.memory import ChannelMemory, Memories
 from gateway.store.opening import Parts, open_parts
 from gateway.store.packing import pack_entry
-from gateway.store.pending import Pending
-from gateway.store.reader import Reader
+from gateway.store.pending import Pending, tell
 from gateway.store.recovery import Report
 from gateway.store.schedule import Schedule
-from gateway.store.state import CursorKey, State
+from gateway.store.state import CursorKey
 from gateway.store.telling import Telling
 from gateway.store.writer import EntryOp, Group, Outcome, WorkOp
+from gateway.store.writerthread import WriterThread
 
 T = TypeVar("T")
 
@@ -46,7 +45,7 @@ DRIFT_MS = 100
 _log = logging.getLogger("fieldpost.store")
 
 
-class Store:
+class Store(Holding):
     """One store directory. Implements gateway.journal.Producer; `consumer` gives the other side."""
 
     def __init__(
@@ -66,7 +65,7 @@ class Store:
         self._watch = ClockWatch(clock)
         self._schedule = Schedule(clock, settings.commit_interval_s)
         self._pending = Pending(self._watch.stamp, buffer_readings)
-        self._thread = ThreadPoolExecutor(1, "store")
+        self._thread = WriterThread()
         self._parts: Parts | None = None
         self._lock = asyncio.Lock()
         self._tick = asyncio.Event()
@@ -89,8 +88,8 @@ class Store:
         parts = open_parts(self._settings, self._clock, self._watch, self._release_ms, self._buffer)
         self._parts = parts
         self.report = parts.report
-        self.state: State = parts.writer.state
-        self.reader: Reader = parts.reader
+        self.state = parts.writer.state
+        self.reader = parts.reader
         self.file_bytes = parts.environment.file_bytes()
         parts.environment.on_damage = self._schedule.now
         for stream, epoch, first in parts.report.damaged:
@@ -127,14 +126,14 @@ class Store:
         finally:
             self._closed = True
             self._fail_waiting()
-            self._thread.shutdown(wait=True)
+            self._thread.end()
             self._parts.close(clean=self._parts.marker.state != "suspect")
 
     def abandon(self) -> None:
         """Close the files without committing what is pending: what a kill would leave. For tests."""
         if self._parts is not None and not self._closed:
             self._closed = True
-            self._thread.shutdown(wait=True)
+            self._thread.end()
             self._parts.abandon()
 
     def _suspect(self, err: StoreDamaged) -> None:
@@ -142,9 +141,7 @@ class Store:
         self._open_parts.marker.write("suspect", 0)
 
     def _fail_waiting(self) -> None:
-        for token in self._pending.fail_works():
-            if not token.done():
-                token.set_exception(StoreError("the store is closed"))
+        self._pending.fail_works(StoreError, "the store is closed")
         self._tick.set()
 
     @property
@@ -202,27 +199,10 @@ class Store:
                 return
             group = self._pending.take(self._watch.now())
             self._schedule.begun()
-            outcome = await self._on_writer(partial(writer.commit, group))
+            outcome = await self._thread.run(partial(writer.commit, group))
             self._apply(group, outcome)
         if not outcome.stored or outcome.held:
             raise StoreFull("the journal has no room")
-
-    async def _on_writer(self, function: Callable[[], T]) -> T:
-        """Run on the writer thread. A cancellation waits for the commit: what is on disk must be known here too."""
-        future = asyncio.get_running_loop().run_in_executor(self._thread, function)
-        cancelled: asyncio.CancelledError | None = None
-        while not future.done():
-            try:
-                await asyncio.wait((future,))
-            except asyncio.CancelledError as err:
-                cancelled = err
-        if cancelled is not None and future.exception() is not None:
-            raise cancelled
-        if cancelled is not None:
-            task = asyncio.current_task()
-            if task is not None:
-                asyncio.get_running_loop().call_soon(task.cancel)
-        return future.result()
 
     def _apply(self, group: Group, outcome: Outcome) -> None:
         self.held = outcome.held
@@ -231,20 +211,9 @@ class Store:
         self.file_bytes = outcome.file_bytes
         if not outcome.stored:
             self._pending.give_back(group)
-            self._refuse_works()
+            self._pending.fail_works(StoreFull, "the journal has no room")
         self._take_over(outcome)
-        for told in outcome.durable:
-            try:
-                told()
-            except Exception:
-                _log.exception("a producer's on_durable raised")
-        for token, result, error in outcome.results:
-            if token.done():
-                continue
-            if error is None:
-                token.set_result(result)
-            else:
-                token.set_exception(error)
+        tell(outcome)
         self._make_room(outcome)
         self._telling.room(full=outcome.full and (not outcome.stored or bool(outcome.held)))
         self._telling.lost(self.dropped, self.unstored, full=outcome.full)
@@ -267,11 +236,6 @@ class Store:
             self.commits += outcome.commits
             tick, self._tick = self._tick, asyncio.Event()
             tick.set()
-
-    def _refuse_works(self) -> None:
-        for token in self._pending.fail_works():
-            if not token.done():
-                token.set_exception(StoreFull("the journal has no room"))
 
     def _make_room(self, outcome: Outcome) -> None:
         """On the loop, between two commits: no transaction is open, so the map may be changed."""
@@ -315,10 +279,6 @@ class Store:
         consumer = self._consumers[name] = StoreConsumer(self, name, row.streams)
         return consumer
 
-    def consumers(self) -> list[str]:
-        """Names of all known cursors, also of uplinks that are not configured any more."""
-        return sorted(self.state.consumers)
-
     async def forget(self, name: str) -> bool:
         """Remove a cursor for good, with its gap records. False when there is none."""
         if name not in self.state.consumers:
@@ -332,14 +292,14 @@ class Store:
         async with self._lock:
             writer = self._open_parts.writer
             call = partial(writer.call, change, self._watch.now(), self._watch.stamp)
-            result, outcome = await self._on_writer(call)
+            result, outcome = await self._thread.run(call)
             self._take_over(outcome)
             return result  # type: ignore[no-any-return]
 
     def _call(self, change: Callable[[Attempt], T]) -> T:
         """A rare change, done at once in a transaction of its own; blocks for one commit."""
         writer = self._open_parts.writer
-        result, outcome = self._thread.submit(writer.call, change, self._watch.now(), self._watch.stamp).result()
+        result, outcome = self._thread.wait(partial(writer.call, change, self._watch.now(), self._watch.stamp))
         self._take_over(outcome)
         return result  # type: ignore[no-any-return]
 
@@ -372,19 +332,6 @@ class Store:
         """The same while running: does not block the loop."""
         return await self._change(partial(aliases.bind, pairs=pairs))
 
-    @property
-    def dict_no(self) -> int:
-        """Number of the alias dictionary; grows by one whenever aliases are added."""
-        return self.state.dict_no
-
-    def aliases(self) -> dict[int, AliasRow]:
-        """All aliases ever given."""
-        return {alias.row.alias: alias.row for alias in self.state.aliases.values()}
-
-    def table(self, name: str) -> Table:
-        """Committed rows of a small table."""
-        return Table(self.reader, name)
-
     def memory(self, channel: str) -> ChannelMemory:
         """A driver's persisted memory."""
         return self._memories.get(channel)
@@ -398,7 +345,7 @@ class Store:
             parts.checkpoint.write(rows)
             parts.mirror.sync()
 
-        await self._on_writer(write)
+        await self._thread.run(write)
         if parts.marker.state == "running" and parts.marker.deaths:
             parts.marker.write("running", 0)
 
@@ -450,19 +397,3 @@ class Store:
                 for stream, following in state.next.items()
             },
         }
-
-    def read_history(self, stream: str, since_ms: int = 0, limit: int = 10_000) -> Iterator[Segment]:
-        """Held segments of a stream with readings at or after `since_ms`, oldest first, up to `limit` numbers."""
-        return history.segments(self.reader, stream, since_ms, limit, self.report_damaged)
-
-    def arrivals(self) -> Arrivals:
-        """What is held now, in the order in which it came."""
-        return Arrivals(self.reader, self.state, self.report_damaged)
-
-    def entries_view(self, stream: str, *, since_ms: int = 0, limit: int = 20) -> list[dict[str, Any]]:
-        """The latest entries of a stream for people, oldest first; telemetry entries name device and tags."""
-        return history.latest_entries(self.reader, stream, since_ms, limit, self.aliases(), self.report_damaged)
-
-    def gap_view(self) -> list[dict[str, Any]]:
-        """All gap records that wait for an acknowledgement, with their consumer."""
-        return history.gap_rows(self.state)

@@ -11,6 +11,7 @@ import zipfile
 
 import pytest
 
+from gateway.clock import ntp_synced
 from gateway.ota.slots import look
 from tests.support.eventually import wait_until
 from tests.support.runnable import runtime, wheel
@@ -365,7 +366,18 @@ def test_what_was_accepted_is_for_its_job_and_its_timestamp_alone(tmp_path, late
     assert not site.at.waiver.exists()
 
 
-@pytest.mark.parametrize("key", ["stale_timestamp", "accept_stale_timestamp", "timestamp", "waived"])
+def test_the_operators_word_for_the_clock_makes_an_expiry_final_while_only_root_can_change_it(tmp_path, late):
+    site = Site(tmp_path, late[0])
+    site.allow()
+    (main := site.at.config / "gateway.yaml").write_text("clock: {trust: rtc}\n")
+    for mode, wanted in ((0o664, "expired" if ntp_synced() else "clock"), (0o644, "expired")):
+        main.chmod(mode)
+        site.send(late[1], f"j{mode}")
+        assert (site.update(), site.outcome(f"j{mode}")[1]) == (1, wanted)
+    assert site.untouched()
+
+
+@pytest.mark.parametrize("key", ["stale_timestamp", "accept_stale_timestamp", "timestamp", "waived", "vouched"])
 def test_a_request_cannot_accept_anything(tmp_path, late, key):
     publisher, first, _ = late
     site = Site(tmp_path, publisher)

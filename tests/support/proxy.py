@@ -23,7 +23,6 @@ class Mode(enum.Enum):
     PASS = "pass"
     BLACK_HOLE = "black_hole"  # held back until the link heals, as TCP would send them again
     SWALLOW = "swallow"  # taken and lost for good; the connection never delivers again
-    DRIP = "drip"  # one byte at a time
 
 
 class Proxy:
@@ -38,7 +37,6 @@ class Proxy:
         """Bytes from client to server so far, delivered or not."""
         self.down_bytes = 0
         self._mode = Mode.PASS
-        self._delay = 0.0
         self._cut_after: int | None = None
         self._changed = asyncio.Condition()
         self._server: asyncio.Server | None = None
@@ -52,7 +50,7 @@ class Proxy:
     # What a test does
 
     def pass_(self) -> None:
-        """Forward everything again, without delay or cut. What a black hole held back arrives now."""
+        """Forward everything again, without a cut. What a black hole held back arrives now."""
         self._set(Mode.PASS)
 
     def black_hole(self) -> None:
@@ -62,18 +60,6 @@ class Proxy:
     def swallow(self) -> None:
         """Like a black hole, but the connections that carried bytes stay dead for ever (a forgotten NAT entry)."""
         self._set(Mode.SWALLOW)
-
-    def drip(self) -> None:
-        """Forward one byte at a time, each in its own segment."""
-        self._set(Mode.DRIP)
-
-    def delay(self, seconds: float) -> None:
-        """Each chunk arrives that much later."""
-
-        async def change() -> None:
-            self._delay = seconds
-
-        self._call(change())
 
     def cut_after(self, count: int) -> None:
         """Reset each connection once `count` more bytes came from its client."""
@@ -91,26 +77,6 @@ class Proxy:
                 link.abort()
 
         self._call(change())
-
-    def refuse(self) -> None:
-        """Close the listening port (connections are refused) and reset what is open."""
-
-        async def change() -> None:
-            if self._server is not None:
-                self._server.close()
-                self._server = None
-            for link in list(self._links):
-                link.abort()
-
-        self._call(change())
-
-    def accept(self) -> None:
-        """Listen again on the same port after refuse()."""
-        self._call(self._listen())
-
-    @property
-    def open_connections(self) -> int:
-        return len(self._links)
 
     def close(self) -> None:
         """End everything; harmless when repeated."""
@@ -148,7 +114,6 @@ class Proxy:
     def _set(self, mode: Mode) -> None:
         async def change() -> None:
             self._mode = mode
-            self._delay = 0.0
             self._cut_after = None
             async with self._changed:
                 self._changed.notify_all()
@@ -198,15 +163,14 @@ class Proxy:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
                 cut = count(len(data))
-                if self._delay:
-                    await asyncio.sleep(self._delay)
                 await self._healed()
                 if self._mode is Mode.SWALLOW:
                     link.swallowed = True
                 # A stream with a hole in it is broken for good: it never delivers again.
                 if link.swallowed:
                     continue
-                await self._deliver(data, writer)
+                writer.write(data)
+                await writer.drain()
                 if cut:
                     link.abort()
                     return
@@ -218,16 +182,6 @@ class Proxy:
         if self._mode is Mode.BLACK_HOLE:
             async with self._changed:
                 await self._changed.wait_for(lambda: self._mode is not Mode.BLACK_HOLE)
-
-    async def _deliver(self, data: bytes, writer: asyncio.StreamWriter) -> None:
-        if self._mode is Mode.DRIP:
-            for byte in data:
-                writer.write(bytes((byte,)))
-                await writer.drain()
-                await asyncio.sleep(0.001)
-        else:
-            writer.write(data)
-            await writer.drain()
 
 
 class _Link:

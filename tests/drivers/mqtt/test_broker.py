@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import json
 import warnings
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -20,73 +18,11 @@ from gateway.errors import LinkLost, RequestRefused, WriteRejected
 from gateway.model import ChannelSpec, Quality
 from gateway.testing import DictMemory, FakeContext, examine
 from tests.drivers.mqtt.kit import channel_of
+from tests.drivers.mqtt.rig import TAGS, running
 from tests.support.certificates import Certificates
 from tests.support.eventually import eventually
-from tests.support.mosquitto import Broker
 from tests.support.mqtt_device import MqttDevice
 from tests.support.ports import free_port
-
-TAGS = {"v": {"type": "float64", "path": "$.v"}}
-
-
-class Rig:
-    """A driver at work. `keep`: `on_durable` waits until `release`."""
-
-    def __init__(self, ctx: FakeContext, driver: MqttDriver) -> None:
-        self.ctx = ctx
-        self.driver = driver
-        self.waiting: list[Callable[[], None]] = []
-        self.keeping = False
-        publish = ctx.publish
-
-        def publishing(*args: Any, on_durable: Any = None, **named: Any) -> None:
-            publish(*args, **named)
-            if on_durable is not None:
-                self.waiting.append(on_durable)
-            if not self.keeping:
-                self.release()
-
-        ctx.publish = publishing  # type: ignore[method-assign]
-
-    def release(self) -> None:
-        waiting, self.waiting = self.waiting, []
-        for done in waiting:
-            done()
-
-    def values(self, tag: str = "d.v") -> list[tuple[Any, Quality]]:
-        return [
-            (value, Quality(code))
-            for batch in self.ctx.batches
-            for each, value, code in zip(batch.tags, batch.values, batch.quality or [0] * len(batch), strict=True)
-            if each.name == tag
-        ]
-
-    def device(self, name: str = "d") -> Any:
-        return next(device for device in self.ctx.devices if device.id == name)
-
-
-@contextlib.asynccontextmanager
-async def running(channel: dict[str, Any], url: str, *, linked: bool = True, memory: Any = None) -> AsyncIterator[Rig]:
-    ctx = FakeContext(channel_of(channel, url=url))
-    if memory is not None:
-        ctx.memory = memory
-    async with ctx:
-        driver = MqttDriver()
-        rig = Rig(ctx, driver)
-        task = ctx.task_group.create_task(driver.run(ctx))
-        if linked:
-            await eventually(lambda: ctx.linked, 20)
-        try:
-            yield rig
-        finally:
-            task.cancel()
-
-
-@pytest.fixture
-def sender(broker: Broker) -> Any:
-    device = MqttDevice(broker.port)
-    yield device
-    device.close()
 
 
 async def test_the_driver_keeps_the_contract(broker, sender):
@@ -338,51 +274,6 @@ async def test_a_write_without_a_connection_is_rejected():
         with pytest.raises(LinkLost):
             async for _ in rig.driver.scan({}):
                 pass
-
-
-async def test_a_scan_shows_topics_samples_and_tags(broker, sender):
-    await asyncio.to_thread(sender.publish, "a/kept", {"temp": 21.5, "ts": 5, "m": {"on": True}}, retain=True)
-    async with running({}, broker.url) as rig:
-        found: list[Any] = []
-
-        async def scan() -> None:
-            async for item in rig.driver.scan({"for": "1500ms", "most": 3}):
-                found.append(item)
-
-        task = asyncio.create_task(scan())
-        await eventually(lambda: any("topic" in item for item in found), 10)
-        for number in range(5):
-            await asyncio.to_thread(sender.publish, f"b/{number}", b"\x93\x01\x02\x03" if number else "12.5")
-        await task
-        topics = {item["topic"]: item for item in found if "topic" in item}
-        assert set(topics) == {"a/kept", "b/0", "b/1"}
-        assert topics["a/kept"]["tags"] == {
-            "temp": {"path": "$.temp", "type": "float64"},
-            "m_on": {"path": "$.m.on", "type": "bool"},
-        }
-        assert topics["a/kept"]["time"] == "$.ts"
-        assert topics["a/kept"]["retained"]
-        assert topics["b/0"]["tags"] == {"value": {"format": "plain", "type": "float64"}}
-        assert topics["b/1"]["format"] == "msgpack"
-        assert "3 messages" in found[-1]["text"]
-        for wrong in ({"x": 1}, {"topics": "a/#/b"}, {"for": "0"}, {"most": 0}):
-            with pytest.raises(ValueError, match=r".+"):
-                async for _ in rig.driver.scan(wrong):
-                    pass
-
-
-async def test_a_trace_shows_messages_of_a_device(broker, sender):
-    tags = {"v": {"type": "float64", "access": "rw", "command": {"topic": "set/t"}}}
-    async with running({"devices": {"d": {"topic": "t/+", "tags": tags}}}, broker.url) as rig:
-        frames: list[Any] = []
-        rig.driver.trace(frames.append)
-        await asyncio.to_thread(sender.publish, "t/1", {"v": 1})
-        await eventually(lambda: frames, 10)
-        with contextlib.suppress(RequestRefused):
-            await rig.driver.write(rig.device(), rig.device().tag("v"), 2.0)
-        assert [frame.text for frame in frames] == ['t/1 (qos 1) {"v": 1}', "set/t (qos 1) 2"]
-        assert all(rig.driver.owns_frame(rig.device(), frame) for frame in frames)
-        rig.driver.trace(None)
 
 
 @pytest.mark.parametrize("protocol", [5, "3.1.1"])

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.support import ports
 from tests.support.eventually import wait_until
 from tests.support.proxy import Proxy
 
@@ -84,27 +83,9 @@ def test_a_reset_reaches_the_client(client: socket.socket, proxy: Proxy) -> None
         client.recv(1)
 
 
-def test_refuses_and_accepts_again_on_the_same_port(proxy: Proxy) -> None:
-    port = proxy.port
-    proxy.refuse()
-    assert not ports.is_open(port)
-    proxy.accept()
-    assert proxy.port == port
-    assert ports.is_open(port)
-
-
 def test_cuts_after_that_many_bytes(client: socket.socket, proxy: Proxy) -> None:
     proxy.cut_after(3)
     client.sendall(b"abc")
     with pytest.raises(ConnectionResetError):
         while client.recv(1):
             pass
-
-
-def test_drips_every_byte(client: socket.socket, proxy: Proxy) -> None:
-    proxy.drip()
-    client.sendall(b"slowly")
-    received = b""
-    while len(received) < 6:
-        received += client.recv(10)
-    assert received == b"slowly"

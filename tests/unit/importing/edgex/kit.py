@@ -76,3 +76,18 @@ def modbus(attributes: str, kind: str = "Int16", more: str = "", access: str = "
 def notes(report: Report) -> str:
     """All notes, a line each."""
     return "\n".join(map(str, report.notes))
+
+
+ONE = modbus("startingAddress: 1").replace("name: t", "name: a")
+TWO = modbus("startingAddress: 2").replace("name: t", "name: b")
+PROFILE = profile(
+    f"{ONE}\n{TWO}", "{name: Both, readWrite: R, resourceOperations: [{deviceResource: a}, {deviceResource: b}]}"
+)
+PLAIN = profile("{name: a, properties: {valueType: Int16, readWrite: RW}}")
+MQTT = "mqtt: {CommandTopic: command/d}"
+
+
+def problems(*texts: str, **options: Any) -> list[str]:
+    """All errors, in their order in the files."""
+    _, report = draw(*texts, **options)
+    return [str(problem) for problem in report.problems.sorted()]

@@ -125,6 +125,7 @@ class OtaWork:
         order: dict[str, Any] = {"target": doc.target, "root": str(places.root), "rate": settings.max_rate}
         web = {"url": settings.url, "ca": str(settings.ca or ""), "token": settings.token or ""}
         parts = self._parts(running.job.via, running.job.id) if settings.parts and not settings.metered else None
+        before = ""
         if settings.url:
             try:
                 await self._one(running, places, slot, {**order, **web}, None, waits)
@@ -132,12 +133,15 @@ class OtaWork:
                 if failed.reason != "link" or parts is None:
                     raise
                 _log.info("update job %s: %s; its files are asked for over the uplink", running.job.id, failed)
+                before = f"{failed}; over the uplink: "
             else:
                 return
         if parts is None:
             raise FetchFailed("link", "there is no address of a repository, and no uplink that could bring it")
         try:
             await self._one(running, places, slot, order, parts, waits)
+        except FetchFailed as failed:
+            raise FetchFailed(failed.reason, f"{before}{failed}", failed.file) from None
         finally:
             await parts.close()
 

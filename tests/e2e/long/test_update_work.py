@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from gateway.clock import SystemClock, ntp_synced
+from gateway.errors import GatewayError
 from gateway.health import Health
 from gateway.jobs.work import Job, JobCancelled, JobRefused, JobState
 from gateway.ota.slots import look
@@ -188,6 +189,26 @@ async def test_a_login_page_in_the_place_of_the_repository_is_waited_for_and_the
     await eventually(bench.site.at.request.exists, 30)
     again.cancelled.set()
     assert (await task).state is JobState.CANCELLED
+
+
+class Mute:
+    """An uplink over which nobody answers."""
+
+    async def fetch(self, name, offset, count):
+        raise GatewayError("nobody brings parts")
+
+    async def close(self):
+        pass
+
+
+async def test_a_job_that_gets_it_neither_way_says_why_of_both(bench):
+    bench.server.instead["metadata/timestamp.json"] = b"<!DOCTYPE html>"
+    work = OtaWork(bench.node, lambda *_: Mute(), Limits(retry_s=0.1, link_s=0.0), own=(bench.site.at, OLD))
+    async with asyncio.timeout(60):
+        ended = await work.run(AtWork())
+    assert (ended.state, ended.detail["reason"]) == (JobState.FAILED, "link")
+    assert "a login page" in ended.text.partition("; over the uplink: ")[0]
+    assert ended.text.endswith("nobody brings parts")
 
 
 async def test_a_job_that_is_cancelled_while_it_is_fetched_leaves_no_process(bench):

@@ -21,6 +21,7 @@ ALL = (
     "cpu_flat_out",
     "memory",
     "all_drivers",
+    "foreign_load",
     "wire_bytes",
     "flash_bytes",
     "drain",

@@ -53,6 +53,8 @@ EXIT_CONFIG = 78
 SOCKET_S = 2.0
 STOP_S = 10.0
 _CLOCK_LOOK_S = 10.0
+_BIG = 500_000
+"""Bytes of a configuration that takes much more memory while it is read than it needs afterwards."""
 
 _log = logging.getLogger("fieldpost")
 
@@ -81,7 +83,7 @@ def _loader(config_dir: Path, registry: Registry, state_dir: Path | None) -> Loa
 
     def load(files: Mapping[str, bytes], *, starting: bool = False) -> GatewaySettings:
         """`starting`: a driver that cannot be imported any more must not keep the other channels from running."""
-        return load_files(
+        loaded = load_files(
             files,
             registry.load,
             env=os.environ,
@@ -91,7 +93,13 @@ def _loader(config_dir: Path, registry: Registry, state_dir: Path | None) -> Loa
             keep_unusable=starting,
             expressions=RuleExpressions(),
             heard=_tell_notes,
+            most_notes=1,
         )
+        if sum(map(len, files.values())) > _BIG:
+            from gateway.freeing import give_back  # few have so much
+
+            give_back()
+        return loaded
 
     return load
 
@@ -99,7 +107,7 @@ def _loader(config_dir: Path, registry: Registry, state_dir: Path | None) -> Loa
 def _tell_notes(notes: Sequence[Any]) -> None:
     """Files of other gateways are part of the configuration: what of them has no meaning here is told by `check`."""
     if notes:
-        _log.info("imported files: %d notes, `fieldpost check` shows them", len(notes))
+        _log.info("imported files have notes: `fieldpost check` shows them")
 
 
 class _Found(Struct, frozen=True):
@@ -153,6 +161,7 @@ def _active(config_dir: Path, load: Load, registry: Registry, state_dir: Path | 
     held = active.files()
     if folder is not None and not problems.problems and held == files and PROVISIONED not in held:
         return folder, found  # the folder is what ran before: reading it once is enough
+    folder = None  # two big ones at a time would be too much
     try:
         return load(held, starting=True), found
     except ConfigError as error:

@@ -253,9 +253,11 @@ def column(specs: Sequence[TagSpec]) -> Column | None:
         return _scaled(specs)
     if all(is_plain(spec) for spec in specs):
         return None
-    scalars = [scalar(RAW[spec.type], spec.transform, _limits(spec)) for spec in specs]
+    scalars: list[Scalar] = []
 
     def careful(raws: Sequence[Any]) -> tuple[Sequence[Value], Sequence[int] | None]:
+        if not scalars:  # most blocks never need them, and those of thousands of tags are megabytes
+            scalars.extend(scalar(RAW[spec.type], spec.transform, _limits(spec)) for spec in specs)
         pairs = [convert(x) for convert, x in zip(scalars, raws, strict=True)]
         values, codes = [value for value, _ in pairs], [code for _, code in pairs]
         return values, codes if any(codes) else None

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from gateway.errors import GatewayError
+from gateway.settings.nodes import MappingNode, Node, ScalarNode
 from gateway.settings.positions import Problems
 from gateway.settings.yaml_reader import read_documents
 from gateway.settings.yaml_writer import entry, flow
@@ -19,7 +18,6 @@ from gateway.settings.yaml_writer import entry, flow
 _BLOCK_LEVELS = 3
 """`devices`, a device, its `tags` are written as blocks; what is below in one line."""
 
-Node = yaml.Node
 Splice = tuple[int, int, str]
 
 
@@ -77,7 +75,7 @@ class _Work:
 
     def mapping(self, node: Node, data: Mapping[str, Any], wanted: Merge, level: int) -> None:
         """Changes of a mapping that is not empty; `data` is what it holds."""
-        assert isinstance(node, yaml.MappingNode)
+        assert isinstance(node, MappingNode)
         known = {key.value: (key, value) for key, value in node.value}
         gone = [key for key, want in wanted.items() if want is Removed and key in known]
         fresh = {key: plain(want) for key, want in wanted.items() if key not in known and want is not Removed}
@@ -98,40 +96,40 @@ class _Work:
             lines = [line for key, value in fresh.items() for line in block(key, value, indent, level + 1)]
             self._put(at, at, "".join(self._newline + line for line in lines))
 
-    def _replace(self, parent: yaml.MappingNode, pair: tuple[Node, Node], old: Any, want: Any, level: int) -> None:
+    def _replace(self, parent: MappingNode, pair: tuple[Node, Node], old: Any, want: Any, level: int) -> None:
         key, value = pair
         if isinstance(want, Merge) and isinstance(old, dict) and old:
             if self._outgrows(parent, value, old, want, level):
                 lines = self._unfolded(value, old, want, parent.value[0][0].start_mark.column + 2, level + 2)
-                self._put(key.end_mark.index, _end(value), ":" + self._newline + self._newline.join(lines))
+                self._put(key.end, _end(value), ":" + self._newline + self._newline.join(lines))
             else:
                 self.mapping(value, old, want, level + 1)
             return
         new = plain(want)
         if not old and isinstance(new, dict) and new and level < _BLOCK_LEVELS and not parent.flow_style:
             lines = block(key.value, new, parent.value[0][0].start_mark.column, level + 1)
-            self._put(key.end_mark.index, _end(value), ":" + self._newline + self._newline.join(lines[1:]))
+            self._put(key.end, _end(value), ":" + self._newline + self._newline.join(lines[1:]))
             return
-        start, end = value.start_mark.index, _end(value)
+        start, end = value.start, _end(value)
         self._put(start, end, flow(new) if end > start else f" {flow(new)}")
 
-    def _outgrows(self, parent: yaml.MappingNode, node: Node, old: Mapping[str, Any], want: Merge, level: int) -> bool:
+    def _outgrows(self, parent: MappingNode, node: Node, old: Mapping[str, Any], want: Merge, level: int) -> bool:
         """Whether a mapping in one line, without comments, would be far longer: nobody could review the change."""
-        if level >= _BLOCK_LEVELS or parent.flow_style or not getattr(node, "flow_style", False):
+        if level >= _BLOCK_LEVELS or parent.flow_style or not (isinstance(node, MappingNode) and node.flow_style):
             return False
-        text = self._text[node.start_mark.index : _end(node)]
+        text = self._text[node.start : _end(node)]
         return not {"\n", "#"} & set(text) and len(flow(merged(old, want))) > max(_LONG_LINE, 2 * len(text))
 
     def _unfolded(self, node: Node, data: Mapping[str, Any], want: Merge, indent: int, level: int) -> list[str]:
         """The lines of a block instead of a mapping in one line; entries that stay are as they were written."""
-        assert isinstance(node, yaml.MappingNode)
+        assert isinstance(node, MappingNode)
         lines: list[str] = []
         result = merged(data, want)
         for key, value in node.value:
-            name, own = key.value, self._text[key.start_mark.index : _end(key)]
+            name, own = key.value, self._text[key.start : _end(key)]
             if name not in want:
-                lines.append(" " * indent + self._text[key.start_mark.index : _end(value)])
-            elif level <= _BLOCK_LEVELS and isinstance(want[name], Merge) and isinstance(value, yaml.MappingNode):
+                lines.append(" " * indent + self._text[key.start : _end(value)])
+            elif level <= _BLOCK_LEVELS and isinstance(want[name], Merge) and isinstance(value, MappingNode):
                 below = self._unfolded(value, data[name], want[name], indent + 2, level + 1)
                 lines += [f"{' ' * indent}{own}:", *below] if below else [f"{' ' * indent}{own}: {{}}"]
             elif name in result:
@@ -142,22 +140,22 @@ class _Work:
 
     def _remove(self, key: Node, value: Node) -> None:
         """An entry of a block: from the end of the line before it."""
-        before = self._text.rfind("\n", 0, key.start_mark.index)
+        before = self._text.rfind("\n", 0, key.start)
         if self._text[before - 1 : before] == "\r":
             before -= 1
         self._put(max(before, 0), self._line_end(_end(value)), "")
 
-    def _write_anew(self, node: yaml.MappingNode, data: Mapping[str, Any], wanted: Merge, gone: list[str]) -> None:
+    def _write_anew(self, node: MappingNode, data: Mapping[str, Any], wanted: Merge, gone: list[str]) -> None:
         """A mapping in one line: entries that stay as they are written, others new."""
         entries = [
-            self._text[key.start_mark.index : _end(value)]
+            self._text[key.start : _end(value)]
             if key.value not in wanted
             else entry(key.value, merged(data, wanted)[key.value])
             for key, value in node.value
             if key.value not in gone
         ]
         entries += [entry(key, value) for key, value in merged(None, wanted).items() if key not in data]
-        self._put(node.start_mark.index, _end(node), "{" + ", ".join(entries) + "}")
+        self._put(node.start, _end(node), "{" + ", ".join(entries) + "}")
 
     def _line_end(self, at: int) -> int:
         end = self._text.find("\n", at)
@@ -170,10 +168,10 @@ class _Work:
 
 def _end(node: Node) -> int:
     """Where a node's own text ends: a block's mark stands behind the comments that follow it."""
-    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+    if not isinstance(node, ScalarNode) and not node.flow_style and node.value:
         last = node.value[-1]
         return _end(last[1] if isinstance(last, tuple) else last)
-    return int(node.end_mark.index)
+    return node.end
 
 
 def plain(want: Any) -> Any:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
 from msgspec import Struct
 
 from gateway.importing.names import Names
 from gateway.importing.report import Place, Report
+from gateway.settings.nodes import nothing
 from gateway.settings.positions import Document, Key
 
 MOST_TAGS = 20_000
@@ -104,7 +104,7 @@ class Drawn(Document, frozen=True, eq=False, kw_only=True):
 
 def drawn(draft: Draft, data: Any, *root: Key) -> Drawn:
     """A part of a draft as a document of the loader."""
-    return Drawn(draft.place_of(root).file, data, yaml.MappingNode("", []), draft=draft, root=root)
+    return Drawn(draft.place_of(root).file, data, nothing(), draft=draft, root=root)
 
 
 __all__ = ["MOST_TAGS", "Draft", "Drawn", "Known", "Options", "drawn"]

@@ -93,7 +93,7 @@ def kind_of_table(source: Source) -> str:
 
 def _is_thingsboard(view: View) -> bool:
     """A Modbus or OPC UA connector, as the gateway keeps it or as its user interface exports it."""
-    for inside in (view, _below(view, "configurationJson")):
+    for inside in (view, view.peek("configurationJson")):
         if inside is not None and (
             "slaves" in _peek_keys(inside, "master")
             or ("url" in _peek_keys(inside, "server") and "mapping" in [*inside.keys(), *_peek_keys(inside, "server")])
@@ -102,23 +102,18 @@ def _is_thingsboard(view: View) -> bool:
     return False
 
 
-def _below(view: View, key: str) -> View | None:
-    """The value of a key as a View of its own: nothing counts as read."""
-    pairs = view.node.value if view.is_map else []
-    return next((View(view.file, node, view.report) for name, node in pairs if name.value == key), None)
-
-
 def _peek(view: View, key: str) -> str:
-    return next((node.value for name, node in view.node.value if name.value == key and isinstance(node.value, str)), "")
+    below = view.peek(key)
+    return below.text if below is not None else ""
 
 
 def _peek_items(view: View, key: str) -> str:
     """A key of the first thing in `items`: what kubectl prints is a list."""
     items = next((each for name, each in view.entries() if name == "items"), None)
     first = next(items.items(), None) if items is not None else None
-    return _peek(first, key) if first is not None and first.is_map else ""
+    return _peek(first, key) if first is not None else ""
 
 
 def _peek_keys(view: View, key: str) -> list[str]:
-    below = _below(view, key)
+    below = view.peek(key)
     return below.keys() if below is not None else []

@@ -16,6 +16,7 @@ WARNING = "warning"
 """Something needs a person: a secret to fill in, a protocol that has no driver."""
 
 MOST_PROBLEMS = 1000
+_MOST_TEXTS = 1000
 
 
 class Place(Struct, frozen=True):
@@ -45,12 +46,19 @@ class TooMuch(Exception):
 
 
 class Report:
-    """Everything that one import found. `strict`: what is only noted else is a problem."""
+    """Everything that one import found. `strict`: what is only noted else is a problem. `most_notes`: those above are
+    not kept.
+    """
 
-    def __init__(self, problems: Problems | None = None, *, strict: bool = False) -> None:
+    def __init__(
+        self, problems: Problems | None = None, *, strict: bool = False, most_notes: int | None = None
+    ) -> None:
+        self._most_notes = most_notes
         self.problems = Problems() if problems is None else problems
         self._strict = strict
         self._notes: dict[Note, None] = {}
+        self._texts: dict[str, str] = {}
+        """Texts that were told lately: thousands of tags have the same to tell."""
 
     def error(self, place: Place, message: str, hint: str = "") -> None:
         """The file is wrong here: nothing is imported."""
@@ -62,8 +70,10 @@ class Report:
         """Something that a person should know; the same thing counts once."""
         if self._strict:
             self.error(place, f"{kind}: {text}", "`--strict` accepts no notes")
-        else:
-            self._notes[Note(place, kind, text)] = None
+        elif self._most_notes is None or len(self._notes) < self._most_notes:
+            if len(self._texts) >= _MOST_TEXTS:
+                self._texts.clear()
+            self._notes[Note(place, kind, self._texts.setdefault(text, text))] = None
 
     def ignored(self, place: Place, text: str) -> None:
         """A key that has no meaning here."""

@@ -11,12 +11,12 @@ import re
 from collections.abc import Iterator
 from functools import cached_property
 
-import yaml
-
 from gateway.importing.report import Place, Report
 from gateway.importing.views import View
 from gateway.settings.json_text import as_yaml, fault_of
-from gateway.settings.yaml_reader import MAX_BYTES, MAX_DEPTH, compose, decode
+from gateway.settings.nodes import KINDS, LIST, Tree
+from gateway.settings.yaml_parser import MAX_DEPTH
+from gateway.settings.yaml_reader import MAX_BYTES, compose, decode
 
 MOST_NODES = 400_000
 """Values of one document, aliases written out."""
@@ -89,10 +89,10 @@ class Source:
         if sum(map(self.raw.count, (b"\n", b",", b":"))) > 2 * MOST_NODES:  # parsing it would already take long
             self.report.error(self.place, f"more than {MOST_NODES} values", "split the file")
             return []
-        _, nodes, whole = compose(self.file, as_yaml(self.text) if self.is_json else self.raw, problems)
+        trees, whole = compose(self.file, as_yaml(self.text) if self.is_json else self.raw, problems)
         if not whole:
             return []
-        views = [View(self.file, node, self.report) for node in nodes if _Check(self, node).passed()]
+        views = [View(self.file, tree.node(), self.report) for tree in trees if _Check(self, tree).passed()]
         return [view for view in views if not view.is_null]
 
     def _json_is_right(self) -> bool:
@@ -115,71 +115,74 @@ def _as_utf8(raw: bytes) -> bytes:
 
 
 class _Check:
-    """One document's nodes: keys that are plain and there once, no tags, and aliases that stand for little."""
+    """One document: keys that are plain and there once, no tags, and aliases that stand for little."""
 
-    def __init__(self, source: Source, root: yaml.Node) -> None:
+    def __init__(self, source: Source, tree: Tree) -> None:
         self._source = source
-        self._root = root
+        self._tree = tree
         self._sizes: dict[int, int] = {}
         self._good = True
 
     def passed(self) -> bool:
-        self._size(self._root, 0)
+        if len(self._tree.codes) > MOST_NODES or not self._tree.is_plain():
+            self._size(0, 0)
         return self._good
 
-    def _refuse(self, node: yaml.Node, message: str, hint: str = "") -> None:
-        mark = node.start_mark
+    def _refuse(self, row: int, message: str, hint: str = "") -> None:
+        mark = self._tree.start(row)
         self._source.report.error(Place(self._source.file, mark.line + 1, mark.column + 1), message, hint)
         self._good = False
 
-    def _size(self, node: yaml.Node, depth: int) -> int:
-        """How many values a node stands for. A node that holds itself, or too many, is refused."""
-        known = self._sizes.get(id(node))
+    def _size(self, row: int, depth: int) -> int:
+        """How many values a row stands for. One that holds itself, or too many, is refused."""
+        known = self._sizes.get(row)
         if known is not None:
             if known == 0:
-                self._refuse(node, "this part holds itself by an alias")
+                self._refuse(row, "this part holds itself by an alias")
             return known
-        if isinstance(node, yaml.ScalarNode):
-            self._check_tag(node)
-            self._sizes[id(node)] = 1
+        if not self._tree.codes[row] & KINDS:
+            self._check_tag(row)
+            self._sizes[row] = 1
             return 1
         if depth > MAX_DEPTH:
-            self._refuse(node, f"nested deeper than {MAX_DEPTH} levels", "flatten the structure")
+            self._refuse(row, f"nested deeper than {MAX_DEPTH} levels", "flatten the structure")
             return 1
-        self._sizes[id(node)] = 0
-        self._check_tag(node)
+        self._sizes[row] = 0
+        self._check_tag(row)
         total = 1
-        for child in self._children(node):
+        for child in self._children(row):
             total += self._size(child, depth + 1)
             if not self._good and total > MOST_NODES:
                 break
         if total > MOST_NODES:
             if self._good:
-                self._refuse(node, f"this part stands for more than {MOST_NODES} values", "split the file")
+                self._refuse(row, f"this part stands for more than {MOST_NODES} values", "split the file")
             total = MOST_NODES + 1
-        self._sizes[id(node)] = total
+        self._sizes[row] = total
         return total
 
-    def _children(self, node: yaml.Node) -> Iterator[yaml.Node]:
-        if isinstance(node, yaml.SequenceNode):
-            yield from node.value
-        elif isinstance(node, yaml.MappingNode):
-            lines: dict[str, int] = {}
-            for key, value in node.value:
-                if not isinstance(key, yaml.ScalarNode):
-                    self._refuse(key, "a key must be a plain word, not a list or mapping")
-                    continue
-                if key.value == "<<":
-                    self._refuse(key, "the merge key `<<` is not accepted", "write the keys out")
-                elif key.value in lines:
-                    first = lines[key.value]
-                    self._refuse(key, f"the key `{key.value[:40]}` stands here twice (first in line {first})")
-                lines.setdefault(key.value, key.start_mark.line + 1)
-                yield value
+    def _children(self, row: int) -> Iterator[int]:
+        tree = self._tree
+        if tree.codes[row] & KINDS == LIST:
+            yield from tree.items(row)
+            return
+        lines: dict[str, int] = {}
+        for key, value in tree.pairs(row):
+            name = tree.values[key]
+            if tree.codes[key] & KINDS:
+                self._refuse(key, "a key must be a plain word, not a list or mapping")
+                continue
+            if name == "<<":
+                self._refuse(key, "the merge key `<<` is not accepted", "write the keys out")
+            elif name in lines:
+                self._refuse(key, f"the key `{name[:40]}` stands here twice (first in line {lines[name]})")
+            lines.setdefault(name, tree.start(key).line + 1)
+            yield value
 
-    def _check_tag(self, node: yaml.Node) -> None:
-        if node.tag not in _TAGS:
-            self._refuse(node, f"the YAML tag `{node.tag[:40]}` is not accepted", "remove it or use quotes")
+    def _check_tag(self, row: int) -> None:
+        tag = self._tree.tag(row)
+        if tag not in _TAGS:
+            self._refuse(row, f"the YAML tag `{tag[:40]}` is not accepted", "remove it or use quotes")
 
 
 __all__ = ["MOST_NODES", "Source"]

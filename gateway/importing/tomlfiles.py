@@ -9,15 +9,14 @@ import re
 import tomllib
 from typing import Any
 
-import yaml
-
 from gateway.importing.report import Place
 from gateway.importing.sources import MOST_NODES, Source
 from gateway.importing.views import View
+from gateway.settings.nodes import INT, LIST, MAP, STYLE, STYLES, TEXT, Lines, Tree
 from gateway.settings.positions import Key
-from gateway.settings.yaml_reader import MAX_DEPTH
+from gateway.settings.yaml_parser import MAX_DEPTH
 
-_TAG = "tag:yaml.org,2002:"
+_QUOTED = TEXT | STYLES.index('"') << STYLE
 _WHERE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _SKIP = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)+")
 _KEY = re.compile(r"""[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'""")
@@ -70,17 +69,18 @@ def read_toml(source: Source) -> View | None:
         source.report.error(source.place, f"nested deeper than {MAX_DEPTH} levels, or a number too long")
         return None
     places = _Places(text)
+    grown = _Grown(text, places.found)
     try:
         places.walk()
-        node = _node(data, (), places.found, yaml.Mark(source.file, 0, 0, 0, "", 0), 0)
+        grown.add(data, (), 0, 0)
     except (RecursionError, _TooDeep):
         source.report.error(source.place, f"nested deeper than {MAX_DEPTH} levels", "flatten the structure")
         return None
     except _TooLong as error:
-        mark = error.mark
+        mark = grown.tree.lines.mark(error.start)
         source.report.error(Place(source.file, mark.line + 1, mark.column + 1), "a whole number of more than 64 bits")
         return None
-    return View(source.file, node, source.report)
+    return View(source.file, grown.tree.node(), source.report)
 
 
 class _TooDeep(ValueError):
@@ -90,46 +90,51 @@ class _TooDeep(ValueError):
 class _TooLong(ValueError):
     """A whole number that TOML does not have, which would take long to write out."""
 
-    def __init__(self, mark: yaml.Mark) -> None:
+    def __init__(self, start: int) -> None:
         super().__init__()
-        self.mark = mark
+        self.start = start
 
 
-def _node(data: Any, path: Path, places: dict[Path, yaml.Mark], above: yaml.Mark, depth: int) -> yaml.Node:
-    """Data as nodes with marks. Texts are quoted ones, so nothing is taken for a number."""
-    if depth > MAX_DEPTH:
-        raise _TooDeep
-    mark = places.get(path, above)
-    if isinstance(data, dict):
-        pairs = []
-        for key, value in data.items():
-            node = _node(value, (*path, key), places, mark, depth + 1)
-            stands = places.get((*path, key, ""), node.start_mark)
-            pairs.append((yaml.ScalarNode(_TAG + "str", key, stands, stands), node))
-        return yaml.MappingNode(_TAG + "map", pairs, mark, mark)
-    if isinstance(data, list):
-        items = [_node(each, (*path, number), places, mark, depth + 1) for number, each in enumerate(data)]
-        return yaml.SequenceNode(_TAG + "seq", items, mark, mark)
-    if isinstance(data, str) and not isinstance(data, _Text):
-        return yaml.ScalarNode(_TAG + "str", data, mark, mark, style='"')
-    if isinstance(data, int) and data.bit_length() > 64:
-        raise _TooLong(mark)
-    text = str(data).lower() if isinstance(data, bool) else str(data).replace("_", "")
-    return yaml.ScalarNode(_TAG + "int", text, mark, mark)
+class _Grown:
+    """Data as a Tree with places. Texts are quoted ones, so nothing is taken for a number."""
+
+    def __init__(self, text: str, places: dict[Path, int]) -> None:
+        self.tree = Tree(Lines(text, "\n"))
+        self._places = places
+
+    def add(self, data: Any, path: Path, above: int, depth: int) -> None:
+        """A value and all below it; `above` is where it stands when its own place is not known."""
+        if depth > MAX_DEPTH:
+            raise _TooDeep
+        start = self._places.get(path, above)
+        if isinstance(data, dict):
+            row = self.tree.add(MAP, "", start, start)
+            for key, value in data.items():
+                stands = self._places.get((*path, key, ""), self._places.get((*path, key), start))
+                self.tree.add(_QUOTED, key, stands, stands)
+                self.add(value, (*path, key), start, depth + 1)
+            self.tree.close(row, start)
+        elif isinstance(data, list):
+            row = self.tree.add(LIST, "", start, start)
+            for number, each in enumerate(data):
+                self.add(each, (*path, number), start, depth + 1)
+            self.tree.close(row, start)
+        elif isinstance(data, str) and not isinstance(data, _Text):
+            self.tree.add(_QUOTED, data, start, start)
+        else:
+            if isinstance(data, int) and data.bit_length() > 64:
+                raise _TooLong(start)
+            text = str(data).lower() if isinstance(data, bool) else str(data).replace("_", "")
+            self.tree.add(INT, text, start, start)
 
 
 class _Places:
-    """Marks of keys and values by path; a path that ends in an empty text is the key's own place."""
+    """Places of keys and values by path, in characters; a path that ends in an empty text is the key's own place."""
 
     def __init__(self, text: str) -> None:
-        self.found: dict[Path, yaml.Mark] = {}
+        self.found: dict[Path, int] = {}
         self._text = text
         self._at = 0
-        self._line = 0
-        self._start = 0
-        """Of the line."""
-        self._counted = 0
-        """Up to where lines were counted: a long line is not looked through for each of its values."""
         self._counts: dict[Path, int] = {}
 
     def walk(self) -> None:
@@ -145,14 +150,6 @@ class _Places:
         if match := _SKIP.match(self._text, self._at):
             self._at = match.end()
         return self._at < len(self._text)
-
-    def _mark(self) -> yaml.Mark:
-        lines = self._text.count("\n", self._counted, self._at)
-        if lines:
-            self._line += lines
-            self._start = self._text.rfind("\n", self._counted, self._at) + 1
-        self._counted = max(self._counted, self._at)
-        return yaml.Mark("", self._at, self._line, self._at - self._start, "", 0)
 
     def _names(self) -> list[str]:
         """A dotted key."""
@@ -171,7 +168,7 @@ class _Places:
             self._at += 1
 
     def _header(self) -> Path:
-        mark = self._mark()
+        start = self._at
         is_list = self._text.startswith("[[", self._at)
         self._at += 1 + is_list
         names = self._names()
@@ -179,30 +176,30 @@ class _Places:
         path: Path = ()
         for number, name in enumerate(names, 1):
             path = (*path, name)
-            self.found.setdefault((*path, ""), mark)
+            self.found.setdefault((*path, ""), start)
             if is_list and number == len(names):
                 count = self._counts.get(path, 0)
                 self._counts[path] = count + 1
-                self.found.setdefault(path, mark)
+                self.found.setdefault(path, start)
                 path = (*path, count)
             elif path in self._counts:
                 path = (*path, self._counts[path] - 1)
-            self.found.setdefault(path, mark)
-        self.found.setdefault(path, mark)
+            self.found.setdefault(path, start)
+        self.found.setdefault(path, start)
         return path
 
     def _pair(self, table: Path) -> None:
         """`key = value`."""
-        mark = self._mark()
+        start = self._at
         path = (*table, *self._names())
-        self.found.setdefault((*path, ""), mark)
+        self.found.setdefault((*path, ""), start)
         equals = _end(_BLANK, self._text, self._at)
         self._at = equals + 1 if self._text.startswith("=", equals) else equals
         self._at = _end(_BLANK, self._text, self._at)
         self._value(path)
 
     def _value(self, path: Path) -> None:
-        self.found.setdefault(path, self._mark())
+        self.found.setdefault(path, self._at)
         sign = self._text[self._at : self._at + 1]
         if sign in {'"', "'"}:
             self._at = _end(_STRING, self._text, self._at)

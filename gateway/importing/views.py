@@ -10,9 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
-
 from gateway.importing.report import Place, Report
+from gateway.settings.nodes import KINDS, LIST, MAP, NULL, STYLE, TAGS, Node, nothing
 from gateway.settings.yaml_reader import scalar_from_text
 
 _WHOLE = re.compile(r"[-+]?(?:0|[1-9][0-9]*)|0[xX][0-9a-fA-F]+")
@@ -21,7 +20,6 @@ _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|\u00b5s|ms|s|m|h)")
 _UNIT_S = {"ns": 1e-9, "us": 1e-6, "\u00b5s": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _FLAGS = {"true": True, "false": False}
 _MOST_DIGITS = 400
-_NULL = "tag:yaml.org,2002:null"
 _SHOWN = 40
 
 
@@ -31,53 +29,75 @@ class View:
     The `as_...` readers report what is wrong and give None.
     """
 
-    __slots__ = ("_seen", "file", "node", "path", "report")
+    __slots__ = ("_above", "_key", "_seen", "file", "report", "row", "tree")
 
-    def __init__(
-        self, file: str, node: yaml.Node, report: Report, path: str = "", seen: set[int] | None = None
-    ) -> None:
+    def __init__(self, file: str, node: Node, report: Report) -> None:
         self.file = file
-        self.node = node
         self.report = report
-        self.path = path
-        self._seen: set[int] = set() if seen is None else seen
-        self._seen.add(id(node))
+        self.tree = node.tree
+        self.row = node.row
+        self._above: View | None = None
+        self._key: str | int = ""
+        self._seen = bytearray(len(node.tree.codes))
+        """Of each row whether somebody asked for it."""
+        self._seen[self.row] = 1
 
-    def _below(self, node: yaml.Node, path: str) -> View:
-        return View(self.file, node, self.report, path, self._seen)
+    def _below(self, row: int, key: str | int) -> View:
+        view = View.__new__(View)
+        view.file, view.report, view.tree = self.file, self.report, self.tree
+        view.row, view._above, view._key, view._seen = row, self, key, self._seen
+        view._seen[row] = 1
+        return view
+
+    def emptied(self) -> View:
+        """A mapping without keys in its place."""
+        view = View(self.file, nothing(self.tree.node(self.row)), self.report)
+        view._above, view._key = self._above, self._key
+        return view
+
+    @property
+    def path(self) -> str:
+        """Of the field: `deviceResources[3].name`."""
+        above = "" if self._above is None else self._above.path
+        return _path(above, self._key)
 
     @property
     def place(self) -> Place:
         """Where the value stands."""
-        mark = self.node.start_mark
-        return Place(self.file, mark.line + 1, mark.column + 1, self.path) if mark else Place(self.file, path=self.path)
+        return self._place(self.row, self.path)
+
+    def _place(self, row: int, path: str) -> Place:
+        mark = self.tree.start(row)
+        return Place(self.file, mark.line + 1, mark.column + 1, path)
 
     @property
     def is_map(self) -> bool:
-        return isinstance(self.node, yaml.MappingNode)
+        return self.tree.codes[self.row] & KINDS == MAP
 
     @property
     def is_list(self) -> bool:
-        return isinstance(self.node, yaml.SequenceNode)
+        return self.tree.codes[self.row] & KINDS == LIST
 
     @property
     def is_scalar(self) -> bool:
         """A scalar that is not empty or null."""
-        return isinstance(self.node, yaml.ScalarNode) and not self.is_null
+        code = self.tree.codes[self.row]
+        return not code & KINDS and code & TAGS != NULL
 
     @property
     def is_null(self) -> bool:
-        return isinstance(self.node, yaml.ScalarNode) and self.node.tag == _NULL
+        return self.tree.codes[self.row] & (KINDS | TAGS) == NULL
 
     @property
     def text(self) -> str:
         """The scalar's text as written, without quotes; empty for everything else."""
-        return str(self.node.value) if self.is_scalar else ""
+        return self.tree.values[self.row] if self.is_scalar else ""
 
     @property
     def quoted(self) -> bool:
         """Written in quotes or as a text block: a text, whatever it looks like."""
-        return isinstance(self.node, yaml.ScalarNode) and self.node.style in {"'", '"', "|", ">"}
+        code = self.tree.codes[self.row]
+        return not code & KINDS and bool(code >> STYLE)
 
     @property
     def data(self) -> Any:
@@ -90,46 +110,63 @@ class View:
             return None
         return self.text if self.quoted else scalar_from_text(self.text)
 
+    def is_same(self, other: View) -> bool:
+        """Whether both are one value of the file."""
+        return self.tree is other.tree and self.row == other.row
+
     def get(self, *names: str) -> View | None:
         """The value of the first of these keys that is there and not null. Case counts."""
+        tree = self.tree
+        if tree.codes[self.row] & KINDS != MAP:
+            return None
         for name in names:
-            for key, node in self._pairs():
-                if key.value == name:
-                    self._seen.add(id(node))
-                    if not (isinstance(node, yaml.ScalarNode) and node.tag == _NULL):
-                        return self._below(node, f"{self.path}.{name}" if self.path else name)
+            row = tree.find(self.row, name)
+            if row >= 0:
+                self._seen[row] = 1
+                if tree.codes[row] & (KINDS | TAGS) != NULL:
+                    return self._below(row, name)
         return None
 
     def get_folded(self, name: str) -> View | None:
         """As `get`, without regard to case."""
-        known = next((key.value for key, _ in self._pairs() if key.value.lower() == name.lower()), None)
+        wanted = name.lower()
+        known = next((key for key in self.keys() if key.lower() == wanted), None)  # noqa: SIM118 - no mapping
         return None if known is None else self.get(known)
+
+    def peek(self, name: str) -> View | None:
+        """The value of a key as a View of its own: nothing counts as read."""
+        row = self.tree.find(self.row, name) if self.is_map else -1
+        return None if row < 0 else View(self.file, self.tree.node(row), self.report)
+
+    def skip(self) -> None:
+        """Count everything below as read."""
+        end = self.tree.nexts[self.row]
+        self._seen[self.row : end] = b"\1" * (end - self.row)
 
     def entries(self) -> Iterator[tuple[str, View]]:
         """All keys of a mapping with their values; none of anything else."""
-        for key, node in self._pairs():
-            yield key.value, self._below(node, f"{self.path}.{key.value}" if self.path else str(key.value))
+        for key, row in self._pairs():
+            name = self.tree.values[key]
+            yield name, self._below(row, name)
 
     def items(self) -> Iterator[View]:
         """The values of a list; none of anything else."""
-        if isinstance(self.node, yaml.SequenceNode):
-            for number, node in enumerate(self.node.value):
-                yield self._below(node, f"{self.path}[{number}]")
+        if self.is_list:
+            for number, row in enumerate(self.tree.items(self.row)):
+                yield self._below(row, number)
 
     def keys(self) -> list[str]:
         """Names of a mapping, without reading them."""
-        return [key.value for key, _ in self._pairs()]
+        values = self.tree.values
+        return [values[key] for key, _ in self._pairs()]
 
     def key_place(self, name: str) -> Place:
         """Where a key of this mapping stands."""
-        path = f"{self.path}.{name}" if self.path else name
-        for key, _ in self._pairs():
-            if key.value == name and key.start_mark:
-                return Place(self.file, key.start_mark.line + 1, key.start_mark.column + 1, path)
-        return self.place
+        key = self.tree.find_key(self.row, name) if self.is_map else -1
+        return self.place if key < 0 else self._place(self.tree.target(key), _path(self.path, name))
 
-    def _pairs(self) -> list[tuple[yaml.ScalarNode, yaml.Node]]:
-        return self.node.value if isinstance(self.node, yaml.MappingNode) else []
+    def _pairs(self) -> Iterator[tuple[int, int]]:
+        return self.tree.pairs(self.row) if self.is_map else iter(())
 
     def _wrong(self, wanted: str, hint: str = "") -> None:
         kind = "a mapping" if self.is_map else "a list" if self.is_list else "nothing" if self.is_null else ""
@@ -212,23 +249,27 @@ class View:
 
     def tell_unread(self, text: str = "has no meaning here") -> None:
         """Note every key below that nobody asked for."""
-        stack = [self]
+        tree, stack = self.tree, [self]
         while stack:
             view = stack.pop()
-            for key, node in view._pairs():
-                path = f"{view.path}.{key.value}" if view.path else str(key.value)
-                if id(node) not in self._seen:
-                    mark = key.start_mark
-                    place = Place(view.file, mark.line + 1, mark.column + 1, path) if mark else view.place
-                    self.report.ignored(place, f"`{path}` {text}")
-                elif not isinstance(node, yaml.ScalarNode):
-                    stack.append(view._below(node, path))
-            if isinstance(view.node, yaml.SequenceNode):
+            for key, row in view._pairs():
+                if not self._seen[row]:
+                    path = _path(view.path, tree.values[key])
+                    self.report.ignored(self._place(key, path), f"`{path}` {text}")
+                elif tree.codes[row] & KINDS:
+                    stack.append(view._below(row, tree.values[key]))
+            if view.is_list:
                 stack += [
-                    view._below(node, f"{view.path}[{number}]")
-                    for number, node in enumerate(view.node.value)
-                    if id(node) in self._seen and not isinstance(node, yaml.ScalarNode)
+                    view._below(row, number)
+                    for number, row in enumerate(tree.items(view.row))
+                    if self._seen[row] and tree.codes[row] & KINDS
                 ]
+
+
+def _path(above: str, key: str | int) -> str:
+    if isinstance(key, int):
+        return f"{above}[{key}]"
+    return f"{above}.{key}" if above else key
 
 
 __all__ = ["View"]

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import msgspec
 from msgspec.structs import asdict
 
-from gateway.model import ChannelSpec
+from gateway.model import ChannelSpec, TagSpec
 from gateway.rulebook import NotifySpec, RuleBook, Step
 from gateway.settings.references import is_secret_key
 from gateway.settings.types import JOB_OPS, ApplySettings, GatewaySettings, OtaSettings, UplinkSettings
 
 HASH_DIGITS = 16
+_TAGS_AT_ONCE = 500
 _HIDDEN_KEYS = ("key", "username", "url")
 
 
@@ -42,10 +45,43 @@ def fingerprint(settings: GatewaySettings, *, base: Path, secrets: Mapping[str, 
     for name, default in (("remote_config", "open"), ("apply", ApplySettings())):
         if tree[name] == default:
             del tree[name]
-    encoded = _encoder(base).encode(tree)
+    return _hash_of(tree, _encoder(base), secrets)
+
+
+def _hash_of(tree: dict[str, Any], encoder: msgspec.json.Encoder, secrets: Mapping[str, str]) -> str:
+    """The hash of a tree's bytes. Tags go into it some hundreds at a time: written out as a whole they would take as
+    much memory as the configuration itself.
+    """
+    mark, tags = token_hex(16), list[dict[str, TagSpec]]()  # no text of a user holds this mark
+    for channel in tree["channels"].values():
+        for device in channel["devices"].values():
+            tags.append(device["tags"])
+            device["tags"] = f"{mark}{len(tags) - 1}"
+    digest = hashlib.sha256()
+    for number, piece in enumerate(re.split(f'"{mark}([0-9]+)"'.encode(), _bytes(tree, encoder, secrets))):
+        if number % 2:
+            for part in _in_parts(tags[int(piece)], encoder, secrets):
+                digest.update(part)
+        else:
+            digest.update(piece)
+    return digest.hexdigest()[:HASH_DIGITS]
+
+
+def _in_parts(tags: dict[str, TagSpec], encoder: msgspec.json.Encoder, secrets: Mapping[str, str]) -> Iterator[bytes]:
+    """The bytes of a mapping of tags, in the order of their paths as the encoder sorts them."""
+    paths = sorted(tags)
+    for first in range(0, len(paths), _TAGS_AT_ONCE):
+        some = {path: tags[path] for path in paths[first : first + _TAGS_AT_ONCE]}
+        yield b"," if first else b"{"
+        yield _bytes(some, encoder, secrets, "tags")[1:-1]
+    yield b"}" if paths else b"{}"
+
+
+def _bytes(value: Any, encoder: msgspec.json.Encoder, secrets: Mapping[str, str], above: str = "") -> bytes:
+    encoded = encoder.encode(value)
     if secrets:
-        encoded = _encoder().encode(_without_secrets(msgspec.json.decode(encoded), secrets))
-    return hashlib.sha256(encoded).hexdigest()[:HASH_DIGITS]
+        encoded = _encoder().encode(_without_secrets(msgspec.json.decode(encoded), secrets, above))
+    return encoded
 
 
 def _uplink(uplink: UplinkSettings) -> dict[str, Any]:

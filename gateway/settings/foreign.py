@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from gateway.settings.credentials import CredentialError, CredentialSource
+from gateway.settings.nodes import KINDS, LIST, MAP, Tree
 from gateway.settings.positions import Document, Problems
 from gateway.settings.tree import FOREIGN
 from gateway.settings.yaml_reader import read_documents
@@ -26,34 +27,51 @@ _KUBEEDGE = "devices.kubeedge.io/"
 _MARKS = (b"deviceResources", b"deviceList", b"discoveredDevice", b"protocols", b"apiVersion", _KUBEEDGE.encode())
 
 
-def is_foreign(data: Any) -> bool:
+def is_foreign(tree: Tree, row: int = 0) -> bool:
     """Whether a document is one of EdgeX or KubeEdge, by its keys, in files or of core-metadata."""
-    if isinstance(data, list) and data and isinstance(data[0], dict):
-        return {"name", "protocols"} <= data[0].keys() or is_foreign(data[0])
-    if not isinstance(data, dict):
-        return False
-    if "kind" in data and str(data.get("apiVersion")).startswith(_KUBEEDGE):
+    kind = tree.codes[row] & KINDS
+    if kind == LIST:
+        first = tree.item(row, 0)
+        names = _names(tree, first)
+        return bool(names) and ({"name", "protocols"} <= names or is_foreign(tree, first))
+    names = _names(tree, row)
+    if "kind" in names and _text(tree, tree.find(row, "apiVersion")).startswith(_KUBEEDGE):
         return True
-    items = data.get("items")
-    if "kind" in data and isinstance(items, list) and items and isinstance(items[0], dict):
-        return is_foreign(items[0])
-    if "apiVersion" in data:
+    if {"kind", "items"} <= names and (items := tree.find(row, "items")) and tree.codes[items] & KINDS == LIST:
+        first = tree.item(items, 0)
+        if first >= 0 and tree.codes[first] & KINDS == MAP:
+            return is_foreign(tree, first)
+    if "apiVersion" in names:
         from gateway.importing.importers import EDGEX_WRAPPERS
 
-        if not EDGEX_WRAPPERS.keys().isdisjoint(data):
+        if not EDGEX_WRAPPERS.keys().isdisjoint(names):
             return True
-    return "deviceResources" in data or "deviceList" in data or {"identifiers", "discoveredDevice"} <= data.keys()
+    return not names.isdisjoint({"deviceResources", "deviceList"}) or {"identifiers", "discoveredDevice"} <= names
 
 
-def is_foreign_file(file: str, raw: str | bytes) -> bool:
-    """Whether a file of a tree holds nothing but foreign documents; such a file may end in `.yml` or `.json`."""
+def _names(tree: Tree, row: int) -> set[str]:
+    """Keys of a mapping; none of anything else."""
+    if row < 0 or tree.codes[row] & KINDS != MAP:
+        return set()
+    return {tree.values[key] for key, _ in tree.pairs(row)}
+
+
+def _text(tree: Tree, row: int) -> str:
+    return tree.values[row] if row >= 0 else ""
+
+
+def foreign_documents(file: str, raw: str | bytes, problems: Problems) -> list[Document]:
+    """The documents of a file of a tree that holds nothing but foreign ones; such a file may end in `.yml` or `.json`.
+    Of any other file none.
+    """
     if PurePosixPath(file).parts[0] not in FOREIGN:
-        return False
+        return []
     start = raw.encode() if isinstance(raw, str) else raw
     if not any(mark in start for mark in _MARKS):
-        return False
-    found = [each.data for each in read_documents(file, raw, Problems()) if each.data is not None]
-    return bool(found) and all(map(is_foreign, found))
+        return []
+    found = read_documents(file, raw, problems, unread=is_foreign)
+    written = [each for each in found if each.data is not None]
+    return found if written and all(is_foreign(each.node.tree) for each in written) else []
 
 
 class Foreign:
@@ -69,20 +87,17 @@ class Foreign:
         """Those that are ours; the others are kept here."""
         ours: list[Document] = []
         for document in documents:
-            (self._documents if is_foreign(document.data) else ours).append(document)
+            (self._documents if is_foreign(document.node.tree) else ours).append(document)
         return ours
 
-    def draw(
-        self, options: Options, taken: Iterable[str], profiles: Iterable[str], problems: Problems
-    ) -> tuple[Draft, Report]:
+    def draw(self, options: Options, taken: Iterable[str], profiles: Iterable[str], report: Report) -> Draft:
         """What they mean. `taken`: ids of channels that are written; `profiles`: names that may be referred to."""
         from gateway.importing.draft import Draft, Known
         from gateway.importing.importers import kind_of_view
-        from gateway.importing.report import Report, TooMuch
+        from gateway.importing.report import TooMuch
         from gateway.importing.takeover import draw
         from gateway.importing.views import View
 
-        report = Report(problems)
         draft = Draft(report, options, Known(frozenset(taken), frozenset(profiles)))
         views: dict[str, list[View]] = {}
         for document in self._documents:
@@ -90,7 +105,7 @@ class Foreign:
             views.setdefault(kind_of_view(view), []).append(view)
         with contextlib.suppress(TooMuch):
             draw({}, views, draft)
-        return draft, report
+        return draft
 
 
 def without_secrets(draft: Draft, credentials: CredentialSource) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from msgspec.structs import replace
 
 from gateway.errors import Problem
@@ -20,10 +19,11 @@ from gateway.settings.channel_file import Channels, Drivers
 from gateway.settings.convert import show
 from gateway.settings.credentials import CredentialSource, credentials_of
 from gateway.settings.fingerprint import fingerprint
-from gateway.settings.foreign import Foreign, Heard, is_foreign_file, names_in, without_secrets
+from gateway.settings.foreign import Foreign, Heard, foreign_documents, is_foreign, names_in, without_secrets
 from gateway.settings.gateway_file import GatewayFile, read_gateway_file
 from gateway.settings.ids import did_you_mean
 from gateway.settings.keys import ImportKeys
+from gateway.settings.nodes import nothing
 from gateway.settings.positions import Document, Origin, Problems
 from gateway.settings.profile_file import Profiles
 from gateway.settings.provisioned import FILE as PROVISIONED
@@ -80,6 +80,7 @@ def load_files(
     expressions: Expressions | None = None,
     servers: ServerKinds | None = None,
     heard: Heard | None = None,
+    most_notes: int | None = None,
 ) -> GatewaySettings:
     """The settings in `files` (relative path -> text). Raises ConfigError with all problems.
 
@@ -88,12 +89,12 @@ def load_files(
     devices, so that the supervisor can raise an issue for it and the other channels run; rules and alarms that name
     its devices are left out. `expressions` knows the language of rules: without it a tree with rules is refused.
     `servers` gives the specs of kinds of servers: those that are installed, unless said. `heard` is told what was
-    ignored or changed in files of other gateways.
+    ignored or changed in files of other gateways: all of it, or `most_notes`.
     """
     problems = Problems()
     tree = _Tree(files, env, credentials, base or Path(), problems, servers or _installed_servers)
     gateway = tree.gateway(keep_unusable=keep_unusable)
-    tree.take_over(gateway, heard)
+    tree.take_over(gateway, heard, 0 if heard is None else most_notes)
     profiles = tree.profiles()
     channels = Channels(drivers, profiles, problems, base=base or Path(), keep_unusable=keep_unusable)
     book = tree.fill(channels, profiles, gateway, expressions)
@@ -155,8 +156,8 @@ class _Tree:
         raw = files.get(PROVISIONED)
         self._provisioned = None if raw is None else document_of(raw, problems)
         for file in sorted(files):
-            if file != PROVISIONED and _is_ours(file, files[file], problems):
-                self._parse(file, files[file])
+            if file != PROVISIONED:
+                self._take(file, files[file])
         if ROOT not in files:
             problems.add(Problem(ROOT, 0, 0, "", "there is no gateway.yaml", "write `gateway: {id: plant-7}` into it"))
         self._credentials = credentials
@@ -166,9 +167,27 @@ class _Tree:
     def secrets(self) -> Mapping[str, str]:
         return self._references.names
 
-    def _parse(self, file: str, raw: str | bytes) -> None:
+    def _take(self, file: str, raw: str | bytes) -> None:
+        """A file is refused by its name, or parsed."""
+        path, known = PurePosixPath(file), list[Document]()
+        if path.suffix in {".yml", ".json"} and len(path.parts) == 2 and path.parts[0] in FOREIGN:
+            quiet = Problems()
+            if known := foreign_documents(file, raw, quiet):
+                self._parse(file, raw, [] if len(quiet) else known)
+                return
+            before = len(self._problems)
+            if path.suffix == ".json":
+                read_documents(file, raw, self._problems)  # what is no JSON at all is told so
+            if len(self._problems) > before:
+                return
+        if _is_ours(file, self._problems):
+            self._parse(file, raw, [])
+
+    def _parse(self, file: str, raw: str | bytes, known: list[Document]) -> None:
+        """Take in the documents of a file; `known` when it was read before, without a fault."""
         before = len(self._problems)
-        found = read_documents(file, raw, self._problems)
+        unread = is_foreign if _kind(file) in FOREIGN else None
+        found = known or read_documents(file, raw, self._problems, unread=unread)
         written = [document for document in found if document.data is not None]
         if len(self._problems) > before:
             self._broken.add(_kind(file))
@@ -219,18 +238,21 @@ class _Tree:
             keep_unusable=keep_unusable,
         )
 
-    def take_over(self, gateway: GatewayFile | None, heard: Heard | None) -> None:
+    def take_over(self, gateway: GatewayFile | None, heard: Heard | None, most_notes: int | None) -> None:
         """Understand the files of other gateways: afterwards they are profiles and channels like all others."""
         if not self._foreign:
             return
         from gateway.importing.draft import Options, drawn
+        from gateway.importing.report import Report
 
         keys = ImportKeys() if gateway is None else gateway.imports
         interval = "" if keys.interval is None else f"{keys.interval:g}s"
         options = Options(strict_edgex=keys.strict_edgex, interval=interval, node=keys.node)
         taken, profiles = names_in(self._documents, "channels"), names_in(self._documents, "profiles")
         before = len(self._problems)
-        draft, report = self._foreign.draw(options, taken, profiles, self._problems)
+        report = Report(self._problems, most_notes=most_notes)
+        draft = self._foreign.draw(options, taken, profiles, report)
+        self._foreign = Foreign()  # what the files hold is in the draft: their text and nodes make room
         if len(self._problems) > before:
             self._broken |= {"channels", "profiles"}
         without_secrets(draft, self._credentials)
@@ -288,7 +310,7 @@ class _Tree:
         """A section of what discovery brought in, and where it stands."""
         document = self._provisioned
         if document is None:
-            return {}, Origin(Document(PROVISIONED, {}, yaml.MappingNode("", [])))
+            return {}, Origin(Document(PROVISIONED, {}, nothing()))
         found = document.data.get(section)
         return found if isinstance(found, dict) else {}, Origin(document, (section,))
 
@@ -325,18 +347,11 @@ def _kind(file: str) -> str:
     return PurePosixPath(file).parts[0]
 
 
-def _is_ours(file: str, raw: str | bytes, problems: Problems) -> bool:
+def _is_ours(file: str, problems: Problems) -> bool:
+    """Whether a file's name is one of ours; why it is not read goes to `problems`."""
     path = PurePosixPath(file)
     if file == ROOT:
         return True
-    if path.suffix in {".yml", ".json"} and len(path.parts) == 2 and path.parts[0] in FOREIGN:
-        before = len(problems)
-        if is_foreign_file(file, raw):
-            return True
-        if path.suffix == ".json":
-            read_documents(file, raw, problems)  # what is no JSON at all is told so
-        if len(problems) > before:
-            return False
     if path.suffix.lower() == ".json":
         hint = "JSON is taken of EdgeX and KubeEdge, as NAME.json right in profiles/ or channels/"
         problems.add(Problem(file, 0, 0, "", "the file is not read", hint))

@@ -8,36 +8,33 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
 from msgspec import Struct
 
 from gateway.errors import ConfigError, Problem
+from gateway.settings.nodes import KINDS, LIST, MAP, Node, ScalarNode, Tree
 from gateway.settings.scalar_places import place_in_scalar
 
 Key = str | int
 
 
 class Document(Struct, frozen=True, eq=False):
-    """One YAML document. `data` holds dicts with text keys, lists and scalars; `node` is the same with marks.
-
-    `source`: the whole file's text, for places inside a scalar.
-    """
+    """One YAML document. `data` holds dicts with text keys, lists and scalars; `node` is the same with marks."""
 
     file: str
     data: Any
-    node: yaml.Node
-    source: str = ""
+    node: Node
 
     def locate(self, path: tuple[Key, ...], *, at_key: bool = False) -> tuple[int, int]:
         """Line and column (1-based) of the value at `path`, or of its key; of the nearest parent if it is missing."""
-        node = self.node
-        mark = node.start_mark
+        tree, row = self.node.tree, self.node.row
+        place = row
         for key in path:
-            found = _child(node, key)
+            found = _child(tree, row, key)
             if found is None:
                 break
-            name, node = found
-            mark = name.start_mark if at_key or _is_empty(node) else node.start_mark
+            name, row = found
+            place = name if at_key or _is_empty(tree, row) else row
+        mark = tree.start(place)
         return mark.line + 1, mark.column + 1
 
     def place(self, path: tuple[Key, ...], *, at_key: bool = False) -> tuple[str, int, int]:
@@ -48,27 +45,30 @@ class Document(Struct, frozen=True, eq=False):
         """Line and column of character `offset` of the text at `path`. `text` is what became of it (references and
         parameters replaced): beyond the first difference only the beginning of the value is certain.
         """
-        node: yaml.Node | None = self.node
+        tree, row = self.node.tree, self.node.row
         for key in path:
-            found = None if node is None else _child(node, key)
-            node = None if found is None else found[1]
-        if not isinstance(node, yaml.ScalarNode) or node.value[:offset] != text[:offset]:
+            found = _child(tree, row, key)
+            if found is None:
+                return self.locate(path)
+            row = found[1]
+        node = tree.node(row)
+        if not isinstance(node, ScalarNode) or node.value[:offset] != text[:offset]:
             return self.locate(path)
-        return place_in_scalar(node, self.source, offset)
+        return place_in_scalar(node, tree.lines.text, offset)
 
 
-def _child(node: yaml.Node, key: Key) -> tuple[yaml.Node, yaml.Node] | None:
-    if isinstance(node, yaml.MappingNode):
-        for name, value in node.value:
-            if isinstance(name, yaml.ScalarNode) and name.value == key:
-                return name, value
-    elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and 0 <= key < len(node.value):
-        return node.value[key], node.value[key]
-    return None
+def _child(tree: Tree, row: int, key: Key) -> tuple[int, int] | None:
+    """Rows of the key and the value that a list or mapping has below `key`."""
+    kind = tree.codes[row] & KINDS
+    if kind == MAP and isinstance(key, str):
+        name = tree.find_key(row, key)
+        return None if name < 0 else (tree.target(name), tree.target(tree.nexts[name]))
+    item = tree.item(row, key) if kind == LIST and isinstance(key, int) else -1
+    return None if item < 0 else (item, item)
 
 
-def _is_empty(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and node.start_mark.index == node.end_mark.index
+def _is_empty(tree: Tree, row: int) -> bool:
+    return not tree.codes[row] & KINDS and tree.starts[row] == tree.ends[row]
 
 
 class Origin(Struct, frozen=True):

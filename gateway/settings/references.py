@@ -47,14 +47,20 @@ class References:
         """Secret text or key file -> the reference it was written as."""
 
     def resolve(self, document: Document) -> Any:
-        """The document's data with references replaced; the document itself is not changed."""
+        """The document's data with references replaced; the document itself is not changed. What has none is not
+        copied: the result is for reading.
+        """
         return self._value(document.data, Origin(document))
 
     def _value(self, value: Any, origin: Origin) -> Any:
         if isinstance(value, dict):
-            return {key: self._entry(key, item, origin) for key, item in value.items()}
+            found = {key: new for key, item in value.items() if (new := self._entry(key, item, origin)) is not item}
+            return value | found if found else value
         if isinstance(value, list):
-            return [self._value(item, origin.child(index)) if _deep(item) else item for index, item in enumerate(value)]
+            items = [
+                self._value(item, origin.child(index)) if _deep(item) else item for index, item in enumerate(value)
+            ]
+            return value if all(new is old for new, old in zip(items, value, strict=True)) else items
         if isinstance(value, str) and "${" in value:
             return self._text(value, origin)
         return value

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-import yaml
+from gateway.settings.nodes import ScalarNode
 
 _ESCAPES = {
     "0": "\0",
@@ -38,10 +38,10 @@ _BREAK = re.compile(r"\r\n|\n|\r")
 Char = tuple[str, int]
 
 
-def place_in_scalar(node: yaml.ScalarNode, source: str, offset: int) -> tuple[int, int]:
+def place_in_scalar(node: ScalarNode, source: str, offset: int) -> tuple[int, int]:
     """Line and column (1-based) of character `offset` of the value; one past its end is allowed."""
-    begin = node.start_mark.index
-    text = source[begin : node.end_mark.index]
+    begin = node.start_mark
+    text = source[node.start : node.end]
     found = [char for char in _characters(node.style, text) if char[0]]
     same = "".join(char for char, _ in found).rstrip("\n") == node.value.rstrip("\n")  # `>-` and `>+` keep other ends
     if not same or not 0 <= offset <= len(found):
@@ -53,8 +53,8 @@ def place_in_scalar(node: yaml.ScalarNode, source: str, offset: int) -> tuple[in
     before = text[:index]
     breaks = list(_BREAK.finditer(before))
     if not breaks:
-        return node.start_mark.line + 1, node.start_mark.column + index + 1
-    return node.start_mark.line + len(breaks) + 1, index - breaks[-1].end() + 1
+        return begin.line + 1, begin.column + index + 1
+    return begin.line + len(breaks) + 1, index - breaks[-1].end() + 1
 
 
 def _characters(style: str | None, text: str) -> Iterator[Char]:

@@ -177,7 +177,7 @@ def bodies(files: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for file, text in files.items():
         for document in read_quietly(file, text):
-            if isinstance(document.data, dict) and not is_foreign(document.data):
+            if isinstance(document.data, dict) and not is_foreign(document.node.tree):
                 found |= {name: body for name, body in document.data.items() if isinstance(body, dict)}
     return found
 

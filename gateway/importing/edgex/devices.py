@@ -136,7 +136,7 @@ class Devices:
         blocks = [(key, each) for key, each in protocols.entries()] if protocols is not None else []
         known = [(key, each) for key, each in blocks if is_known(key)]
         for key, each in blocks:
-            if known and each.node is not known[0][1].node:
+            if known and not each.is_same(known[0][1]):
                 _ = each.data
                 self._report.ignored(
                     each.place, f"`{name}` has several protocols: `{known[0][0]}` is taken, not `{key}`"

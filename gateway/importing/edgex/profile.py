@@ -72,8 +72,7 @@ def _version(view: View, draft: Draft) -> None:
 
 def _protocol(view: View) -> str:
     listed = view.get("deviceResources")
-    found = [protocol_of(each) for each in listed.items()] if listed is not None else []
-    return next(filter(None, found), "")
+    return next(filter(None, map(protocol_of, listed.items())), "") if listed is not None else ""
 
 
 def _resources(view: View, protocol: str, broken: set[str], draft: Draft) -> dict[str, Resource]:
@@ -85,27 +84,38 @@ def _resources(view: View, protocol: str, broken: set[str], draft: Draft) -> dic
         text = f"{len(every)} resources: a channel may have {MOST_TAGS} tags"
         draft.report.error(listed.place, text, "split the profile")
         broken.update(known.text.strip() for each in every if (known := each.get("name")) is not None)
+        listed.skip()
         return {}
     for each in every:
         if each.as_map() is None:
             continue
         named = each.get("name")
         name = named.as_text() if named is not None else None
-        if not name:
-            draft.report.error(each.place, "a device resource needs a `name`")
+        resource = _resource(each, name, protocol, found, paths, draft)
+        if resource is not None:
+            found[resource.name] = resource
             continue
-        if name in found:
-            draft.report.error(each.place, f"there are two resources `{name}`", "rename one")
-            continue
-        resource = read_resource(each, name, paths.path_of(name, each.place), draft)
-        if resource is not None and resource.protocol != protocol:
-            _no_address(resource, protocol, draft)
-            resource = None
-        if resource is None:
+        each.skip()  # it was not read to its end: that a key has no meaning is not said of it
+        if name and name not in found:
             broken.add(name)
-        else:
-            found[name] = resource
     return found
+
+
+def _resource(
+    view: View, name: str | None, protocol: str, known: dict[str, Resource], paths: Names, draft: Draft
+) -> Resource | None:
+    """One resource; None when it is not a tag (all reported)."""
+    if not name:
+        draft.report.error(view.place, "a device resource needs a `name`")
+        return None
+    if name in known:
+        draft.report.error(view.place, f"there are two resources `{name}`", "rename one")
+        return None
+    resource = read_resource(view, name, paths.path_of(name, view.place), draft)
+    if resource is None or resource.protocol == protocol:
+        return resource
+    _no_address(resource, protocol, draft)
+    return None
 
 
 def _no_address(resource: Resource, protocol: str, draft: Draft) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
 from msgspec import Struct
 
 from gateway.importing.draft import Draft
@@ -181,13 +180,8 @@ def _nested(view: View, name: str) -> tuple[str | None, View | None]:
         return None, None
     below = view.get(words[0])
     if below is None:
-        return word, _empty(view)
+        return word, view.emptied()
     return (word, below) if below.as_map() is not None else (None, None)
-
-
-def _empty(view: View) -> View:
-    """A mapping without keys, for a type that says nothing more."""
-    return View(view.file, yaml.MappingNode("", [], view.node.start_mark, view.node.end_mark), view.report, view.path)
 
 
 def _access(view: View) -> str:

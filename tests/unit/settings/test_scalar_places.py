@@ -7,16 +7,17 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.settings.nodes import MappingNode, ScalarNode
 from gateway.settings.positions import Problems
 from gateway.settings.scalar_places import place_in_scalar
 from gateway.settings.yaml_reader import read_documents
 
 
-def scalar(source: str) -> yaml.ScalarNode:
+def scalar(source: str) -> ScalarNode:
     (document,) = read_documents("a.yaml", source, Problems())
-    assert isinstance(document.node, yaml.MappingNode)
+    assert isinstance(document.node, MappingNode)
     (_, value) = document.node.value[-1]
-    assert isinstance(value, yaml.ScalarNode)
+    assert isinstance(value, ScalarNode)
     return value
 
 
@@ -65,9 +66,9 @@ def test_no_text_leads_to_a_wrong_line(text: str, style: str | None) -> None:
     source = yaml.safe_dump({"a": text + "@@"}, default_style=style, width=20)
     documents = read_documents("a.yaml", source, Problems())
     node = documents[0].node if documents else None
-    assert isinstance(node, yaml.MappingNode)
+    assert isinstance(node, MappingNode)
     ((_, value),) = node.value
-    assert isinstance(value, yaml.ScalarNode)
+    assert isinstance(value, ScalarNode)
     line, column = place_in_scalar(value, source, value.value.index("@@"))
     found = source.splitlines()[line - 1][column - 1 :]
     assert found.startswith("@@") or (line, column) == (value.start_mark.line + 1, value.start_mark.column + 1)

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.registry import Registry
 from gateway.serving.registry import ServerRegistry
-from gateway.settings.foreign import is_foreign_file
+from gateway.settings.foreign import foreign_documents
 from gateway.settings.positions import Problems
 from gateway.settings.schema import as_text, generate
 from gateway.settings.yaml_reader import read_documents
@@ -41,7 +41,9 @@ def schema_for(path: Path, data: Any) -> str:
 
 def is_ours(path: Path) -> bool:
     """Beside a tree may be files about it that are no part of it (the tests of its rules), inside it those of others."""
-    return path.parent.name != "tests" and not is_foreign_file(f"{path.parent.name}/{path.name}", path.read_bytes())
+    return path.parent.name != "tests" and not foreign_documents(
+        f"{path.parent.name}/{path.name}", path.read_bytes(), Problems()
+    )
 
 
 FILES = sorted(filter(is_ours, CONFIG.rglob("*.yaml")))

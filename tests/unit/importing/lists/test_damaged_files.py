@@ -144,7 +144,8 @@ def test_values_of_one_long_line_of_toml_have_their_places() -> None:
     line = "a = [" + ", ".join("{b = 1}" for _ in range(20_000)) + "]\n\nc = 2\n"
     view = read_toml(Source("x.toml", line.encode(), report))
     assert view is not None
-    marks = {key.value: key.start_mark for key, _ in view.node.value}
+    pairs = view.tree.node().value
+    marks = {key.value: key.start_mark for key, _ in pairs}
     assert (marks["c"].line, marks["c"].column) == (2, 0)
-    last = view.node.value[0][1].value[-1].value[0][0].start_mark
+    last = pairs[0][1].value[-1].value[0][0].start_mark
     assert (last.line, last.column) == (0, 5 + 9 * 19_999 + 1)

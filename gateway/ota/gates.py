@@ -70,6 +70,11 @@ def told(gates: Mapping[str, str]) -> str:
     return "; ".join(f"{name}: {verdict}" for name, verdict in failed(gates).items())
 
 
+def sentence(text: str, bad: str) -> str:
+    """Why a release was given up, with the gates that it did not pass."""
+    return f"{text} ({bad})" if bad else text
+
+
 def failed(gates: Mapping[str, str]) -> dict[str, str]:
     """What is not well."""
     return {name: verdict for name, verdict in gates.items() if verdict != OK}

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.atomic import replace_file
 from gateway.jobs.work import Ended, JobCancelled, JobState, Running
+from gateway.ota.gates import sentence
+from gateway.ota.gates import told as told_gates
 from gateway.ota.places import Places, kill_point
 from gateway.ota.release import ReleaseRefused
 from gateway.ota.request import read_request
@@ -49,6 +51,8 @@ class Follow:
         told |= {"slot": said.get("slot"), "reason": said.get("reason"), "gates": gates or None}
         detail = {**_going(self._running.kept), **{name: value for name, value in told.items() if value is not None}}
         text = str(row.get("text") or row.get("slot") or outcome.lower())
+        if state is JobState.FAILED:
+            text = sentence(text, told_gates(gates))
         return Ended(state, text, 500 if state is JobState.FAILED else 200, detail)
 
     def is_asked(self) -> bool:

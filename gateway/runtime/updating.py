@@ -31,6 +31,8 @@ _AGAIN_S = 10.0
 _STORE_S = 10.0
 _MEMORY = "gateway.updating"
 """Rows of this part; no channel can be called so."""
+_MOST_WHY = 16
+"""Jobs of which it is kept which gates their releases did not pass."""
 _TOLD = {"SUCCEEDED": "succeeded", "FAILED": "failed", "ROLLED_BACK": "failed"}
 
 _log = logging.getLogger("fieldpost.update")
@@ -84,7 +86,15 @@ class Updating:
     def view(self) -> dict[str, Any]:
         """What `fieldpost ota status` adds to the state of the slots."""
         held = 0.0 if self._well_since is None else self._node.clock.mono() - self._well_since
-        return {"slot": self._slot, "gates": self._gates, "held_s": round(held, 1), "scripts": self._scripts}
+        live = {"slot": self._slot, "gates": self._gates, "held_s": round(held, 1), "scripts": self._scripts}
+        return {**live, "why": self._memory.get("why") or {}}
+
+    def _keep_why(self, job: str, bad: str) -> None:
+        """Which gates the release of a job did not pass: of the latest jobs, for `fieldpost ota history`."""
+        known = self._memory.get("why") or {}
+        if bad and known.get(job) != bad:
+            kept = [*((name, text) for name, text in known.items() if name != job), (job, bad)]
+            self._memory.put("why", dict(kept[-_MOST_WHY:]))
 
     async def _follow(self, view: SlotsView) -> None:
         trial = view.trial
@@ -180,7 +190,8 @@ class Updating:
         detail = self.detail(view.result)
         if outcome == "failed" and view.result.get("reason") != "operator":
             slot, bad = str(view.result.get("slot", "")), gates.told(detail.get("gates", {}))
-            text = str(view.result.get("text", "")) + (f" ({bad})" if bad else "")
+            self._keep_why(str(view.result.get("job", "")), bad)
+            text = gates.sentence(str(view.result.get("text", "")), bad)
             repair = "`fieldpost ota history` says more; correct the release or this machine, then send it again"
             self._node.health.set("update_failed", "update", f"{slot or 'an update'}: {text}", repair)
         else:

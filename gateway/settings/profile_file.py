@@ -82,7 +82,9 @@ class Profiles:
         if name in self._made:
             return self._made[name]
         if not self.incomplete:
-            hint = did_you_mean(name, self._written) or f"write profiles/{name}.yaml"
+            near = did_you_mean(name, self._written)
+            library = f"`fieldpost profiles show {name} --write` copies one of the library"
+            hint = near if near.startswith("did") else "; ".join(filter(None, [near, library]))
             self._problems.at(origin, f"there is no profile `{name}`", hint)
         return None
 

@@ -163,6 +163,7 @@ def test_a_release_that_crashes_once_it_is_confirmed_is_taken_back(site: FleetSi
 def test_a_release_that_loses_a_channel_is_taken_back(site: FleetSite) -> None:
     row = _taken_back(site, "1.5.0", updated.LOSES_A_CHANNEL, confirm_s=20)
     assert row["detail"]["gates"] == {"channels": "not up again: line01"}
+    assert row["detail"]["text"] == "no confirmation within 20 s (channels: not up again: line01)"
     assert row["detail"]["reason"] == "deadline"
 
 

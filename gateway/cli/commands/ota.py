@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from gateway.atomic import replace_file
@@ -101,7 +102,7 @@ def _status(session: Session, places: Places, view: SlotsView) -> int:
     if metadata:
         out.line(f"metadata {metadata['version']}, {_expiry(metadata)}")
     if view.result:
-        out.line(f"last     {_sentence(view.result)}")
+        out.line(f"last     {_sentence(view.result, live.get('why', {}))}")
     return Exit.OK
 
 
@@ -134,19 +135,24 @@ def _live(session: Session) -> dict[str, Any]:
 
 
 def _history(session: Session, view: SlotsView) -> int:
+    why = _live(session).get("why", {})
     if session.out.as_json:
-        session.out.result({"jobs": [dict(row) for row in view.last_jobs]})
+        known = [{"why": why[row["job"]]} if row.get("job") in why else {} for row in view.last_jobs]
+        session.out.result({"jobs": [{**row, **more} for row, more in zip(view.last_jobs, known, strict=True)]})
         return Exit.OK
     for row in view.last_jobs:
         when = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(int(row.get("at", 0))))
-        session.out.line(f"{when}  {clean(str(row.get('job') or '-')):<16}  {_sentence(row)}")
+        session.out.line(f"{when}  {clean(str(row.get('job') or '-')):<16}  {_sentence(row, why)}")
     if not view.last_jobs:
         session.out.line("no update was made")
     return Exit.OK
 
 
-def _sentence(row: Mapping[str, Any]) -> str:
+def _sentence(row: Mapping[str, Any], why: Mapping[str, str] = MappingProxyType({})) -> str:
+    """How a job ended. `why`: the gates that were not passed, by job."""
     words = [str(row.get("outcome", "")).lower().replace("_", " "), str(row.get("slot", "")), str(row.get("text", ""))]
+    if row.get("job") in why:
+        words.append(f"({why[row['job']]})")
     if row.get("waived"):
         words.append(f"(an expired {row['waived']} was accepted)")
     return clean(" ".join(word for word in words if word))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,8 @@ def one(session: Session, name: str) -> Source:
     sources = known(session)
     found = [each for each in sources if each.name == name]
     if not found:
-        near = sorted({each.name for each in sources if name.lower() in each.name.lower()})
+        names = {each.name for each in sources}
+        near = sorted(one for one in names if name.lower() in one.lower()) or get_close_matches(name, names)
         hint = f"; near: {', '.join(near)}" if near else ""
         raise CommandFailed(f"there is no profile {name} in the library and in the configuration{hint}")
     first = found[0].origin

@@ -125,6 +125,7 @@ def test_a_release_that_loses_a_channel_is_taken_back(managed):
     assert job["detail"]["gates"] == {"channels": verdict}, "the release before tells what the tried one lacked"
     (issue,) = [one for one in managed.gateway.issues() if one["id"] == "update_failed"]
     assert issue["text"] == f"{NEW}: no confirmation within 12 s (channels: {verdict})"
+    assert managed.gateway.ask("ota", "history")["jobs"][-1]["why"] == f"channels: {verdict}"
 
 
 def test_a_release_that_is_killed_in_its_soak_is_measured_anew(managed):

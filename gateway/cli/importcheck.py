@@ -14,12 +14,13 @@ from msgspec.structs import replace
 from gateway.cli.writing import write_tree
 from gateway.errors import ConfigError, Problem
 from gateway.importing.draft import Draft
+from gateway.importing.report import Place
 from gateway.importing.writing import HEAD, files_of
 from gateway.registry import Registry
 from gateway.settings.credentials import CredentialError, CredentialSource, credentials_of
 from gateway.settings.foreign import names_in
 from gateway.settings.loader import load_files, read_tree
-from gateway.settings.positions import Document, Problems
+from gateway.settings.positions import Document, Key, Problems
 from gateway.settings.tree import ROOT
 from gateway.settings.yaml_reader import read_documents
 from rules.expression import RuleExpressions
@@ -27,7 +28,7 @@ from rules.expression import RuleExpressions
 _ALONE = b"gateway: {id: import}\n"
 """What stands around an import that has no configuration yet, while it is checked."""
 _NAMED = ("profiles", "channels", "devices", "tags", "commands", "watch", "groups")
-_INDEX = re.compile(r"\[\d+\]")
+_STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 
 class Target:
@@ -116,13 +117,28 @@ def faults_of(draft: Draft, target: Target) -> list[Problem]:
 
 
 def keep_what_is_right(draft: Draft, target: Target) -> None:
-    """Take the parts out of a draft that the loader would refuse: a tag, else its device, else the whole file."""
+    """Take the parts out of a draft that the loader would refuse: a tag, else its device, else the whole file. What
+    goes with them, since it names them, is told.
+    """
+    told = True
     while faults := _faults(draft, target):
-        taken = [_take_out(draft, _keys(problem)) for problem in faults]
-        if not any(taken):
+        if not told:
+            for problem in faults:
+                place = _at_origin(problem, draft)
+                text = f"left out with what is wrong: {problem.message}"
+                draft.report.follows(Place(place.file, place.line, place.column, problem.path), text)
+        told = False
+        # all are found before any goes: of two faults of a tag the second would take its device
+        parts = [part for problem in faults if (part := _smallest(draft, _keys(problem))) is not None]
+        if not parts:
             draft.channels.clear()
             draft.profiles.clear()
             return
+        for holder, name in parts:
+            if isinstance(holder, dict):
+                holder.pop(name, None)
+            elif name in holder:
+                holder.remove(name)
 
 
 def _faults(draft: Draft, target: Target) -> list[Problem]:
@@ -131,11 +147,11 @@ def _faults(draft: Draft, target: Target) -> list[Problem]:
     return [problem for problem in target.faults(wanted) if problem not in before] if wanted else []
 
 
-def _keys(problem: Problem) -> tuple[str, ...]:
+def _keys(problem: Problem) -> tuple[Key, ...]:
     """The draft's path of a problem in a written file."""
     path = PurePosixPath(problem.file)
     root = (path.parts[0],) if path.parts[0] == "profiles" else (path.parts[0], path.stem)
-    return (*root, *(_INDEX.sub("", problem.path).split(".") if problem.path else ()))
+    return (*root, *(int(index) if index else name for name, index in _STEP.findall(problem.path)))
 
 
 def _at_origin(problem: Problem, draft: Draft) -> Problem:
@@ -146,16 +162,18 @@ def _at_origin(problem: Problem, draft: Draft) -> Problem:
     return replace(problem, file=place.file, line=place.line, column=place.column)
 
 
-def _take_out(draft: Draft, keys: tuple[str, ...]) -> bool:
-    """Remove the smallest named part that holds `keys`. False when the draft has no such part."""
-    data: dict[str, Any] = {"profiles": draft.profiles, "channels": draft.channels}
-    smallest: tuple[dict[str, Any], str] | None = None
+def _smallest(draft: Draft, keys: tuple[Key, ...]) -> tuple[dict[str, Any] | list[Any], Any] | None:
+    """The smallest named part that holds `keys`: what it is in, and its name there. None when there is none."""
+    data: Any = {"profiles": draft.profiles, "channels": draft.channels}
+    smallest: tuple[dict[str, Any] | list[Any], Any] | None = None
     for above, key in zip(("", *keys), keys, strict=False):
-        if not isinstance(data, dict) or key not in data:
+        if isinstance(data, list) and isinstance(key, int) and key < len(data):
+            name = data[key]
+        elif isinstance(data, dict) and key in data:
+            name = key
+        else:
             break
         if above in _NAMED:
-            smallest = data, key
+            smallest = data, name
         data = data[key]
-    if smallest is not None:
-        del smallest[0][smallest[1]]
-    return smallest is not None
+    return smallest

@@ -70,10 +70,15 @@ class Report:
         """Something that a person should know; the same thing counts once."""
         if self._strict:
             self.error(place, f"{kind}: {text}", "`--strict` accepts no notes")
-        elif self._most_notes is None or len(self._notes) < self._most_notes:
-            if len(self._texts) >= _MOST_TEXTS:
-                self._texts.clear()
-            self._notes[Note(place, kind, self._texts.setdefault(text, text))] = None
+        else:
+            self._keep(Note(place, kind, text))
+
+    def _keep(self, note: Note) -> None:
+        if self._most_notes is not None and len(self._notes) >= self._most_notes:
+            return
+        if len(self._texts) >= _MOST_TEXTS:
+            self._texts.clear()
+        self._notes[Note(note.place, note.kind, self._texts.setdefault(note.text, note.text))] = None
 
     def ignored(self, place: Place, text: str) -> None:
         """A key that has no meaning here."""
@@ -86,6 +91,10 @@ class Report:
     def guessed(self, place: Place, text: str) -> None:
         """The file does not say it; this was taken."""
         self.note(place, GUESSED, text)
+
+    def follows(self, place: Place, text: str) -> None:
+        """Something is left out because of a fault that is told: never a fault of its own, nor with `strict`."""
+        self._keep(Note(place, WARNING, text))
 
     def warning(self, place: Place, text: str) -> None:
         """A person has to do something before it works."""

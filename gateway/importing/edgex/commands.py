@@ -82,6 +82,7 @@ def _read(view: View, name: str, names: Names, resources: Mapping[str, Resource]
                 members[member.resource.name] = member
     command = Command(name, names.id_of(name, view.place), access, list(members.values()), view)
     if not command.members and broken:
+        view.report.follows(view.place, f"the command `{name}` is left out: its resources have faults")
         return None
     return command if _narrowed(command) else None
 
@@ -94,6 +95,7 @@ def _member(view: View, command: str, resources: Mapping[str, Resource], broken:
             view.report.error(view.place, f"an operation of `{command}` names no `deviceResource`")
         return None
     if name in broken:
+        view.report.follows(view.place, f"`{name}` has faults: it is left out of `{command}`")
         return None
     if name not in resources:
         place = found.place if found else view.place

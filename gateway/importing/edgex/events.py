@@ -81,6 +81,7 @@ def _paths(source: str, profile: Profile | None, named: View) -> list[str] | Non
         return [resource.path for resource in members if "r" in resource.access]
     resource = profile.resources.get(source)
     if resource is None and source in profile.broken:
+        named.report.follows(named.place, f"`{source}` of `{profile.name}` has faults: this schedule is left out")
         return None
     if resource is None or resource.method is not None:
         hint = f"known: {', '.join([*profile.commands, *profile.resources][:20])}"

@@ -46,6 +46,7 @@ def read_profile(view: View, draft: Draft) -> Profile | None:
     name = named.as_text() if named is not None else None
     if not name:
         draft.report.error(view.place, "a device profile needs a `name`", "name: Pump")
+        view.skip()
         return None
     meta: dict[str, str] = {}
     profile_id = draft.profile_names.id_of(name, named.place if named else view.place)

@@ -177,7 +177,9 @@ class Devices:
         if model is None:
             return Property(visit.name, names.path_of(visit.name, visit.view.place), visit.view.place)
         found = model.properties.get(visit.name)
-        if found is None and visit.name not in model.skipped:
+        if visit.name in model.skipped:
+            self._draft.report.follows(visit.view.place, f"`{visit.name}` is left out, as it is of its model")
+        elif found is None:
             text = f"model `{model.resource.shown}` has no property `{visit.name}`, which device `{device.shown}` has"
             self._draft.report.error(visit.view.place, text, did_you_mean(visit.name, model.properties))
         return found

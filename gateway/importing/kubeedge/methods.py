@@ -46,6 +46,8 @@ def _members(view: View, made: Mapping[str, Made], written: Collection[str], dra
             found.append(made[name])
         elif name and name not in written:
             draft.report.error(each.place, f"the device has no property `{name}`", did_you_mean(name, made))
+        elif name:
+            draft.report.follows(each.place, f"`{name}` is no tag here: this method goes without it")
     if listed is None or (listed.is_list and not list(listed.items())):
         draft.report.ignored(view.place, "a method without `propertyNames` does nothing")
     return found

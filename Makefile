@@ -59,7 +59,7 @@ tests/peers/node_modules: tests/peers/package-lock.json
 	@touch $@
 
 test-system: $(VENV)/.dev $(if $(wildcard tests/peers/package-lock.json),tests/peers/node_modules)
-	$(PYTEST) -n 2 --dist loadfile -m "system or engines" tests
+	$(PYTEST) -n 3 --dist loadfile -m "system or engines" tests
 	$(PYTEST) -n 3 --dist worksteal -m long tests/e2e/long
 
 # A guest with a kernel of its own: apt install qemu-system-x86 bluez kmod; the guest is made once, 410 MB in .vm-guest.

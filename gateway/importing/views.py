@@ -158,7 +158,7 @@ class View:
     def keys(self) -> list[str]:
         """Names of a mapping, without reading them."""
         values = self.tree.values
-        return [values[key] for key, _ in self._pairs()]
+        return [values[key] for key, _ in self.tree.pairs(self.row)] if self.is_map else []
 
     def key_place(self, name: str) -> Place:
         """Where a key of this mapping stands."""

@@ -101,8 +101,11 @@ class Tree:
 
     def pairs(self, row: int) -> Iterator[tuple[int, int]]:
         """Rows of keys and values of a mapping; what an alias stands for in its place."""
-        items = self.items(row)
-        return zip(items, items, strict=True)
+        nexts, aliases, at, end = self.nexts, self.aliases, row + 1, self.nexts[row]
+        while at < end:
+            value = nexts[at]
+            yield (aliases.get(at, at), aliases.get(value, value)) if aliases else (at, value)
+            at = nexts[value]
 
     def keys(self, row: int) -> Iterator[int]:
         """Rows of the scalar keys of a mapping that are written there, not by an alias."""
@@ -135,8 +138,17 @@ class Tree:
 
     def find(self, row: int, name: str) -> int:
         """The row of the value that a mapping has for a plain key; -1 where there is none."""
-        key = self.find_key(row, name)
-        return -1 if key < 0 else self.target(self.nexts[key])
+        codes, values, nexts = self.codes, self.values, self.nexts
+        at, end = row + 1, nexts[row]
+        if self.aliases or end - row > _BIG:
+            key = self._table(row).get(name, -1)
+            return -1 if key < 0 else self.target(nexts[key])
+        while at < end:
+            value = nexts[at]
+            if values[at] == name and not codes[at] & KINDS:
+                return value
+            at = nexts[value]
+        return -1
 
     def target(self, row: int) -> int:
         """The row itself, or what it is an alias of."""

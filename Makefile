@@ -15,7 +15,8 @@ help:
 	@echo "make test         checks and all tests that need no root, at most 12 minutes on 2 cores"
 	@echo "make test-system  tests that need root or a minute each: file systems, namespaces, systemd, foreign peers"
 	@echo "make test-vm      real bluetoothd in a virtual machine, a minute or two (apt install qemu-system-x86 bluez kmod)"
-	@echo "make test-arm     the core's tests on aarch64 under emulation (root)"
+	@echo "make test-arm     the core's tests on aarch64 under emulation, then an arm64 machine that is booted, installed on and"
+	@echo "                  updated; about an hour, nightly (root; apt install mmdebstrap qemu-user-static qemu-system-arm)"
 	@echo "make soak         full-length fault tests (hours); FIELDPOST_SEED=n repeats one run"
 	@echo "make bench        measures every budget beside a bare polling loop"
 	@echo "make check        format, lint, types, import contract"
@@ -69,6 +70,7 @@ test-vm: $(VENV)/.dev
 
 test-arm: $(VENV)/.dev
 	PY=$(CURDIR)/$(PY) tests/arm/arm64.sh $(ARM_ROOT)
+	FIELDPOST_SLOW=5 $(PYTEST) -s -rs -m arm tests/arm
 
 soak: $(VENV)/.dev
 	FIELDPOST_SOAK=1 $(PYTEST) -m "e2e or long or soak" tests/e2e tests/soak

@@ -150,6 +150,9 @@ if [ -n "$live" ] && [ "$changes" != 0 ] && [ -z "$dry" ]; then
     systemctl daemon-reload
     systemctl --quiet reload dbus.service 2>/dev/null || true # no bus, no Bluetooth
     udevadm control --reload 2>/dev/null || true
+    # serial adapters that are plugged in already get what the rules say, too
+    udevadm trigger --subsystem-match=usb-serial 2>/dev/null || true
+    udevadm trigger --subsystem-match=tty --property-match=ID_BUS=usb 2>/dev/null || true
 fi
 
 # Of an image: whose they are is said at its first boot (tmpfiles.conf).

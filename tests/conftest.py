@@ -47,7 +47,7 @@ MEANINGS = {
     "long": "as e2e, but a minute each: run beside the tests that need root",
     "system": "needs root: file systems, namespaces, systemd",
     "vm": "a guest with its own kernel under qemu",
-    "arm": "the core's tests under aarch64 emulation",
+    "arm": "a booted arm64 system under emulation",
     "soak": "full-length figures",
 }
 

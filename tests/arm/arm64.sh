@@ -4,7 +4,7 @@
 # ROOT is made on the first run (Python of Debian 12, extracted only: no second stage) and used again later. Our
 # package and its aarch64 wheels are put in from outside: a dependency without such a wheel fails here, as it should.
 # Before them, a machine is made of the Debian package for aarch64: installed by its own scripts, its slot tested, started
-# as far as that goes without a service manager. INSTALL_ONLY=1 ends there.
+# as far as that goes without a service manager. INSTALL_ONLY=1 ends there. What needs one: test_booted.py.
 # 4 to 20 times slower than native: deadlines are stretched, nothing asserts a time.
 set -eu
 
@@ -13,20 +13,7 @@ project=$(cd "$here/../.." && pwd)
 PY=${PY:-python3}
 root=${1:-$project/.cache/arm64}
 
-need() { command -v "$1" >/dev/null || { echo "missing: $1; install it with: apt install $2" >&2; exit 69; }; }
-[ "$(id -u)" = 0 ] || { echo "missing: root; run it with: sudo make test-arm" >&2; exit 77; }
-need mmdebstrap mmdebstrap
-need qemu-aarch64-static qemu-user-static
-
-binfmt=/proc/sys/fs/binfmt_misc
-mounted=() registered=
-undo() {
-    local place
-    for place in "${mounted[@]}"; do [ "$place" = "$binfmt" ] || umount "$place" || true; done
-    [ -z "$registered" ] || echo -1 >"$binfmt/qemu-aarch64"
-    for place in "${mounted[@]}"; do [ "$place" != "$binfmt" ] || umount "$place" || true; done
-}
-trap undo EXIT
+. "$here/emulator.sh"
 
 if [ ! -e "$root/usr/bin/python3" ]; then
     mkdir -p "$(dirname "$root")"
@@ -34,19 +21,12 @@ if [ ! -e "$root/usr/bin/python3" ]; then
         bookworm "$root" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}"
 fi
 
-# Dependencies as the package states them, for the target; the tests' own tools beside them.
+# What a gateway may run, as the locks resolve it, for the target; the tests' own tools beside them.
 site=$root/opt/site
-stamp=$(sha256sum "$project/setup.cfg" | cut -c1-16)
+stamp=$(cat "$project/setup.cfg" "$project/packaging/lock.py" | sha256sum | cut -c1-16)
 if [ ! -e "$root/opt/site.$stamp" ]; then
     rm -rf "$site" "$root"/opt/site.*
-    mapfile -t wanted < <("$PY" - "$project/setup.cfg" <<'PYTHON'
-import configparser, sys
-config = configparser.ConfigParser()
-config.read(sys.argv[1])
-wanted = config["options"]["install_requires"] + config["options.extras_require"]["modbus"]
-print("\n".join(line for line in wanted.splitlines() if line))
-PYTHON
-    )
+    mapfile -t wanted < <(PYTHONPATH=$project/packaging "$PY" -c 'import lock; print("\n".join(lock.requirements()))')
     "$PY" -m pip install --quiet --disable-pip-version-check --target "$site" --only-binary=:all: --python-version 3.11 \
         --implementation cp --platform manylinux_2_28_aarch64 --platform manylinux_2_17_aarch64 \
         --platform manylinux2014_aarch64 "${wanted[@]}" pytest pytest-asyncio pytest-timeout hypothesis
@@ -65,14 +45,6 @@ wheels=$(mktemp -d)
 cp -r "$wheels"/unpacked/fieldpost-*.dist-info "$site/"
 rm -rf "$wheels"
 
-if [ ! -e "$binfmt/register" ]; then
-    mount -t binfmt_misc binfmt_misc "$binfmt"
-    mounted+=("$binfmt")
-fi
-if [ ! -e "$binfmt/qemu-aarch64" ]; then
-    cat /usr/lib/binfmt.d/qemu-aarch64.conf >"$binfmt/register"     # flag F: works inside the chroot, children too
-    registered=1
-fi
 PY=$PY "$here/install_arm64.sh" "$root-installed"
 [ -z "${INSTALL_ONLY:-}" ] || exit 0
 
@@ -92,6 +64,8 @@ in_root -c 'import platform, lmdb, msgpack, msgspec
 print(platform.machine(), platform.python_version(), "lmdb", lmdb.version())'
 # The core: what runs on the device and could differ there. The command line, the configuration's 500 cases, the demo and
 # packaging are plain Python and are left to the native run; so are the store's fifty byte flips (a process each).
-core=(tests/unit/store tests/unit/kernel tests/unit/values tests/unit/runtime tests/unit/transform tests/unit/uplink
-    tests/golden tests/drivers)
+core=(tests/unit/store tests/unit/kernel tests/unit/values tests/unit/runtime tests/unit/transform tests/unit/uplink)
 in_root -m pytest -q -p no:cacheprovider -m unit -k "not flip and not issues_page" "${core[@]}"
+# What makes numbers of bytes, and the bus: these folders have marks of their own, or none.
+bytes=(tests/golden tests/drivers/sim tests/drivers/modbus/test_{values,bytes_of_registers,rows_of_bits}.py)
+in_root -m pytest -q -p no:cacheprovider "${bytes[@]}"

@@ -78,6 +78,7 @@ PARTS: dict[str, Part] = {
     "systemd-nspawn": _command("systemd-nspawn", "apt install systemd-container"),
     "nsenter": _command("nsenter", "apt install util-linux"),
     "mmdebstrap": _command("mmdebstrap", "apt install mmdebstrap"),
+    "qemu-system-aarch64": _command("qemu-system-aarch64", "apt install qemu-system-arm"),
     "qemu-aarch64-static": _command("qemu-aarch64-static", "apt install qemu-user-static"),
     "lintian": _command("lintian", "apt install lintian"),
     "nginx": _command("nginx", "apt install nginx-light"),

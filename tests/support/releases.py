@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.ota.building import Wanted, build
@@ -19,22 +20,42 @@ _START = '"""Run the gateway until it is told to stop. Returns the process\' exi
 _TEST = "    config, state, *drivers = words\n    try:\n"
 
 
-class Releases:
-    """Builds wheels from a copy of the project; what it needs is built once."""
+@dataclass(frozen=True)
+class Machines:
+    """Which machines releases are for: what `uname -m` says there, and their Python."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    machine: str
+    python: tuple[int, int]
+
+    @property
+    def tag(self) -> str:
+        return f"cp{self.python[0]}{self.python[1]}"
+
+
+THIS = Machines(platform.machine(), (sys.version_info[0], sys.version_info[1]))
+
+
+class Releases:
+    """Builds wheels from a copy of the project; what it needs is built once, for other machines than this one fetched:
+    the wheels of packaging/locks.
+    """
+
+    def __init__(self, folder: Path, machines: Machines = THIS) -> None:
+        self._folder, self._machines = folder, machines
         self.publisher = Publisher(folder / "publisher")
         self.publisher.now = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
         self.publisher.repository.refresh(self.publisher.signers)
         self._needs = folder / "needs"
-        self._pip("wheel", "-w", str(self._needs), f"{ROOT}[modbus,uvloop,ota]")
-        next(self._needs.glob("fieldpost-*.whl")).unlink()
+        if machines == THIS:
+            self._pip("wheel", "-w", str(self._needs), f"{ROOT}[modbus,uvloop,ota]")
+            next(self._needs.glob("fieldpost-*.whl")).unlink()
+        else:
+            self._fetch()
 
     def make(self, version: str, fault: str = "", selftest: str = "", **health: int) -> Path:
         """A bundle. `fault`: a line of Python that `run` begins with; `selftest`: one that the self-test begins with."""
         wheels = self.wheels(version, fault, selftest)
-        wanted = Wanted(f"linux_{platform.machine()}", f"cp{sys.version_info[0]}{sys.version_info[1]}", health=health)
+        wanted = Wanted(f"linux_{self._machines.machine}", self._machines.tag, health=health)
         build(wheels, self._folder / f"release-{version}", wanted)
         publisher = self.publisher
         release = publisher.repository.add(self._folder / f"release-{version}", publisher.signers)
@@ -58,6 +79,15 @@ class Releases:
         shutil.copytree(self._needs, wheels)
         self._pip("wheel", "--no-deps", "--no-build-isolation", "-w", str(wheels), str(source))
         return wheels
+
+    def _fetch(self) -> None:
+        """As packaging/debian/build.sh does."""
+        machine, (major, minor) = self._machines.machine, self._machines.python
+        lock = ROOT / "packaging/locks" / f"linux_{machine}-{self._machines.tag}.txt"
+        argv = ["download", "--no-deps", "--require-hashes", "--only-binary=:all:", "--implementation", "cp"]
+        argv += ["--python-version", f"{major}.{minor}", "--dest", str(self._needs), "-r", str(lock)]
+        argv += [word for glibc in ("_2_28", "_2_17", "2014") for word in ("--platform", f"manylinux{glibc}_{machine}")]
+        self._pip(*argv)
 
     @staticmethod
     def _pip(*words: str) -> None:

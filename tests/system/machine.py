@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from tests.arm.guest import Guest
 from tests.support import counting
 from tests.support.eventually import wait_until
 from tests.support.plant import Plant
@@ -19,11 +20,10 @@ from tests.system.container import Container
 
 
 class Machine:
-    """`files` of the machine that runs the tests lie below /media/NAME, the installer in /media/systemd."""
+    """`container` is booted; the installer lies in its /media/systemd, other files that a test brings beside it."""
 
-    def __init__(self, processes: Processes, files: Sequence[Path]) -> None:
-        binds = [f"{ROOT / 'systemd'}:/media/systemd", *(f"{path}:/media/{path.name}" for path in files)]
-        self.container = Container(processes, installed.rootfs(), binds)
+    def __init__(self, container: Container | Guest) -> None:
+        self.container = container
 
     def run(self, *argv: str, check: bool = True) -> str:
         return self.container.run(*argv, check=check)
@@ -73,7 +73,9 @@ class Machine:
 
 @contextmanager
 def booted(processes: Processes, files: Sequence[Path] = ()) -> Iterator[Machine]:
-    machine = Machine(processes, files)
+    """`files` of the machine that runs the tests lie below /media/NAME."""
+    binds = [f"{ROOT / 'systemd'}:/media/systemd", *(f"{path}:/media/{path.name}" for path in files)]
+    machine = Machine(Container(processes, installed.rootfs(), binds))
     try:
         yield machine
     finally:

@@ -24,5 +24,6 @@ if [ ! -d "$guest/lib/modules" ]; then
 fi
 version=$(basename "$guest"/lib/modules/*)
 depmod -b "$guest" "$version"
-"$here/make_initrd.sh" "$guest" "$version" "$guest/bin/busybox" "$guest/initrd.gz"
+MODULES="virtio_pci 9pnet_virtio 9p overlay virtio_console" \
+    "$here/make_initrd.sh" "$guest" "$version" "$guest/bin/busybox" "$guest/initrd.gz" "$here/init"
 echo "guest ready: kernel $version"

@@ -49,7 +49,7 @@ def _group(name: str, value: Any, origin: Origin, problems: Problems) -> Schedul
     if keys is None:
         return None
     check_interval(keys.every, origin.child("every"), problems)
-    if keys.align and keys.every > 0 and not divides_day(keys.every):
+    if keys.align and 0 < keys.every <= LONGEST_S and not divides_day(keys.every):
         message = "an aligned period must divide the day, else its last one is cut at midnight"
         problems.at(origin.child("every"), message, "write 1m, 5m, 10m, 15m, 30m, 1h or 24h")
     return Schedule(float(keys.every), keys.align == "clock")

@@ -249,9 +249,12 @@ class Uplinks:
         taken: dict[tuple[str, int, str], str] = {}
         for uplink in self.settings:
             for text in uplink.urls:
-                url = urllib.parse.urlsplit(text)
+                try:
+                    host = urllib.parse.urlsplit(text).hostname
+                except ValueError:
+                    continue  # told already
                 # The same broker may listen on several ports; the host alone decides.
-                at = (url.hostname or "", 0, uplink.client_id)
+                at = (host or "", 0, uplink.client_id)
                 other = taken.setdefault(at, uplink.name)
                 if other != uplink.name:
                     origin = self._origins[uplink.name]

@@ -113,6 +113,8 @@ class _Attempt:
                     connection.close()
         except (OSError, http.client.HTTPException) as error:
             raise _Cut(str(error) or type(error).__name__) from None
+        except ValueError as error:  # what a server calls an address
+            raise ReleaseRefused("link", f"{url} leads to no address: {error}") from None
         raise ReleaseRefused("link", f"{self._source.url}: more than {_MOST_REDIRECTS} redirects")
 
     def _connect(self, parts: SplitResult) -> http.client.HTTPConnection:

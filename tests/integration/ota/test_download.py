@@ -129,6 +129,15 @@ def test_redirects_are_followed_and_bounded(tmp_path: Path) -> None:
     assert (tmp_path / "a.fpb").read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize("place", ["http://[", "http://127.0.0.1:99999/a", "http://127.0.0.1:x/a", "ftp://127.0.0.1/a"])
+def test_a_redirect_to_no_address_is_told(tmp_path: Path, place: str) -> None:
+    with serving(CONTENT) as server:
+        server.redirect = place
+        with pytest.raises(ReleaseRefused, match="address"):
+            fetch(server, tmp_path / "a.fpb")
+    assert not (tmp_path / "a.fpb").exists()
+
+
 @pytest.mark.parametrize("url", ["ftp://localhost/a", "file:///etc/passwd", "http://user:word@localhost/a", "nothing"])
 def test_other_addresses_are_refused(tmp_path: Path, url: str) -> None:
     with pytest.raises(ReleaseRefused, match="no http or https address"):

@@ -16,9 +16,16 @@ from gateway.serving.contract import Offer
 from gateway.serving.offering import offers_of
 from gateway.settings.book_plan import BookPlan, diff_books
 from gateway.settings.fingerprint import channel_bytes
+from gateway.settings.references import is_secret_key
 from gateway.settings.types import GatewaySettings, ServerSettings, UplinkSettings
 
-_SECRET_FIELDS = ("password",)
+_TOLD_OTHERWISE = frozenset({
+    "id", "tenant", "timezone", "clock_trust", "store", "shadow", "uplinks", "channels", "servers", "book", "watch",
+    "ota", "hash", "accepted",
+})  # fmt: skip
+"""Fields of the settings that have lines of their own, or that are no part of the meaning. Each other one is told with
+both values, so that none is forgotten that comes later.
+"""
 
 
 class Plan(Struct, frozen=True):
@@ -26,7 +33,8 @@ class Plan(Struct, frozen=True):
 
     `process`: settings that only a restart of the process brings in. `details`: for a changed one, what differs.
     `book`: what happens to rules, alarms and notifications. `watch`: channels with other watch rules. `ota`: keys of
-    updates that differ; the next one goes by them.
+    updates that differ; the next one goes by them. `words`: other words of gateway.yaml with both values; they hold at
+    once.
     """
 
     old_hash: str
@@ -48,12 +56,14 @@ class Plan(Struct, frozen=True):
     book: BookPlan = BookPlan()
     watch: tuple[str, ...] = ()
     ota: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Nothing restarts, nothing waits for a restart, and no rule or alarm changes."""
         gone = self.channels_removed or self.uplinks_removed or self.servers_removed
-        return not (self.touched() or gone or self.process or self.watch or self.ota) and self.book.is_empty
+        others = self.process or self.watch or self.ota or self.words
+        return not (self.touched() or gone or others) and self.book.is_empty
 
     def touched(self) -> tuple[str, ...]:
         """What is (re)started and should come up: `channel:line1`, `uplink:cloud`."""
@@ -78,6 +88,7 @@ class Plan(Struct, frozen=True):
         lines += [f"~ watch rules of channel {name} change" for name in self.watch]
         lines += self.book.lines()
         lines += [f"~ updates: {', '.join(self.ota)}"] if self.ota else []
+        lines += [f"~ {word}" for word in self.words]
         lines += [f"! {name} changes with the next restart of the gateway" for name in self.process]
         return lines
 
@@ -94,6 +105,7 @@ class Plan(Struct, frozen=True):
             "alarms": self.book.alarms.as_json(),
             "notify": self.book.notify.as_json(),
             "watch": list(self.watch),
+            "settings": list(self.words),
             "restart_required": list(self.process),
             "details": {name: list(differences) for name, differences in self.details},
             "lines": self.lines(),
@@ -138,6 +150,7 @@ def diff(old: GatewaySettings, new: GatewaySettings) -> Plan:
         book=diff_books(old.book, new.book),
         watch=_watch(old, new),
         ota=tuple(_unit(name) for name in _different(old.ota, new.ota)),
+        words=_words(old, new),
     )
 
 
@@ -193,6 +206,31 @@ def _server_details(old: _Served, new: _Served) -> tuple[str, ...]:
 def _different(old: Any, new: Any) -> list[str]:
     """Names of fields that differ; values are left out, as some are secrets."""
     return [name for name, value in asdict(old).items() if value != getattr(new, name)]
+
+
+def _words(old: GatewaySettings, new: GatewaySettings) -> tuple[str, ...]:
+    """`remote_config: open -> signed`, for each word of gateway.yaml that nothing else tells of."""
+    words: list[str] = []
+    for name in _different(old, new):
+        if name not in _TOLD_OTHERWISE:
+            words += _change(name, getattr(old, name), getattr(new, name))
+    return tuple(words)
+
+
+def _change(name: str, old: Any, new: Any) -> list[str]:
+    if isinstance(old, Struct) and type(old) is type(new):
+        below = [(key, getattr(old, key), getattr(new, key)) for key in _different(old, new)]
+        return [word for key, before, after in below for word in _change(f"{name}.{key}", before, after)]
+    key = _unit(name)
+    if is_secret_key(key.rpartition(".")[2]):
+        return [key]
+    unit = "s" if key != name else ""
+    return [f"{key}: {_shown(old, unit)} -> {_shown(new, unit)}"]
+
+
+def _shown(value: Any, unit: str) -> str:
+    number = f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{number}{unit}"
 
 
 def _unit(name: str) -> str:

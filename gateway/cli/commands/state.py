@@ -13,6 +13,8 @@ from gateway.cli.commands.alarms import style_of
 from gateway.cli.output import clean
 from gateway.cli.session import CommandFailed, Exit, Session
 
+_AWAY_STATES = {"offline", "demoted", "unknown"}
+"""States of devices that do not answer, or never did."""
 _BAD_STATES = {"offline", "failed", "demoted", "backing_off", "refused", "unauthorized"}
 
 
@@ -230,9 +232,10 @@ def _print_channels(session: Session, channels: Mapping[str, Any]) -> None:
     rows, styles = [], []
     for name, channel in channels.items():
         states = channel.get("devices", {})
-        away = [f"{device} {state}" for device, state in states.items() if state in _BAD_STATES]
+        away = [f"{device} {state}" for device, state in states.items() if state in _AWAY_STATES]
         rows.append((name, str(channel.get("state")), f"{len(states) - len(away)}/{len(states)}", ", ".join(away)))
-        styles.append("bad" if channel.get("state") in _BAD_STATES or away else "")
+        bad = not _BAD_STATES.isdisjoint((channel.get("state"), *states.values()))
+        styles.append("bad" if bad else "")
     session.out.table(("channel", "state", "devices", ""), rows, styles)
 
 

@@ -113,6 +113,14 @@ def test_text_of_a_device_cannot_drive_the_terminal(gateway, capsys):
     assert out.count("\n") == 2
 
 
+def test_status_counts_a_device_that_was_never_reached_as_away(gateway, capsys):
+    line = {"state": "offline", "devices": {"o1": "unknown", "o2": "degraded"}}
+    gateway.answers["status"] = {**STATUS, "channels": {"line1": line}}
+    fieldpost(gateway, "status")
+    row = next(row for row in capsys.readouterr().out.splitlines() if row.startswith("line1"))
+    assert row.split() == ["line1", "offline", "1/2", "o1", "unknown"]
+
+
 def test_status_shows_the_issue_and_its_repair(gateway, capsys):
     fieldpost(gateway, "status")
     out = capsys.readouterr().out

@@ -46,3 +46,28 @@ async def test_what_cannot_be_imported_is_left_to_whoever_needs_it(slow_module) 
     assert "fp_broken" not in sys.modules
     await preload([slow_module("fp_good", "")])
     assert "fp_good" in sys.modules
+
+
+async def test_several_channels_of_a_driver_without_its_library_hear_the_same_reason(slow_module) -> None:
+    name = slow_module("fp_broken", "import time\ntime.sleep(0.05)\nimport no_such_library\nThing = 1\n")
+
+    async def channel(turns: int) -> str | None:
+        for _ in range(turns):  # they do not begin at the same time
+            await asyncio.sleep(0.01)
+        await preload([name])
+        with pytest.raises(ImportError) as caught:
+            exec(f"from {name} import Thing")  # as a driver's `create` does
+        return caught.value.name
+
+    missing = await asyncio.gather(*(channel(turns) for turns in range(12)))
+    assert set(missing) == {"no_such_library"}
+
+
+async def test_a_wait_for_a_library_that_is_given_up_does_not_stop_the_others(slow_module) -> None:
+    name = slow_module("fp_slow", "import time\ntime.sleep(0.1)\n")
+    first, second = (asyncio.create_task(preload([name])) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait_for(second, 10)
+    assert first.cancelled()
+    assert not sys.modules[name].__spec__._initializing

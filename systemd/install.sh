@@ -7,7 +7,8 @@
 #   sudo systemd/install.sh --uninstall              takes it away; configuration and data stay
 #   sudo systemd/install.sh --uninstall --purge      configuration, data and user too
 #
-#   --trust 1.root.json          whose releases this gateway takes, now and later (with `fieldpost ota install`)
+#   --trust 1.root.json          whose releases this gateway takes, now and later (with `fieldpost ota install`);
+#                                alone on a gateway that is installed: only that is set
 #   --accept-stale-timestamp     a bundle whose timestamp has expired, as on a site that was dark for long
 #   --dry-run                    says what it would do and changes nothing
 #   --no-init                    no first configuration: this box is made of a backup (`fieldpost restore`)
@@ -21,18 +22,18 @@
 set -eu
 umask 022 # the gateway reads what root installs
 
-bundle='' wheelhouse='' root='' extras='modbus,uvloop' trust='' stale='' dry='' init=yes remove='' purge=''
+bundle='' wheelhouse='' root='' extras='' trust='' stale='' dry='' init=yes remove='' purge=''
 python=${PYTHON:-/usr/bin/python3}
 here=$(cd "$(dirname "$0")" && pwd)
 
-usage() { sed -n '4,15s/^# \{0,3\}//p' "$0"; exit 2; }
+usage() { sed -n '4,16s/^# \{0,3\}//p' "$0"; exit 2; }
 fail() { echo "install.sh: $*" >&2; exit 1; }
 need() { [ $# -ge 2 ] || usage; }
 while [ $# -gt 0 ]; do
     case $1 in
         --bundle) need "$@"; [ -f "$2" ] || fail "no file $2"; bundle=$2; shift 2 ;;
         --wheelhouse) need "$@"; wheelhouse=$(cd "$2" 2>/dev/null && pwd) || fail "no folder $2"; shift 2 ;;
-        --root) need "$@"; mkdir -p "$2"; root=$(cd "$2" && pwd); shift 2 ;;
+        --root) need "$@"; [ -n "$2" ] || usage; root=$(realpath -m -- "$2"); shift 2 ;;
         --extras) need "$@"; extras=$2; shift 2 ;;
         --trust) need "$@"; [ -f "$2" ] || fail "no file $2"; trust=$2; shift 2 ;;
         --accept-stale-timestamp) stale=$1; shift ;;
@@ -44,10 +45,26 @@ while [ $# -gt 0 ]; do
     esac
 done
 [ -z "$purge" ] || [ -n "$remove" ] || fail "--purge belongs to --uninstall"
+[ -z "$remove" ] || [ -z "$bundle$wheelhouse$extras$trust$stale" ] || fail "--uninstall installs nothing: it goes with --purge, --root and --dry-run"
 [ -z "$bundle" ] || [ -z "$wheelhouse" ] || fail "either --bundle or --wheelhouse"
 [ -n "$root" ] || [ "$(id -u)" = 0 ] || fail "run it as root"
 [ -x "$python" ] || fail "missing: $python; install it with: apt install python3"
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "needs Python 3.11 or newer"
+
+# The links of an image are followed from its own root: an absolute one leads out of it here.
+if [ -n "$root" ]; then
+    for place in opt/fieldpost/releases opt/fieldpost/state usr/lib/fieldpost/slots usr/lib/sysusers.d usr/lib/tmpfiles.d \
+        usr/share/fieldpost/tuf usr/share/man/man8 usr/local/bin etc/systemd/system/fieldpost.service.d \
+        etc/systemd/system/multi-user.target.wants etc/udev/rules.d etc/dbus-1/system.d etc/fieldpost \
+        var/lib/fieldpost var/lib/fieldpost-floor run; do
+        led=$(realpath -m -- "$root/$place")
+        case $led in
+            "${root%/}"/*) ;;
+            *) fail "$root/$place leads out of the image, to $led" ;;
+        esac
+    done
+    [ -n "$dry$remove" ] || mkdir -p "$root"
+fi
 
 base=$root/opt/fieldpost
 library=$root/usr/lib/fieldpost
@@ -67,12 +84,30 @@ put() { # MODE SOURCE PLACE: there and right, or put there in one step
 }
 drop() { # what is there goes
     for place in "$@"; do
-        if [ -e "$place" ] || [ -L "$place" ]; then told "remove $place"; run rm -rf "$place"; fi
+        if [ -L "$place" ] && [ -d "$place" ]; then
+            told "remove the link $place; left: what is in $(realpath "$place")"
+            run rm -f "$place"
+        elif [ -e "$place" ] || [ -L "$place" ]; then
+            told "remove $place"
+            run rm -rf "$place"
+        fi
     done
 }
 owned() { # is a system's package responsible for this?
     command -v dpkg-query >/dev/null && dpkg-query --root="${root:-/}" -W -f '${Status}' fieldpost 2>/dev/null | grep -q ' installed$'
 }
+
+command=$root/usr/local/bin/fieldpost
+ours() { # is the command a link into our releases?
+    case $(readlink "$command" 2>/dev/null || true) in
+        /opt/fieldpost/*) ;;
+        *) return 1 ;;
+    esac
+}
+set_trust() { # whose releases count: FILE was proven by now
+    [ -z "$trust" ] || put 0644 "$trust" "$root/usr/share/fieldpost/tuf/root.json"
+}
+first_install() { "$python" -I -S "$here/first-install" "$@" --place "${root:-/}" ${trust:+--trust "$trust"} $stale $dry; }
 
 uninstall() {
     if [ -n "$live" ] && [ -e /etc/systemd/system/fieldpost.service ]; then
@@ -86,8 +121,9 @@ uninstall() {
         "$root/etc/systemd/system/multi-user.target.wants/fieldpost.service" \
         "$root/etc/udev/rules.d/61-fieldpost.rules" "$root/etc/dbus-1/system.d/fieldpost.conf" \
         "$root/usr/lib/sysusers.d/fieldpost.conf" "$root/usr/lib/tmpfiles.d/fieldpost.conf" \
-        "$root/usr/share/man/man8/fieldpost.8" "$root/usr/share/fieldpost" "$root/usr/local/bin/fieldpost" \
+        "$root/usr/share/man/man8/fieldpost.8" "$root/usr/share/fieldpost" \
         "$library" "$base" "$root/run/fieldpost-slot"
+    if ours; then drop "$command"; fi
     if [ -n "$purge" ]; then
         drop "$root/etc/fieldpost" "$root/var/lib/fieldpost" "$root/var/lib/fieldpost-floor" \
             "$root/etc/systemd/system/fieldpost.service.d"
@@ -98,12 +134,25 @@ uninstall() {
     [ -n "$purge" ] || echo "kept: $root/etc/fieldpost, $root/var/lib/fieldpost, $root/var/lib/fieldpost-floor (--purge removes them)"
 }
 
+if [ -n "$trust" ] && [ -z "$bundle$wheelhouse$extras" ] && [ -L "$base/current" ]; then
+    first_install >/dev/null || fail "the root file is not taken; whose releases count is as before"
+    set_trust
+    [ "$changes" != 0 ] || echo "nothing to do"
+    exit 0
+fi
 if owned; then fail "this system has the package fieldpost: use apt install, apt remove or apt purge"; fi
 if [ -n "$remove" ]; then uninstall; exit 0; fi
 
 # Half states are refused before anything is written.
 [ -z "$live" ] || [ "$(systemctl is-enabled fieldpost.service 2>/dev/null || true)" != masked ] ||
     fail "fieldpost.service is masked: systemctl unmask fieldpost"
+for unit in "$here"/fieldpost*.service "$here"/fieldpost*.path "$here"/fieldpost*.timer; do
+    unit=$root/etc/systemd/system/$(basename "$unit")
+    [ "$(readlink "$unit" 2>/dev/null || true)" != /dev/null ] || fail "$unit is a mask (a link to /dev/null): remove it first"
+done
+if [ -e "$command" ] || [ -L "$command" ]; then
+    ours || fail "$command is in the way: it is not of this installer, move it away"
+fi
 if [ -n "$init" ] && [ ! -e "$root/etc/fieldpost/gateway.yaml" ] &&
     [ -n "$(find "$root/etc/fieldpost" -type f 2>/dev/null | head -n 1)" ]; then
     fail "$root/etc/fieldpost has files but no gateway.yaml: complete it, or move it away"
@@ -120,7 +169,7 @@ if [ -z "$bundle$wheelhouse" ]; then
     "$python" -m venv "$work/venv"
     sources=$(cd "$here/.." && find gateway drivers rules setup.cfg pyproject.toml -type f -printf '%T@\n' | sort -n | tail -n 1)
     SOURCE_DATE_EPOCH=${sources%.*} "$work/venv/bin/python" -m pip wheel --quiet --disable-pip-version-check \
-        --wheel-dir "$work/wheels" "$here/..[$extras,ota]" || fail "the wheels cannot be made; without network: --wheelhouse"
+        --wheel-dir "$work/wheels" "$here/..[${extras:-modbus,uvloop},ota]" || fail "the wheels cannot be made; without network: --wheelhouse"
     wheelhouse=$work/wheels
 fi
 
@@ -139,7 +188,6 @@ put 0644 "$here/tmpfiles.conf" "$root/usr/lib/tmpfiles.d/fieldpost.conf"
 put 0644 "$here/udev.rules" "$root/etc/udev/rules.d/61-fieldpost.rules"
 put 0644 "$here/dbus.conf" "$root/etc/dbus-1/system.d/fieldpost.conf"
 put 0644 "$here/fieldpost.8" "$root/usr/share/man/man8/fieldpost.8"
-[ -z "$trust" ] || put 0644 "$trust" "$root/usr/share/fieldpost/tuf/root.json"
 if [ "$changes" != 0 ]; then
     restart=yes
     [ -n "$dry" ] || "$python" -m compileall -q "$library/slots"
@@ -159,16 +207,17 @@ fi
 if [ -z "$live" ] && [ -z "$dry" ]; then mkdir -p -m 0750 "$root/etc/fieldpost" "$root/var/lib/fieldpost"; fi
 
 if [ -n "$bundle" ]; then set -- --bundle "$bundle"; else set -- --wheels "$wheelhouse"; fi
-said=$("$python" -I -S "$here/first-install" "$@" --place "${root:-/}" ${trust:+--trust "$trust"} $stale $dry) ||
+said=$(first_install "$@") ||
     fail "the release is not installed; what ran before runs on"
 case $said in
     changed*) told "install release ${said#changed }"; restart=yes ;;
 esac
+set_trust # only now: a root file that proved nothing must not end all updates
 
-if [ "$(readlink "$root/usr/local/bin/fieldpost" 2>/dev/null || true)" != /opt/fieldpost/current/venv/bin/fieldpost ]; then
-    told "link $root/usr/local/bin/fieldpost"
-    run mkdir -p "$root/usr/local/bin"
-    run ln -sfn /opt/fieldpost/current/venv/bin/fieldpost "$root/usr/local/bin/fieldpost"
+if [ "$(readlink "$command" 2>/dev/null || true)" != /opt/fieldpost/current/venv/bin/fieldpost ]; then
+    told "link $command"
+    run mkdir -p "$(dirname "$command")"
+    run ln -sfn /opt/fieldpost/current/venv/bin/fieldpost "$command"
 fi
 if [ -n "$root" ] || [ -z "$live" ]; then
     [ "$changes" != 0 ] || echo "nothing to do"

@@ -3,6 +3,7 @@ installer and by the system's package out of unpacked wheels, before any slot is
 
 Staged and sealed as the updater does it, then taken without a trial: who is root at the machine wants it. A bundle is
 verified against a root file; a folder of wheels is believed, since root gave it, and compared with its description.
+With a root file alone nothing is installed: it is only looked at, by those who are about to put it in its place.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from msgspec import Struct
+from tuf.api.exceptions import RepositoryError
+from tuf.api.metadata import Metadata, Root
 
 from gateway.clock import ntp_synced
 from gateway.errors import GatewayError
@@ -42,7 +45,8 @@ from gateway.store.segments import FORMAT as STORE_SCHEMA
 
 class Given(Struct, frozen=True):
     """What is to be installed: a bundle or a folder. `root`: whose signatures on a bundle count, else those that the
-    machine trusts already. `newer`: what is not newer than the release that is there is left alone.
+    machine trusts already. `newer`: what is not newer than the release that is there is left alone; without it a folder
+    that is older is refused.
     """
 
     bundle: Path | None = None
@@ -78,10 +82,19 @@ def install(places: Places, given: Given) -> tuple[bool, str]:
             return False, good
         if given.newer and good and not version_key(machine.version) < version_key(release.version):
             return False, good
+        if given.wheels is not None:
+            _check_order(machine.version, release.version)
         check_fit(planned.release, machine)
         if not given.dry_run:
             _take(places, planned, found)
     return True, planned.slot
+
+
+def _check_order(there: str, new: str) -> None:
+    """Raises ReleaseRefused for wheels that are older than what is there: of a bundle its metadata says so."""
+    if there and version_key(new) < version_key(there):
+        text = f"{new} is older than {there}, which is installed"
+        raise ReleaseRefused("rollback", f"{text}: to go back use `fieldpost ota rollback`, or uninstall it first")
 
 
 def _take(places: Places, planned: Plan, found: _Found) -> None:
@@ -113,6 +126,8 @@ def _find(places: Places, given: Given, work: Path) -> _Found:
     if given.bundle is not None:
         return _of_bundle(places, given, given.bundle, work)
     assert given.wheels is not None
+    if given.root is not None:
+        check_root(given.root)
     folder = given.wheels
     if not (folder / "release.json").exists():
         with _dated(folder):
@@ -137,6 +152,8 @@ def _of_bundle(places: Places, given: Given, bundle: Path, work: Path) -> _Found
     copies.mkdir()
     unpack(bundle, inbox)
     path = given.root or places.factory_root
+    if given.root is not None:
+        check_root(given.root)
     try:
         root = path.read_bytes()
     except OSError as error:
@@ -153,6 +170,19 @@ def _of_bundle(places: Places, given: Given, bundle: Path, work: Path) -> _Found
         stale_timestamp=given.stale_timestamp,
     )
     return _Found(verify(inbox, trust, copies), cache)
+
+
+def check_root(path: Path) -> None:
+    """Raises ReleaseRefused where a file is no root metadata that is signed by its own keys; OSError."""
+    raw = path.read_bytes()
+    try:
+        metadata = Metadata[Root].from_bytes(raw)
+        root = metadata.signed
+        if not isinstance(root, Root):
+            raise ReleaseRefused("root", f"{path} is {root.type} metadata, not a root file")
+        root.verify_delegate(Root.type, metadata.signed_bytes, metadata.signatures)
+    except (RepositoryError, ValueError, RecursionError) as error:
+        raise ReleaseRefused("root", f"{path} is no root file of a publisher (1.root.json): {error}") from None
 
 
 @contextlib.contextmanager
@@ -203,9 +233,9 @@ def _hint(error: GatewayError) -> str:
 
 
 def main(words: list[str]) -> int:
-    """`changed SLOT` or `unchanged SLOT` on standard output and 0; 1 and the reason."""
+    """`changed SLOT`, `unchanged SLOT` or `root` on standard output and 0; 1 and the reason."""
     parser = argparse.ArgumentParser(prog="first-install", allow_abbrev=False)
-    source = parser.add_mutually_exclusive_group(required=True)
+    source = parser.add_mutually_exclusive_group(required="--trust" not in words)
     source.add_argument("--bundle", type=Path)
     source.add_argument("--wheels", type=Path)
     parser.add_argument("--place", type=Path, default=Path("/"))
@@ -218,6 +248,10 @@ def main(words: list[str]) -> int:
         args.bundle, args.wheels, args.trust, args.accept_stale_timestamp, newer=args.newer_only, dry_run=args.dry_run
     )
     try:
+        if args.bundle is None and args.wheels is None:
+            check_root(args.trust)
+            print("root")
+            return 0
         changed, slot = install(Places(args.place), given)
     except GatewayError as error:
         print(f"first-install: {error}{_hint(error)}", file=sys.stderr)

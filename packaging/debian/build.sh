@@ -3,7 +3,7 @@
 # Needs dpkg-deb and gzip, no root; the wheels of packaging/locks are fetched here, so that nothing is at installation.
 # WHEELS: a folder of wheels instead. FIELDPOST_ROOT_JSON: whose updates gateways with this package take (1.root.json).
 # MAINTAINER: name and address of who answers for it. The same wheels give the same package.
-set -eu
+set -euo pipefail
 umask 022
 here=$(cd "$(dirname "$0")" && pwd)
 project=$(cd "$here/../.." && pwd)
@@ -36,7 +36,7 @@ fi
 mkdir -p "$tree/usr/share/fieldpost"
 release=$tree/usr/share/fieldpost/release
 (cd "$project" && "$PY" -m gateway.cli bundle build "$(realpath "$WHEELS")" -o "$release" --platform "linux_$machine" \
-    --python "cp${python/./}" >&2)
+    --python "cp${python/./}" | sed '/^next: /d' >&2) # what it says to do next is for a folder that is gone
 version=$("$PY" -c 'import json, sys; print(json.load(open(sys.argv[1]))["version"])' "$release/release.json")
 
 systemd=$project/systemd
@@ -72,7 +72,7 @@ sed -e "s/@VERSION@/$version/; s/@ARCHITECTURE@/$architecture/; s/@SIZE@/$size/"
     -e "s/@PYTHON@/$python/; s/@NEXT@/3.$((${python#3.} + 1))/; s/@MAINTAINER@/$MAINTAINER/" "$here/control.in" >"$tree/DEBIAN/control"
 (cd "$tree" && find . -path ./DEBIAN -prune -o -type f -printf '%P\0' | LC_ALL=C sort -z | xargs -0 md5sum) >"$work/md5sums"
 install -m 0644 "$work/md5sums" "$tree/DEBIAN/md5sums"
-for script in postinst prerm postrm; do install -m 0755 "$here/$script" "$tree/DEBIAN/$script"; done
+for script in preinst postinst prerm postrm; do install -m 0755 "$here/$script" "$tree/DEBIAN/$script"; done
 
 mkdir -p "$out"
 find "$tree" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +

@@ -39,6 +39,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory, releases: Releases) -> li
         argv = [str(ROOT / "packaging/debian/build.sh"), str(out)]
         done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=300)
         assert done.returncode == 0, done.stderr
+        assert "next: " not in done.stderr, "what to do with a folder that is gone"
         made.append(Path(done.stdout.strip()))
     return made
 
@@ -50,15 +51,21 @@ def test_nothing_in_the_package_is_against_debians_rules(packages: list[Path]) -
 
 
 def test_it_is_installed_upgraded_removed_and_purged_without_network(
-    processes: Processes, packages: list[Path], make_plant: Callable[..., Plant]
+    processes: Processes, packages: list[Path], releases: Releases, make_plant: Callable[..., Plant], tmp_path: Path
 ) -> None:
-    plant = make_plant(2)
+    plant, root = make_plant(2), tmp_path / "1.root.json"
+    root.write_bytes(releases.publisher.factory_root)
     first, second = (f"/media/{path.name}" for path in packages)
-    with booted(processes, packages) as machine:
+    with booted(processes, [*packages, root]) as machine:
+        machine.run("ln", "-s", "/opt/fieldpost/current/venv/bin/fieldpost", "/usr/local/bin/fieldpost")
+        assert "first systemd/install.sh --uninstall" in machine.offline("dpkg", "-i", first, check=False)
+        machine.install("--uninstall")
+        assert machine.found() == []
         said = machine.offline("dpkg", "-i", first)
         assert "fieldpost: changed 0.8.0-" in said
         assert "systemctl enable --now fieldpost" in said
         assert "use apt install" in machine.install("--uninstall", check=False)
+        assert machine.install("--trust", "/media/1.root.json") == "write /usr/share/fieldpost/tuf/root.json\n"
         machine.configure(plant)
         machine.run("systemctl", "enable", "--now", "fieldpost")
         machine.polls(plant)
@@ -69,6 +76,7 @@ def test_it_is_installed_upgraded_removed_and_purged_without_network(
 
         assert "fieldpost: changed 0.8.1-" in machine.offline("dpkg", "-i", second)
         assert machine.asked("ota", "status")["running"].startswith("0.8.1-")
+        machine.run("cmp", "/usr/share/fieldpost/tuf/root.json", "/media/1.root.json")
         assert machine.container.show("fieldpost", "MainPID") != process
         machine.polls(plant)
         assert "fieldpost: unchanged 0.8.1-" in machine.offline("dpkg", "-i", first), "what is newer stays"

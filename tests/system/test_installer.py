@@ -14,6 +14,7 @@ from tests.support.processes import Processes
 from tests.support.releases import Releases
 from tests.support.sink import Sink
 from tests.system.machine import booted
+from tests.unit.ota.publisher import Publisher
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +30,13 @@ def trust(releases: Releases, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_from_a_bundle_to_a_running_service_an_upgrade_and_back_to_nothing(
-    processes: Processes, releases: Releases, first: Path, trust: Path, make_plant: Callable[..., Plant]
-) -> None:
+    processes: Processes, releases: Releases, first: Path, trust: Path, make_plant: Callable[..., Plant],
+    tmp_path: Path,
+) -> None:  # fmt: skip
     plant, second = make_plant(2), releases.make("0.9.1")
-    with booted(processes, [first, second, trust]) as machine:
+    other = tmp_path / "other.root.json"
+    other.write_bytes(Publisher(tmp_path / "other").factory_root)
+    with booted(processes, [first, second, trust, other]) as machine:
         words = ("--bundle", f"/media/{first.name}", "--trust", "/media/1.root.json")
         before = machine.fingerprint()
         assert "would: install release 0.9.0-" in machine.install(*words, "--dry-run")
@@ -53,6 +57,9 @@ def test_from_a_bundle_to_a_running_service_an_upgrade_and_back_to_nothing(
         assert machine.container.show("fieldpost", "MainPID") == process
         stored = machine.asked("journal")
 
+        refused = machine.install(*words[:2], "--trust", "/media/other.root.json", check=False)
+        assert "the metadata is refused" in refused
+        assert machine.fingerprint() == before, "whose releases count is as before"
         said = machine.install("--bundle", f"/media/{second.name}")  # it knows by now whom to trust
         assert "restart the gateway" in said
         assert machine.asked("ota", "status")["running"].startswith("0.9.1-")

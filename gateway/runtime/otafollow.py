@@ -14,7 +14,7 @@ from gateway.ota.gates import sentence
 from gateway.ota.gates import told as told_gates
 from gateway.ota.places import Places, kill_point
 from gateway.ota.release import ReleaseRefused
-from gateway.ota.request import read_request
+from gateway.ota.request import asking, read_request
 from gateway.ota.slots import SlotsView, look
 
 if TYPE_CHECKING:
@@ -63,15 +63,20 @@ class Follow:
             return False
 
     async def ask(self, target: str) -> None:
-        """Write the request: the service manager starts the updater. Nothing is changed yet. Raises JobCancelled."""
+        """Write the request: the service manager starts the updater. Nothing is changed yet. Raises JobCancelled, and
+        ReleaseRefused `busy` where somebody else's request came first.
+        """
         running = self._running
         if running.cancelled.is_set():
             raise JobCancelled("cancelled before it was staged")
         await running.step("stage", **_going(running.kept))
         kill_point("job.before-request")
-        body = json.dumps({"job": running.job.id, "target": target}).encode()
-        await asyncio.to_thread(replace_file, self._places.request, body)
+        await asyncio.to_thread(self._ask, json.dumps({"job": running.job.id, "target": target}).encode())
         kill_point("job.requested")
+
+    def _ask(self, body: bytes) -> None:
+        with asking(self._places, self._running.job.id):
+            replace_file(self._places.request, body)
 
     async def run(self) -> Ended:
         """Until the state of the slots says how it ended."""

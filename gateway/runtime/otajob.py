@@ -14,6 +14,7 @@ from gateway.backoff import Backoff
 from gateway.errors import GatewayError
 from gateway.jobs.work import Ended, Job, JobCancelled, JobRefused, JobState, Running
 from gateway.ota.places import Places
+from gateway.ota.release import ReleaseRefused
 from gateway.ota.slots import look, own_slot
 from gateway.runtime.fetching import FetchFailed, Fetching, Parts, Plan
 from gateway.runtime.otadoc import OtaDoc, parse_doc
@@ -72,12 +73,11 @@ class OtaWork:
         tried = view.trial is not None and view.trial.job == job.id
         if not tried and not await asyncio.to_thread(follow.is_asked):
             try:
-                await self._prepare(running, places, slot)
+                await self._ask(running, places, slot, follow)
             except _Known as known:
                 return known.ended
             except (FetchFailed, WaitedTooLong) as failed:
                 return self._failed(failed.reason, str(failed))
-            await follow.ask(str(job.doc["target"]))
         ended = await follow.run()
         self._tell_expired(str(ended.detail.get("reason", "")), ended.text)
         return ended
@@ -90,12 +90,21 @@ class OtaWork:
             raise JobRefused(text, code=409)
         return self._own
 
-    async def _prepare(self, running: Running, places: Places, slot: str) -> None:
-        """Until all of it is in the inbox and it may be staged. Raises _Known, FetchFailed, WaitedTooLong, JobRefused,
-        JobCancelled.
+    async def _ask(self, running: Running, places: Places, slot: str, follow: Follow) -> None:
+        """Until the updater is asked. Somebody at the machine may come first, and with another inbox. Raises _Known,
+        FetchFailed, WaitedTooLong, JobRefused, JobCancelled.
         """
         doc = parse_doc(running.job, self._node.settings.ota)
         waits = Waits(self._node, places, doc, running, self._limits)
+        while True:
+            await self._prepare(running, places, slot, doc, waits)
+            try:
+                return await follow.ask(doc.target)
+            except ReleaseRefused as busy:
+                await waits.others(str(busy))
+
+    async def _prepare(self, running: Running, places: Places, slot: str, doc: OtaDoc, waits: Waits) -> None:
+        """Until all of it is in the inbox and it may be staged."""
         backoff = Backoff(self._limits.retry_s, self._limits.retry_cap_s)
         missing = 0
         while True:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -17,9 +16,7 @@ from gateway.errors import GatewayError
 from gateway.jobs.window import Window, pause, until_open, zone_of
 from gateway.jobs.work import LOCAL, Running
 from gateway.ota.places import Places
-from gateway.ota.release import ReleaseRefused
-from gateway.ota.request import read_request
-from gateway.ota.slots import look
+from gateway.ota.request import under_way
 from gateway.runtime.fetching import MOST_WRONG, FetchFailed, Plan
 from gateway.runtime.otadoc import OtaDoc, own_window
 
@@ -28,8 +25,6 @@ if TYPE_CHECKING:
 
 _SPACE, _SPARE = 1.2, 64 << 20
 _DUE, _WRONG = "due", "wrong"
-_FORGOTTEN_S = 3600.0
-"""Longer than the updater may take for a request."""
 
 
 class Limits(Struct, frozen=True):
@@ -173,21 +168,9 @@ class Waits:
             await self.a_moment("alarm", text, self._limits.alarm_s, self._limits.look_s)
 
     async def _lock(self) -> None:
-        while (who := await asyncio.to_thread(self._other)) is not None:
-            await self.a_moment(
-                "lock", f"another update ({who}) is under way", self._limits.lock_s, self._limits.look_s
-            )
+        while who := await asyncio.to_thread(under_way, self._places, self._running.job.id):
+            await self.others(f"another update ({who}) is under way")
 
-    def _other(self) -> str | None:
-        """The job that is being staged or tried, if it is another one."""
-        view, own = look(self._places), self._running.job.id
-        if view.trial is not None and view.trial.job != own:
-            return view.trial.job or view.trial.slot
-        try:
-            asked = read_request(self._places.request).job
-            age = time.time() - self._places.request.stat().st_mtime
-        except (ReleaseRefused, OSError):
-            return None
-        if age > _FORGOTTEN_S:
-            return None  # nobody answered it
-        return asked if asked != own and view.job(asked) is None else None
+    async def others(self, text: str) -> None:
+        """Before it is looked again whether somebody else's update is over."""
+        await self.a_moment("lock", text, self._limits.lock_s, self._limits.look_s)

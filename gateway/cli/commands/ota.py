@@ -166,7 +166,7 @@ def _install(session: Session, places: Places) -> int:
         raise CommandFailed("--accept-stale-timestamp is for a bundle in a file", Exit.USAGE)
     if target:
         return install_target(session, places, target)
-    from gateway.ota.request import check_job
+    from gateway.ota.request import asking, check_job
 
     _need_root("install")
     if any(importlib.util.find_spec(name) is None for name in ("tuf", "installer")):
@@ -179,10 +179,13 @@ def _install(session: Session, places: Places) -> int:
     file = Path(session.args.file)
     if not file.is_file():
         raise CommandFailed(f"{file}: no such file", Exit.USAGE)
-    _bring(places, file)
-    _accept(session, places, job)
-    with _as_owner(places.home):
-        replace_file(places.request, json.dumps({"job": job}).encode())  # systemd sees it and starts the updater
+    with contextlib.ExitStack() as held:
+        with _as_owner(places.home):
+            held.enter_context(asking(places, job))
+        _bring(places, file)
+        _accept(session, places, job)
+        with _as_owner(places.home):
+            replace_file(places.request, json.dumps({"job": job}).encode())  # systemd sees it and starts the updater
     if session.args.no_wait:
         return _said(session, job, "requested", {})
     return _follow(session, places, job, float(session.args.wait))

@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import json
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,7 @@ from gateway.clock import SystemClock, ntp_synced
 from gateway.errors import GatewayError
 from gateway.health import Health
 from gateway.jobs.work import Job, JobCancelled, JobRefused, JobState
+from gateway.ota.request import asking
 from gateway.ota.slots import look
 from gateway.runtime.otajob import OtaWork
 from gateway.runtime.otawaits import Limits
@@ -93,6 +95,21 @@ async def test_the_request_names_the_job_and_the_state_says_how_it_ended(bench):
     assert list(dict.fromkeys(step for step, _ in running.told)) == ["metadata", "download", "stage", "trial"]
     again = await bench.run(AtWork(kept=running.kept))
     assert again == ended, "taken up after it had ended"
+
+
+async def test_somebody_at_the_machine_who_comes_first_is_waited_for(bench):
+    running, at = AtWork(), bench.site.at
+    with asking(at, "by-hand"):
+        task = asyncio.create_task(bench.run(running))
+        reasons = lambda: [detail.get("reason") for step, detail in running.told if step == "waiting"]  # noqa: E731
+        await eventually(lambda: "lock" in reasons(), 30)
+        assert not at.request.exists()
+        shutil.rmtree(at.inbox)
+    await eventually(at.request.exists, 30)
+    assert json.loads(at.request.read_text())["job"] == "j1"
+    assert list(at.inbox.rglob("*.whl")), "what was taken away meanwhile is fetched again"
+    running.cancelled.set()
+    assert (await task).state is JobState.CANCELLED
 
 
 async def test_what_has_expired_waits_for_a_clock_or_is_an_issue_until_it_is_renewed(tmp_path):

@@ -1,14 +1,19 @@
 """`fieldpost ota` on a machine without a running gateway."""
 
+import contextlib
 import json
+import os
 import threading
 import time
 
 import pytest
 
+from gateway.atomic import replace_file
 from gateway.cli.commands import ota as command
 from gateway.cli.main import main
 from gateway.ota.places import Places
+from gateway.ota.release import ReleaseRefused
+from gateway.ota.request import asking
 from tests.support.slots import SlotBox
 from tests.unit.ota.publisher import Publisher
 
@@ -126,6 +131,39 @@ def test_install_asks_the_updater_and_waits_for_the_end(box, capsys, tmp_path):
     assert _ota(capsys, "install", str(bundle), "--job", "j8", "--no-wait")[1]["state"] == "requested"
 
 
+def test_a_second_update_is_refused_until_the_first_was_answered_or_is_forgotten(box, capsys, tmp_path):
+    publisher, at = Publisher(tmp_path / "publisher"), Places(tmp_path)
+    words = ("install", str(publisher.bundle(publisher.release("1.2.0"))), "--no-wait", "--job")
+    with asking(at, "bringing"):
+        assert "another update is being staged (job bringing)" in _ota(capsys, *words, "one")[1]["text"]
+    assert not at.request.exists()
+    assert not at.inbox.exists()
+    assert _ota(capsys, *words, "one")[0] == 0, "whoever let go is not in the way"
+    code, shown = _ota(capsys, *words, "two")
+    assert (code, "another update is being staged (job one)" in shown["text"]) == (1, True)
+    assert json.loads(at.request.read_text()) == {"job": "one"}
+    box.run("result", asked={"job": "one", "outcome": "FAILED", "reason": "disk", "text": "no room"})
+    assert _ota(capsys, *words, "two")[0] == 0
+    os.utime(at.request, (1, 1))
+    assert _ota(capsys, *words, "three")[0] == 0, "the updater died, and nobody asked it again"
+
+
+def test_of_many_updates_at_once_one_is_staged(box, tmp_path):
+    at, done = Places(tmp_path), []
+
+    def ask(number):
+        with contextlib.suppress(ReleaseRefused), asking(at, f"j{number}"):
+            replace_file(at.request, json.dumps({"job": f"j{number}"}).encode())
+            done.append(f"j{number}")
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert done == [json.loads(at.request.read_text())["job"]]
+
+
 def test_an_expired_timestamp_is_accepted_for_one_job_by_root_alone(box, capsys, tmp_path, monkeypatch):
     publisher = Publisher(tmp_path / "publisher")
     bundle = publisher.bundle(publisher.release("1.2.0"))
@@ -134,8 +172,10 @@ def test_an_expired_timestamp_is_accepted_for_one_job_by_root_alone(box, capsys,
     assert _ota(capsys, *words, "--job", "j9")[0] == 0
     assert json.loads(waiver.read_text()) == {"job": "j9", "timestamp": 2}
     assert waiver.stat().st_mode & 0o777 == 0o600
+    Places(tmp_path).request.unlink()
     assert _ota(capsys, "install", str(bundle), "--no-wait")[0] == 0
     assert not waiver.exists(), "another job does not find it"
+    Places(tmp_path).request.unlink()
     monkeypatch.setattr(command.os, "geteuid", lambda: 1000)
     assert "run it as root" in _ota(capsys, *words)[1]["text"]
     assert not waiver.exists()

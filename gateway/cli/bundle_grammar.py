@@ -78,7 +78,9 @@ def _add_vendor(vendor: argparse.ArgumentParser, common: argparse.ArgumentParser
     accept = add("add", "a vendor's keys: each of them signs, and none of before", _repo(), _keys())
     accept.add_argument("--key", action="append", required=True, metavar="PUB", help="public key; may be said again")
     add("rm", "nothing of a vendor is installed any more", _repo(), _keys())
-    add("key", "make a key, as the vendor", _keys())
+    add("key", "make a key, as the vendor", _keys(signs=False))
+    text = "show vendors, the ids of their keys, and what they publish"
+    steps.add_parser("ls", help=text, description=text, parents=[common, _repo()], epilog=vendor.epilog)
 
 
 def _add_driver(driver: argparse.ArgumentParser) -> None:
@@ -105,13 +107,15 @@ def _add_days(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--days", type=positive, metavar="N", help="life time of the timestamp (30)")
 
 
-def _keys() -> argparse.ArgumentParser:
+def _keys(*, signs: bool = True) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False)
     group = parser.add_argument_group("keys")
     group.add_argument(
         "--keys", action="append", required=True, metavar="DIR", help="folder of keys, ROLE-N.pem; may be said again"
     )
     group.add_argument("--password-file", metavar="FILE", help="file that holds the keys' password")
+    if signs:
+        parser.add_argument("--accept-clock", action="store_true", help="sign though the clock seems to be wrong")
     return parser
 
 

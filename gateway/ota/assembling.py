@@ -176,7 +176,10 @@ def _unusable(places: Places, python: Path, drivers: Sequence[str] = ()) -> set[
         )  # fmt: skip
         if done.returncode == 0:
             return {str(name) for name in json.loads(done.stdout)["unusable"]}
-    except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError):
+        text = "the self-test ended without an answer, with exit status 0: something that it imports ends Python"
+        raise ReleaseRefused("selftest", f"it does not run here: {text}") from None
+    except (OSError, subprocess.SubprocessError) as error:
         raise ReleaseRefused("selftest", f"it does not run here: {error}") from None
     said = (done.stdout + done.stderr).decode(errors="replace").strip()[-2000:]
     if "Traceback" in said:

@@ -40,10 +40,13 @@ def bundle(session: Session) -> int:
 
 
 def _init(session: Session) -> int:
+    from gateway.ota.publisher.clock import check_first
     from gateway.ota.publisher.keys import make_key
     from gateway.ota.publisher.repository import ROLES, Repository
 
     args, keys = session.args, Path(session.args.keys[0])
+    if not args.accept_clock:
+        check_first()
     if any(keys.glob("*.pem")):
         raise CommandFailed(f"{keys} holds keys already")
     counts = {"root": args.root_keys, "targets": args.targets_keys}
@@ -103,7 +106,7 @@ def _sign(session: Session) -> int:
         return sign(session, folder)
     if not (folder / "release.json").is_file():
         raise CommandFailed(f"{folder} is no release: `fieldpost bundle build` makes one", Exit.USAGE)
-    repository = repository_of(session)
+    repository = repository_to_sign(session)
     release = repository.add(folder, signers_of(session), days_of(session))
     out = Path(session.option("output") or repository.folder.parent / f"{release.name}-{release.version}{SUFFIX}")
     pack(repository.folder, repository.bundle_names(release), out)
@@ -166,7 +169,7 @@ def _refuse_early(now: int, created: str) -> None:
 def _rotate(session: Session) -> int:
     from gateway.ota.publisher.keys import make_key
 
-    folder, repository, role = Path(session.args.keys[0]), repository_of(session), session.args.role
+    folder, repository, role = Path(session.args.keys[0]), repository_to_sign(session), session.args.role
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     old = signers_of(session)
     before = repository.root.roles[role]
@@ -189,13 +192,13 @@ def _rotate(session: Session) -> int:
 
 
 def _refresh(session: Session) -> int:
-    repository = repository_of(session)
+    repository = repository_to_sign(session)
     repository.refresh(signers_of(session), days_of(session))
     return _show(session)
 
 
 def _withdraw(session: Session) -> int:
-    repository = repository_of(session)
+    repository = repository_to_sign(session)
     version = session.args.target
     target = version if version.startswith("releases/") else f"releases/fieldpost-{version}.json"
     repository.withdraw(target, signers_of(session))
@@ -241,6 +244,16 @@ def repository_of(session: Session) -> Any:
 
     repository = Repository(Path(session.args.repo))
     _ = repository.root  # told at once where there is none
+    return repository
+
+
+def repository_to_sign(session: Session) -> Any:
+    """The repository that was named, for who signs by a clock that can be right."""
+    from gateway.ota.publisher.clock import check_repository
+
+    repository = repository_of(session)
+    if not session.args.accept_clock:
+        check_repository(repository)
     return repository
 
 

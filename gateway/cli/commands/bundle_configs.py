@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.cli.commands.bundle import days_of, password_of, repository_of, say, signers_of
+from gateway.cli.commands.bundle import days_of, password_of, repository_to_sign, say, signers_of
 from gateway.cli.configtarget import checked_tree
 from gateway.cli.session import CommandFailed, Exit, Session
 
@@ -23,7 +23,7 @@ def run(session: Session) -> int:
     tree = checked_tree(session, Path(args.folder), args.gateway)
     content = SignedTree(gateway=args.gateway, rev=args.rev, tree=tree)
     _check(content)
-    repository, signers, lines = repository_of(session), dict(signers_of(session)), []
+    repository, signers, lines = repository_to_sign(session), dict(signers_of(session)), []
     if not signers.get(ROLE):
         if is_allowed(repository):
             raise CommandFailed(f"there is no key of configurations (configs-N.pem) in {', '.join(args.keys)}")

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 from securesystemslib.signer import Signer
 from tuf.api import exceptions
 from tuf.api.metadata import Metadata, TargetFile, Targets
@@ -110,6 +111,21 @@ def sign(folder: Path, vendor: str, contents: Sequence[tuple[Package, dict[str, 
     folder.mkdir(parents=True, exist_ok=True)
     replace_file(path, metadata.to_bytes(_SPEC), 0o644)
     return targets.version
+
+
+def is_signed(folder: Path, package: Package) -> bool:
+    """Whether the folder holds this very package, whenever it was made. Raises ReleaseRefused."""
+    path = folder / f"{role_of(package.vendor)}.json"
+    info = _signed(path).signed.targets.get(package.target) if path.exists() else None
+    if info is None:
+        return False
+    return replace(parse_package(_content(folder / package.target, info)), created=package.created) == package
+
+
+def signed_at(folder: Path, vendor: str) -> dt.datetime | None:
+    """When what the folder holds was signed, as its life time tells; None where nothing was. Raises ReleaseRefused."""
+    path = folder / f"{role_of(vendor)}.json"
+    return _signed(path).signed.expires - dt.timedelta(days=_DAYS) if path.exists() else None
 
 
 def packages_of(folder: Path) -> tuple[str, bytes, dict[str, bytes], list[Package]]:

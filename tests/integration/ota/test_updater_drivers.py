@@ -173,6 +173,12 @@ def test_a_driver_that_does_not_fit_or_load_is_refused(site, package, version):
     assert _refused(site, bundle, target=f"drivers/acme/acme-driver-{version}.json") == ("FAILED", reason), site.output
 
 
+def test_of_a_driver_that_ends_python_it_is_told_that_no_answer_came(site, package):
+    bundle = package("3.7", source="import os\nos._exit(0)\n")
+    assert _refused(site, bundle, target="drivers/acme/acme-driver-3.7.json") == ("FAILED", "selftest")
+    assert "the self-test ended without an answer, with exit status 0" in site.output
+
+
 def test_a_driver_that_changes_the_gateway_is_refused(site, package):
     helper = ("helper-4.0-py3-none-any.whl", wheel("helper", "4.0", {"gateway/more.py": "x = 1\n"}))
     bundle = package("4.0", helper)

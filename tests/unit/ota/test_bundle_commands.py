@@ -231,6 +231,79 @@ def test_a_clock_before_the_release_was_made_verifies_nothing(place: Path, monke
     assert (code, "the clock of this machine says 1970-01-01" in text) == (1, True)
 
 
+_SIGNING = [
+    ("sign", "1.1.0"),
+    ("sign", "of-acme"),
+    ("refresh",),
+    ("rotate", "timestamp"),
+    ("withdraw", "1.1.0"),
+    ("vendor", "add", "new", "--key", "vendor-keys/drivers-acme-1.pub"),
+    ("vendor", "rm", "acme"),
+    ("config", "tree", "--rev", "7", "--gateway", "gw-1"),
+]
+
+
+@pytest.mark.parametrize("years", [-56, -0.1, 3, 14])
+def test_a_clock_that_cannot_be_right_signs_nothing(place: Path, monkeypatch: pytest.MonkeyPatch, years: float) -> None:
+    signed(place)
+    vendor = _vendor(place)
+    data("driver", _driver(place), *vendor)
+    _tree(place, "gateway: {id: gw-1}\n")
+    monkeypatch.chdir(place)
+    before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    wrong = time.time() + years * 365 * 86400
+    monkeypatch.setattr(time, "time", lambda: wrong)
+    for words in _SIGNING:
+        code, text = run(*words, "--repo", "repo", "--keys", "keys")
+        assert (code, "the clock of this machine says" in text) == (1, True), words
+        assert text.endswith("set it; if it is right, --accept-clock\n")
+    assert "the clock of this machine says" in run("driver", *vendor)[1]
+    assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
+    assert run("refresh", "--repo", "repo", "--keys", "keys", "--accept-clock")[0] == 0
+
+
+@pytest.mark.parametrize("years", [-56, 14])
+def test_no_repository_begins_by_such_a_clock(place: Path, monkeypatch: pytest.MonkeyPatch, years: int) -> None:
+    wrong = time.time() + years * 365 * 86400
+    monkeypatch.setattr(time, "time", lambda: wrong)
+    words = "--repo", place / "second", "--keys", place / "second-keys"
+    code, text = run("init", *words)
+    assert (code, "the clock of this machine says" in text) == (1, True)
+    assert not (place / "second").exists()
+    assert not (place / "second-keys").exists()
+    assert run("init", *words, "--accept-clock")[0] == 0
+
+
+def test_the_same_driver_again_is_nothing_to_do_and_another_of_its_version_is_refused(place: Path) -> None:
+    words, path = _vendor(place), _driver(place)
+    data("driver", path, *words)
+    metadata = place / "of-acme" / "drivers-acme.json"
+    package = place / "of-acme" / "drivers" / "acme" / "acme-driver-2.1.0.json"
+    package_before, before = package.read_bytes(), metadata.read_bytes()
+    while building.created() == json.loads(package_before)["created"]:
+        time.sleep(0.05)
+    code, text = run("driver", path, *words)
+    assert (code, "is signed already, and is the same: nothing to do" in text) == (0, True), text
+    assert (package.read_bytes(), metadata.read_bytes()) == (package_before, before)
+    code, text = run("driver", _driver(place, source="# other\n"), *words)
+    assert (code, "another content: raise the version" in text) == (1, True)
+    code, text = run("driver", _driver(place), *words, "--notes", "https://acme.example/notes")
+    assert (code, "another content: raise the version" in text) == (1, True)
+
+
+def test_vendors_are_listed_with_their_keys_and_a_second_key_is_told(place: Path) -> None:
+    words = "--repo", place / "repo"
+    assert "there are no vendors here" in run("vendor", "ls", *words)[1]
+    data("driver", _driver(place), *_vendor(place))
+    (row,) = data("vendor", "ls", *words)["vendors"]
+    assert (row["vendor"], len(row["keys"]), row["packages"]) == ("acme", 1, [])
+    data("sign", place / "of-acme", *words, "--keys", place / "keys")
+    assert f"drivers/acme/acme-driver-2.1.0.json; key {row['keys'][0]}\n" in run("vendor", "ls", *words)[1]
+    code, text = run("vendor", "key", "acme", "--keys", place / "vendor-keys")
+    assert (code, "acme has 2 keys here (drivers-acme-1.pem, drivers-acme-2.pem)" in text) == (0, True)
+    assert data("vendor", "ls", *words)["vendors"][0]["keys"] == row["keys"], "the publisher has not been told"
+
+
 def _tree(place: Path, text: str) -> tuple[str | Path, ...]:
     (place / "tree").mkdir()
     (place / "tree" / "gateway.yaml").write_text(text, encoding="utf-8")

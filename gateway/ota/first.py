@@ -37,7 +37,7 @@ from gateway.ota.files import copy
 from gateway.ota.places import Places
 from gateway.ota.release import ReleaseRefused, check_fit, parse_release, this_machine, version_key
 from gateway.ota.slots import ask, look
-from gateway.ota.trust import Floors, Now, Trust, Verified, replace_cache, verify
+from gateway.ota.trust import TOO, Floors, Now, Trust, Verified, replace_cache, verify
 from gateway.ota.wheels import WheelStore
 from gateway.release import release_ms
 from gateway.store.segments import FORMAT as STORE_SCHEMA
@@ -225,11 +225,12 @@ def _floors(places: Places) -> dict[str, int]:
 
 
 def _hint(error: GatewayError) -> str:
-    """What to do where only the age of a timestamp is in the way."""
+    """What to do where the age of a timestamp is in the way, alone or with more."""
     if not isinstance(error, ReleaseRefused) or "timestamp.json is expired" not in str(error):
         return ""
     clock = "set the clock if it is wrong; else " if error.reason == "clock" else ""
-    return f"; {clock}sign the bundle again, or take it at its age with --accept-stale-timestamp"
+    again = f"; {clock}sign the bundle again"
+    return again if TOO in str(error) else f"{again}, or take it at its age with --accept-stale-timestamp"
 
 
 def main(words: list[str]) -> int:

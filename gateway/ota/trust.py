@@ -31,6 +31,8 @@ from gateway.ota.release import MOST_DESCRIPTION, Release, ReleaseRefused, Wheel
 _FIVE_YEARS_S = 5 * 365 * 86400
 _BASE = "inbox://release/"
 _ROLES = ("timestamp", "snapshot", "targets")
+TOO = ", too"
+"""After what has expired beside a timestamp."""
 _NEWER_SEEN = re.compile(r"New timestamp version ([0-9]+) must be >= ([0-9]+)")
 """As the library says it."""
 
@@ -178,11 +180,13 @@ class Client:
     def _expired(self, error: exceptions.ExpiredMetadataError) -> None:
         """Expired: wait where the clock may be wrong; go on where an administrator accepts an old timestamp."""
         trusted = self._updater._trusted_set  # noqa: SLF001
-        accepted = self._trust.stale_timestamp and "timestamp" in trusted._trusted_set  # noqa: SLF001
+        known = "timestamp" in trusted._trusted_set  # noqa: SLF001
+        accepted = known and self._trust.stale_timestamp
+        told = f"{error}{self._beside(trusted.timestamp.expires) if known and not accepted else ''}"
         if not accepted and not self._believed:
-            raise ReleaseRefused("clock", f"{error}, by a clock that is not synced") from None
+            raise ReleaseRefused("clock", f"{told}, by a clock that is not synced") from None
         if not accepted:
-            raise ReleaseRefused("expired", f"the metadata has expired: {error}") from None
+            raise ReleaseRefused("expired", f"the metadata has expired: {told}") from None
         self._stale = True
         self._updater = self._open(trusted.timestamp.expires - dt.timedelta(seconds=1))
         try:
@@ -193,6 +197,21 @@ class Client:
         for role in (trusted.root, trusted.snapshot, trusted.targets):
             if role.is_expired(self._time):
                 raise ReleaseRefused("expired", f"the metadata has expired: {role.type}, not the timestamp alone")
+
+    def _beside(self, timestamp: dt.datetime) -> str:
+        """What has expired beside the timestamp: nobody can accept that. Nothing is fetched for these words."""
+        if not isinstance(self._fetcher, Inbox):
+            return ""
+        updater = self._open(timestamp - dt.timedelta(seconds=1))
+        try:
+            updater.refresh()
+        except exceptions.ExpiredMetadataError as error:
+            return f"; {error}{TOO}"
+        except (exceptions.RepositoryError, exceptions.DownloadError, OSError, ValueError):
+            return ""
+        trusted = updater._trusted_set  # noqa: SLF001
+        old = [role.type for role in (trusted.root, trusted.snapshot, trusted.targets) if role.is_expired(self._time)]
+        return f"; {' and '.join(f'{one}.json' for one in old)} expired{TOO}" if old else ""
 
     def _above_floors(self) -> Floors:
         floors = self._trust.floors
@@ -356,4 +375,16 @@ def replace_cache(cache: Path, work: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-__all__ = ["MOST_METADATA", "Client", "Floors", "Inbox", "Now", "Trust", "Verified", "prove", "replace_cache", "verify"]
+__all__ = [
+    "MOST_METADATA",
+    "TOO",
+    "Client",
+    "Floors",
+    "Inbox",
+    "Now",
+    "Trust",
+    "Verified",
+    "prove",
+    "replace_cache",
+    "verify",
+]

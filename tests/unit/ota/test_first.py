@@ -37,6 +37,13 @@ def test_of_other_metadata_that_expired_it_is_not(tmp_path: Path, capsys: pytest
     assert "--accept" not in said
 
 
+def test_a_way_round_that_leads_nowhere_is_not_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _install(tmp_path, 100, "--dry-run") == 1
+    said = capsys.readouterr().err
+    assert "timestamp.json is expired; snapshot.json expired, too" in said
+    assert said.endswith("sign the bundle again\n")
+
+
 def test_a_bundle_of_another_publisher_or_without_a_root_file_is_refused_by_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

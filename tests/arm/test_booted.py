@@ -116,6 +116,7 @@ def test_install_update_kill_reboot_and_removal_on_a_booted_arm64_machine(machin
     plant.start()
     wait_until(lambda: machine.state() == "active", 60, every=1, why=lambda: said(machine))
     polls(machine, plant)
+    reads_the_line(machine, line)
     assert machine.asked("ota", "status")["good"].startswith("0.9.1-")
     later = machine.asked("journal")
     assert later["epoch"] == stored["epoch"]

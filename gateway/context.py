@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from gateway.abilities import Calling, Sighting
 from gateway.clock import Clock
 from gateway.counters import Counters
-from gateway.devices import DeviceMonitor
+from gateway.devices import REPAIR, DeviceMonitor
 from gateway.driver import Counting, Driver, DriverSpec, Frame, Memory, PollingDriver
 from gateway.drivercontext import Context, Parts
 from gateway.errors import DeviceUnavailable, RequestRefused
@@ -23,7 +23,7 @@ from gateway.health import Health
 from gateway.model import Block, ChannelSpec, Device, DeviceState, Quality, Tag, Write, WriteResult, WriteState
 from gateway.ondemand import Row, nothing
 from gateway.otherperiods import OtherPeriods
-from gateway.outcome import ContainedTaskGroup, EndedUnasked, causes, contained, describe
+from gateway.outcome import ContainedTaskGroup, EndedUnasked, Verdict, causes, contained, describe, judge
 from gateway.plans import Line, Planner, is_readable, tell_load
 from gateway.polling import Poller
 from gateway.preloading import preload
@@ -376,8 +376,11 @@ class ChannelRunner:
         self._stats.fail(kind, text, self._clock.wall_ms(), poll=False)
         if _has_stalled(error):
             self._health.set(_STALLED, self.channel.id, text, "see the log; the driver was started anew")
+        repair = REPAIR
+        if judge(error) is Verdict.PERMANENT:  # a missing library, settings that cannot be: no fault of the devices
+            repair = f"mend what stopped the driver of channel {self.channel.id}: nothing is asked until then"
         for line in self._lines.values():
-            line.monitor.lost(f"the driver stopped: {text}")
+            line.monitor.lost(f"the driver stopped: {text}", repair)
 
     def _device_view(self, line: Line, now: float) -> dict[str, Any]:
         monitor = line.monitor

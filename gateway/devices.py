@@ -25,7 +25,8 @@ STEADY_S = 10.0
 """How long a device must answer until its issue ends."""
 FLAP_WINDOW_S = 120.0
 FLAP_COUNT = 5
-_REPAIR = "check power, cable and address"
+REPAIR = "check power, cable and address"
+"""Of a device that does not answer."""
 _WAIT = "nothing: it ends when the device has answered for a while"
 AWAY = frozenset({DeviceState.DEMOTED, DeviceState.OFFLINE})
 
@@ -59,7 +60,7 @@ class DeviceMonitor:
         self._told = told
         self._recoveries: deque[float] = deque(maxlen=1000)
         self._issue_open = False
-        self._repair = _REPAIR
+        self._repair = REPAIR
         self._held_until: float | None = None
         self._unmet: dict[str, str] | None = None
         self._clean = True
@@ -107,7 +108,7 @@ class DeviceMonitor:
 
     def failed(self, reason: str) -> None:
         """A request brought nothing."""
-        self._say_repair(_REPAIR)
+        self._say_repair(REPAIR)
         self.failures += 1
         if self.failures >= self._offline_after or self.state is DeviceState.OFFLINE:
             self._probe_later()
@@ -117,7 +118,7 @@ class DeviceMonitor:
         else:
             self._become(DeviceState.DEGRADED, reason)
 
-    def lost(self, reason: str, repair: str = _REPAIR) -> None:
+    def lost(self, reason: str, repair: str = REPAIR) -> None:
         """The link is gone, and the device with it. What it was before decides how it is asked after `link_up`."""
         self._say_repair(repair)
         self._become(DeviceState.OFFLINE, reason)
@@ -165,7 +166,7 @@ class DeviceMonitor:
             self._issue_open = True
             self._health.set("device_offline", self.device, self._text(), self._repair)
         elif state is DeviceState.ONLINE and self._issue_open:
-            self._repair = _REPAIR
+            self._repair = REPAIR
             self._health.set("device_offline", self.device, self._text(), _WAIT)
         self._changed(self.device, state, reason)
         if not self.flapping:

@@ -77,7 +77,8 @@ class DriverSpec(Struct, frozen=True):
     the hardware.
     `rehearsal`: how profiles are tried without a device, imported when somebody does (gateway/rehearsal.py).
     `scans_alone`: a scan opens what it needs itself, the channel's own link may be down. `imports`: modules that take
-    long to import and are imported in a thread before the first `create`.
+    long to import and are imported in a thread before the first `create`. `needs`: modules of other libraries and how
+    to get each, as (asyncua, pip install ...); a configuration that wants one that is not there is warned of.
     """
 
     name: str
@@ -91,6 +92,7 @@ class DriverSpec(Struct, frozen=True):
     rehearsal: Callable[[], Rehearsal] | None = None
     scans_alone: bool = False
     imports: tuple[str, ...] = ()
+    needs: tuple[tuple[str, str], ...] = ()
     contract: int = CONTRACT
 
 

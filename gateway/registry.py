@@ -7,8 +7,10 @@ distributions bring is nobody's: which one would run must not depend on the orde
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from importlib import metadata
+from importlib.util import find_spec
 from typing import ClassVar, Generic, Protocol, TypeVar
 
 from gateway.driver import CONTRACT, DriverSpec
@@ -121,6 +123,18 @@ class SpecRegistry(Generic[S]):
         if found.name != name:
             raise self.unusable(name, f"its spec calls itself {found.name!r}", installed=True)
         return found
+
+
+def missing_libraries(spec: DriverSpec) -> list[str]:
+    """What a driver needs and is not installed here, with the command that installs it. Imports nothing."""
+    return [f"driver {spec.name} needs {module}: {how}" for module, how in spec.needs if not _is_there(module)]
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):  # the package around it is missing, or it is being imported
+        return module in sys.modules
 
 
 def installed() -> Iterable[EntryPoint]:

@@ -40,4 +40,5 @@ SPEC = DriverSpec(
     rehearsal=_rehearsal,
     # the readers of formats as well: made on the way, their libraries would hold up the event loop
     imports=("drivers.ble.driver", "drivers.ble.bthomeparser", "drivers.ble.ruuviparser"),
+    needs=(("bleak", "pip install 'fieldpost[ble]'"),),
 )

@@ -21,4 +21,5 @@ SPEC = DriverSpec(
     tag=TagSettings,
     create=_create,
     check=check,
+    needs=(("h11", "pip install 'fieldpost[http]'"),),
 )

@@ -48,4 +48,5 @@ SPEC = DriverSpec(
     endpoint=_endpoint,
     rehearsal=_rehearsal,
     simulate=_simulate,
+    needs=(("pymodbus", "pip install 'fieldpost[modbus]'"),),
 )

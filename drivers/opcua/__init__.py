@@ -27,4 +27,5 @@ SPEC = DriverSpec(
     check=check,
     scans_alone=True,
     imports=("drivers.opcua.driver",),
+    needs=(("asyncua", "pip install 'fieldpost[opcua]'"),),
 )

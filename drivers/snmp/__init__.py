@@ -22,6 +22,7 @@ SPEC = DriverSpec(
     create=_create,
     check=check,
     imports=("pysnmp.entity.config", "pysnmp.entity.rfc3413.cmdgen", "cryptography.hazmat.primitives.ciphers"),
+    needs=(("pysnmp", "pip install 'fieldpost[snmp]'"),),
 )
 
 __all__ = ["SPEC"]

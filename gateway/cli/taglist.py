@@ -11,7 +11,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -147,6 +147,23 @@ def from_csv(name: str, text: str, known: Sequence[str], problems: list[Problem]
         problems.append(Problem(name, reader.line_num, 1, "", f"cannot be read as CSV: {error}", "look at the quotes"))
     _check_keys(name, rows, problems)
     return rows
+
+
+def strangers(text: str, devices: Collection[str], known: Sequence[str]) -> dict[str, int]:
+    """Devices of a list that are not among `devices`, with the line of each; empty where all its columns are known."""
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
+    found: dict[str, int] = {}
+    try:
+        columns = [column.strip() for column in reader.fieldnames or ()]
+        reader.fieldnames = columns
+        if "device" not in columns or set(columns).issubset(known):
+            return {}
+        for row in reader:
+            if (device := (row["device"] or "").strip()) and device not in devices:
+                found.setdefault(device, reader.line_num)
+    except csv.Error:  # is told by whoever reads the rows
+        return {}
+    return found
 
 
 def _check_header(name: str, header: list[str], known: Sequence[str], problems: list[Problem]) -> bool:

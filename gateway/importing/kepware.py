@@ -94,6 +94,7 @@ class _List:
         driver = "opcua" if len(node_ids) * 2 > len(self._table.rows) else "modbus"
         name = self._draft.profile_names.new_id(stem(self._table.file), self._place)
         tags = TagSet(self._draft, "profiles", name)
+        tags.expect((row["tag name"] for row in self._table.rows), ".")
         for row in self._table.rows:
             if not tags.full:
                 self._row(row, tags, driver)

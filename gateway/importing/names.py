@@ -1,13 +1,15 @@
 """Names of users, kept: a letter loses its accent, what else an id cannot hold is `_`, too long is cut, a collision
 gets a number; each is noted.
 
-The rule is stable: the same names in the same order give the same ids. The name as it was written stays in `meta.name`.
+A name that is an id as it stands keeps it, whatever else would be called so: readers that know all names of a file say
+them first (`expect`). The rule is stable: the same names in the same order give the same ids. The name as it was
+written stays in `meta.name`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 from gateway.importing.report import Place, Report
 from gateway.importing.views import View
@@ -30,6 +32,9 @@ class Names:
         """By the name as written."""
         self._taken: set[str] = set()
         self._folders: set[str] = set()
+        self._expected: dict[str, str] = {}
+        """By the name as written, the ids that belong to names which need no other one."""
+        self._promised: set[str] = set()
         self._levels: dict[tuple[str, ...], str] = {}
         """The path of each folder, by its levels as written."""
         self._made: set[str] = set()
@@ -47,10 +52,23 @@ class Names:
         """An id that somebody else has."""
         self._taken.add(taken)
 
+    def expect(self, names: Iterable[str], separator: str = "") -> None:
+        """All names that come; those that are ids (with `separator`: paths) as they stand are kept for themselves."""
+        for name in names:
+            parts = name.split(separator) if separator else [name]
+            if len(parts) <= MAX_LEVELS and all(map(is_id, parts)):
+                self._expected[name] = "/".join(parts)
+        paths = {*self._expected.values()}
+        folders = {folder for path in paths for folder in _folders_of(path)}
+        self._promised = paths | folders
+        for folder in folders - paths:  # one that is a tag as well goes to whoever comes first
+            self._levels[tuple(folder.split("/"))] = folder
+            self._made.add(folder)
+
     def id_of(self, name: str, place: Place) -> str:
         """The id of a name: the same for the same name."""
         if name not in self._ids:
-            self._keep(name, self._free(_as_id(name)), place)
+            self._keep(name, self._free(_as_id(name), name), place)
         return self._ids[name]
 
     def new_id(self, name: str, place: Place) -> str:
@@ -76,7 +94,7 @@ class Names:
             parts = [*parts[: MAX_LEVELS - 1], "_".join(parts[MAX_LEVELS - 1 :])] if len(parts) > MAX_LEVELS else parts
             folder = self._folder(parts[:-1])
             wanted = "/".join([*folder, _as_id(parts[-1] if parts else name)])
-            self._keep(name, self._free(wanted), place, shown)
+            self._keep(name, self._free(wanted, name), place, shown)
         return self._ids[name]
 
     def _folder(self, parts: list[str]) -> list[str]:
@@ -98,8 +116,9 @@ class Names:
         if chosen != (name if shown is None else shown):
             self._report.changed(place, f"the {self._what} `{name[:_SHOWN]}` is called `{chosen}` here")
 
-    def _free(self, wanted: str) -> str:
-        return self._first_free("", wanted, self._clashes)
+    def _free(self, wanted: str, name: str = "") -> str:
+        taken = self._clashes if self._expected.get(name) == wanted else self._clashes_or_promised
+        return self._first_free("", wanted, taken)
 
     def _first_free(self, above: str, wanted: str, taken: Callable[[str], bool]) -> str:
         """`above` and what is wanted below it, with the lowest number that makes it free."""
@@ -124,6 +143,9 @@ class Names:
     def _clashes(self, wanted: str) -> bool:
         """A name that is taken; a tag cannot be the folder of another one either."""
         return wanted in self._folders or wanted in self._taken
+
+    def _clashes_or_promised(self, wanted: str) -> bool:
+        return wanted in self._promised or self._clashes(wanted)
 
 
 def _folders_of(path: str) -> list[str]:

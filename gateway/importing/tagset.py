@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec import Struct
@@ -26,6 +27,10 @@ class TagSet:
         self._root = root
         self._names = Names(draft.report, "tag")
         self._lines: dict[str, int] = {}
+
+    def expect(self, names: Iterable[str], separator: str = "") -> None:
+        """The names of all tags that may come: those that can stay as they are do."""
+        self._names.expect(names, separator)
 
     def add(self, name: str, keys: dict[str, Any], place: Place, separator: str = "", shown: str = "") -> str | None:
         """A tag with these keys; its path, or None where the name is there already, which is reported.

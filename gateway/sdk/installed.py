@@ -14,7 +14,7 @@ import yaml
 from msgspec import Struct, field
 
 from gateway.errors import GatewayError
-from gateway.registry import EntryPoint, Registry, installed, origin
+from gateway.registry import EntryPoint, Registry, installed, missing_libraries, origin
 
 
 class PapersWrong(GatewayError):
@@ -81,7 +81,8 @@ def row(point: EntryPoint, registry: Registry, find: Callable[[], Iterable[Entry
     """One driver, usable or not; its module is imported for that."""
     contract, level, trouble = None, "", ""
     try:
-        contract = registry.load(point.name).contract
+        spec = registry.load(point.name)
+        contract, trouble = spec.contract, "; ".join(missing_libraries(spec))
         level = str(papers(point.name, find).quality.get("level", ""))
     except GatewayError as error:
         trouble = getattr(error, "reason", str(error))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import asdict
 
@@ -13,6 +13,11 @@ from gateway.cli.output import clean
 from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.errors import ConfigError, Problem
 from gateway.local.wire import NotRunning
+
+if TYPE_CHECKING:
+    from gateway.driver import DriverSpec
+    from gateway.importing.report import Note
+    from gateway.settings.types import GatewaySettings
 
 _PLAN_S = 30.0
 _APPLY_S = 120.0
@@ -39,6 +44,7 @@ def check(session: Session) -> int:
         settings = load_tree(folder, drivers, expressions=RuleExpressions(), heard=notes.extend)
     except ConfigError as err:
         return show_problems(session, err.problems, "")
+    notes += _missing_libraries(folder, settings, drivers)
     devices = sum(len(channel.devices) for channel in settings.channels)
     tags = sum(len(device.tags) for channel in settings.channels for device in channel.devices)
     counts = {"channels": len(settings.channels), "devices": devices, "tags": tags, "uplinks": len(settings.uplinks)}
@@ -51,6 +57,25 @@ def check(session: Session) -> int:
         text = ", ".join(f"{count} {name[:-1] if count == 1 else name}" for name, count in counts.items())
         session.out.line(f"{folder}: ok, {text}, hash {settings.hash}")
     return Exit.OK
+
+
+def _missing_libraries(folder: Path, settings: GatewaySettings, drivers: Callable[[str], DriverSpec]) -> list[Note]:
+    """Channels that would not run here; the folder may be another machine's, so they are no errors."""
+    from gateway.registry import missing_libraries
+
+    found = [(each.id, missing_libraries(drivers(each.driver))) for each in settings.channels if each.enabled]
+    if not any(texts for _, texts in found):
+        return []
+    from gateway.cli.commands.add import document_of
+    from gateway.cli.editing import Changes
+    from gateway.importing.report import WARNING, Note, Place
+
+    changes = Changes(folder)
+    notes = []
+    for channel, texts in found:
+        file, _ = (document_of(changes, channel) if texts else None) or (f"channel {channel}", 0)
+        notes += [Note(Place(file), WARNING, text) for text in texts]
+    return notes
 
 
 def note_row(note: Any) -> dict[str, Any]:

@@ -15,7 +15,19 @@ from gateway.cli.editing import Changes, finish
 from gateway.cli.session import CommandFailed, Exit, Session
 from gateway.cli.splicing import Merge, Removed
 from gateway.cli.tagcells import SCALAR, Written, kinds_of, literal
-from gateway.cli.taglist import COMPUTED, FIRST, Row, columns_of, decoded, from_csv, needed, rows_of, to_csv, value_of
+from gateway.cli.taglist import (
+    COMPUTED,
+    FIRST,
+    Row,
+    columns_of,
+    decoded,
+    from_csv,
+    needed,
+    rows_of,
+    strangers,
+    to_csv,
+    value_of,
+)
 from gateway.cli.tagsfromjson import from_json
 from gateway.cli.writing import write_all
 from gateway.errors import ConfigError, GatewayError, Problem
@@ -62,10 +74,15 @@ def import_list(session: Session, name: str, raw: bytes) -> int:
     settings = changes.settings()
     problems: list[Problem] = []
     columns = columns_of(settings, Registry().load)
+    devices = {device.id for channel in settings.channels for device in channel.devices}
     if raw.lstrip()[:1] == b"{":
         rows = from_json(name, raw, columns, problems)
     else:
-        rows = from_csv(name, decoded(name, raw), columns, problems)
+        text = decoded(name, raw)
+        rows = from_csv(name, text, columns, problems)
+        # columns that nobody here knows may be those of a driver that no device here has
+        if not rows and (strange := strangers(text, devices, columns)):
+            problems = [Problem(name, line, 1, "", _no_device(device)) for device, line in strange.items()]
     known = {(row["device"], row["tag"]): row for row in rows_of(settings, _written(changes, settings))}
     places = _Places(changes, settings)
     edits = _edits(name, rows, known, places, problems)
@@ -161,6 +178,10 @@ def _in_list(name: str, rows: Mapping[tuple[str, str], Row], problem: Problem) -
     return replace(problem, file=name, line=row.line, column=row.column(match["key"] or "tag"))
 
 
+def _no_device(device: str) -> str:
+    return f"there is no device {device[:80]}: `fieldpost add` makes one"
+
+
 class _Places:
     """Where each device is written."""
 
@@ -177,7 +198,7 @@ class _Places:
         """File and document, or why the device cannot be changed by a list."""
         channel = self._channels.get(device)
         if channel is None:
-            return f"there is no device {device}: `fieldpost add` makes one"
+            return _no_device(device)
         if channel not in self._files:  # finding it parses the file, and a list has many rows
             self._files[channel] = document_of(self._changes, channel)
         place = self._files[channel]

@@ -87,6 +87,7 @@ def _resources(view: View, protocol: str, broken: set[str], draft: Draft) -> dic
         broken.update(known.text.strip() for each in every if (known := each.get("name")) is not None)
         listed.skip()
         return {}
+    paths.expect(known.text.strip() for each in every if (known := each.get("name")) is not None)
     for each in every:
         if each.as_map() is None:
             continue

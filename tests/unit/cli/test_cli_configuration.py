@@ -1,6 +1,7 @@
 """check and init on real folders, in this process and without a gateway."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,25 @@ def test_a_good_folder_checks_with_0(tmp_path, capsys):
     _tree(tmp_path)
     assert main(["check", str(tmp_path)]) == 0
     assert "1 channel, 1 device, 1 tag, 0 uplinks" in capsys.readouterr().out
+
+
+def test_a_library_that_is_missing_here_is_a_warning_at_its_channel(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "asyncua", None)  # what Python does for a module that must not be found
+    channel = (
+        "driver: opcua\nurl: opc.tcp://192.0.2.10:4840\ndevices: {o1: {tags: {t: {address: ns=2;s=a, type: int16}}}}\n"
+    )
+    _tree(tmp_path, channel=channel)
+    text = "driver opcua needs asyncua: pip install 'fieldpost[opcua]'"
+    assert main(["check", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == f"channels/line1.yaml: warning: {text}"
+    assert main(["check", str(tmp_path), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert [(note["file"], note["kind"], note["text"]) for note in answer["notes"]] == [
+        ("channels/line1.yaml", "warning", text)
+    ]
+    (tmp_path / "channels" / "line1.yaml").write_text(f"enabled: false\n{channel}")
+    assert main(["check", str(tmp_path)]) == 0
+    assert "warning" not in capsys.readouterr().out
 
 
 def test_the_folder_may_be_named_by_option_or_environment(tmp_path, capsys, monkeypatch):

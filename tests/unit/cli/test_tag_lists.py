@@ -205,6 +205,18 @@ def test_every_wrong_cell_is_told_at_its_place_in_the_list_all_at_once(tmp_path,
     assert [line.split(": ")[0] for line in said] == [f"tags.csv:{place}" for place in places], said
 
 
+def test_a_list_for_a_device_that_is_not_there_says_so_and_nothing_of_the_columns_of_its_driver(tmp_path):
+    folder = tree(tmp_path, {})
+    (folder / "channels" / "line.yaml").write_text("driver: system\ndevices: {box: {}}\n")
+    lines = refused(
+        folder, b"device,tag,address,type,word_order\nboiler,a,holding/0,uint16,\nboiler,b,holding/1,uint16,\n"
+    )
+    assert [line.partition(": ")[2] for line in lines] == ["there is no device boiler: `fieldpost add` makes one"]
+    assert lines[0].startswith("tags.csv:2:1")
+    wrong = refused(folder, b"device,tag,adress\nbox,cpu,x\n")
+    assert "unknown column `adress`" in wrong[0]
+
+
 def test_tags_that_come_into_a_device_of_one_line_can_be_reviewed_line_by_line(tmp_path):
     tree(tmp_path, {})
     channel = tmp_path / "channels" / "line.yaml"

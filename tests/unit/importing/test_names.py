@@ -115,3 +115,25 @@ def test_any_names_give_ids_that_are_right_and_unique(texts: list[str]) -> None:
 
 def test_texts_of_people_are_neither_templates_nor_references() -> None:
     assert literal("{n} costs ${env:HOME}") == "{{n}} costs $ {{env:HOME}}"
+
+
+def test_a_name_that_is_an_id_keeps_it_from_one_that_would_become_it() -> None:
+    made, report = names()
+    made.expect(["x y", "x/y", "x_y", "p q", "p.q"])
+    assert [made.id_of(name, PLACE) for name in ("x y", "x/y", "x_y")] == ["x_y_2", "x_y_3", "x_y"]
+    assert len(report.notes) == 2
+
+
+def test_a_folder_of_a_good_path_is_no_tag_of_a_name_that_has_to_change() -> None:
+    made, _ = names()
+    made.expect(["p q", "p_q.r"], ".")
+    assert [made.path_of(name, PLACE, ".") for name in ("p q", "p_q.r")] == ["p_q_2", "p_q/r"]
+
+
+def test_a_name_that_is_a_tag_and_a_folder_of_good_paths_is_never_both() -> None:
+    for order in (("a", "a.b"), ("a.b", "a")):
+        made, _ = names()
+        made.expect(order, ".")
+        first, second = (made.path_of(name, PLACE, ".") for name in order)
+        assert first == order[0].replace(".", "/")
+        assert second in {"a_2/b", "a_2"}

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from gateway.driver import CONTRACT, DriverSpec
 from gateway.errors import PermanentError
-from gateway.registry import DriverNotUsable, Registry
+from gateway.registry import DriverNotUsable, Registry, missing_libraries
 
 SPEC = DriverSpec("sim", type(None), type(None), type(None), create=lambda: None)  # type: ignore[arg-type,return-value]
 
@@ -61,6 +61,21 @@ def test_a_driver_that_cannot_be_used_says_why_and_is_tried_again(load: Callable
 def test_an_unknown_driver_is_told_with_those_that_are_installed() -> None:
     with pytest.raises(DriverNotUsable, match="installed: sim"):
         Registry(lambda: [Point("sim", lambda: SPEC)]).load("modbuss")
+
+
+def test_a_library_that_is_missing_is_named_with_the_command_that_installs_it() -> None:
+    spec = replace(SPEC, needs=(("json", "never"), ("no_such_library", "pip install it"), ("no_such.part", "get it")))
+    assert missing_libraries(spec) == [
+        "driver sim needs no_such_library: pip install it",
+        "driver sim needs no_such.part: get it",
+    ]
+
+
+@pytest.mark.parametrize("name", ["modbus", "opcua", "ble", "http", "snmp"])
+def test_what_our_drivers_need_is_installed_for_the_tests(name: str) -> None:
+    spec = Registry().load(name)
+    assert spec.needs
+    assert missing_libraries(spec) == []
 
 
 def test_the_installed_entry_points_name_the_drivers_of_this_project() -> None:

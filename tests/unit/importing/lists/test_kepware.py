@@ -109,8 +109,8 @@ def test_dotted_names_are_folders_and_no_name_is_lost():
         "a.b.c.d.e.f,400003,Word",
         "_x,400004,Word",
     )
-    assert list(found) == ["Line_1/Motor/Speed", "Line_1_2/Motor/Speed", "a/b/c/d/e_f", "x_x"]
-    assert found["Line_1/Motor/Speed"]["meta"] == {"name": "Line 1.Motor.Speed"}
+    assert list(found) == ["Line_1_2/Motor/Speed", "Line_1/Motor/Speed", "a/b/c/d/e_f", "x_x"]
+    assert found["Line_1_2/Motor/Speed"]["meta"] == {"name": "Line 1.Motor.Speed"}
 
 
 def test_arrays_become_a_tag_for_each_value():
@@ -177,3 +177,9 @@ def test_without_a_url_a_profile_is_made_and_the_channel_is_asked_for():
     assert list(draft.profiles) == ["list"]
     assert not draft.channels
     assert any("--url" in note.text for note in report.notes)
+
+
+def test_a_tag_whose_name_is_a_path_keeps_it():
+    rows = ("x/y,400001,Word,1,RO", "x_y,400002,Word,1,RO", "a.b/c,400003,Word,1,RO", "a.b_c,400004,Word,1,RO")
+    found = {path: keys["address"] for path, keys in tags(*rows).items()}
+    assert found == {"x_y_2": "holding/0", "x_y": "holding/1", "a/b_c_2": "holding/2", "a/b_c": "holding/3"}

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import os
 import random
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,10 @@ MEANINGS = {
     "arm": "a booted arm64 system under emulation",
     "soak": "full-length figures",
 }
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started in the background by a shell: whatever is started from here would ignore Ctrl-C too, which tests press.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 hypothesis.settings.register_profile("fieldpost", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("fieldpost")

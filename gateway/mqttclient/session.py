@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import aiomqtt
 from paho.mqtt.client import MQTT_ERR_SUCCESS
@@ -19,6 +19,21 @@ from gateway.mqttclient.window import Window
 
 _CLOSE_S = 2.0
 _SUBSCRIBE_S = 30.0
+T = TypeVar("T")
+
+
+async def told_cancelled(what: Awaitable[T]) -> T:
+    """What `what` gives; or the cancellation that came while it was awaited.
+
+    aiomqtt waits with `asyncio.wait_for`, which before Python 3.12 forgets a cancellation that comes in the same turn
+    of the loop as the answer.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
+    answer = await what
+    if task is not None and task.cancelling() > before:
+        raise asyncio.CancelledError
+    return answer
 
 
 class MqttConnection:
@@ -137,7 +152,7 @@ class MqttConnection:
             options = SubscribeOptions(qos, retainHandling=retained)
             wanted = [(name, options) for name in filters]
         try:
-            answer = await self._client.subscribe(wanted, timeout=_SUBSCRIBE_S)
+            answer = await told_cancelled(self._client.subscribe(wanted, timeout=_SUBSCRIBE_S))
         except aiomqtt.MqttError as error:
             raise ConnectionLost(f"SUBSCRIBE: {error}") from error
         return [code if isinstance(code, int) else code.value for code in answer]
@@ -145,7 +160,7 @@ class MqttConnection:
     async def unsubscribe(self, filters: list[str]) -> None:
         self._check_open()
         try:
-            await self._client.unsubscribe(filters, timeout=_SUBSCRIBE_S)
+            await told_cancelled(self._client.unsubscribe(filters, timeout=_SUBSCRIBE_S))
         except aiomqtt.MqttError as error:
             raise ConnectionLost(f"UNSUBSCRIBE: {error}") from error
 
@@ -169,10 +184,12 @@ class MqttConnection:
             self._client._client.ack(message.ticket, message.qos)
 
     async def close(self) -> None:
-        with contextlib.suppress(aiomqtt.MqttError, TimeoutError, OSError, ValueError):
-            async with asyncio.timeout(_CLOSE_S):
-                await self._client.__aexit__(None, None, None)
-        self.abort()
+        try:
+            with contextlib.suppress(aiomqtt.MqttError, TimeoutError, OSError, ValueError):
+                async with asyncio.timeout(_CLOSE_S):
+                    await told_cancelled(self._client.__aexit__(None, None, None))
+        finally:
+            self.abort()
 
     def abort(self) -> None:
         self._client.drop()
